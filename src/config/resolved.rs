@@ -1,0 +1,61 @@
+//! The config as the program uses it: checked, with every default filled in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::environment::Secret;
+use crate::model::listener::{ListenAddress, ListenerSpec};
+use crate::model::service::ServiceSpec;
+
+/// A whole config that passed every check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Public listeners; at least one.
+    pub listeners: Vec<ListenerSpec>,
+    /// The admin listener.
+    pub admin: AdminSpec,
+    /// Where state and journal live.
+    pub state_dir: PathBuf,
+    /// Data-plane threads; `None` for one per core that the process may use.
+    pub workers: Option<usize>,
+    /// At least one service, in the order of the file.
+    pub services: Vec<ServiceSpec>,
+    /// How the process ends.
+    pub shutdown: ShutdownSpec,
+    /// Where requests are logged; `None` for nowhere.
+    pub access_log: Option<AccessLogSpec>,
+    /// Most bytes that all cores together hold of request bodies, for keys and replays.
+    pub body_buffer_bytes_max: u64,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdminSpec {
+    /// Loopback by default (`127.0.0.1:9901`), or a unix socket.
+    pub address: ListenAddress,
+    /// Asked for as `Authorization: Bearer …`. Must be set where the address is not loopback.
+    pub token: Option<Secret>,
+}
+
+/// How the process ends on SIGTERM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownSpec {
+    /// `/readyz` answers 503 for this long while connections are still accepted. Default 0 s.
+    pub pre_stop: Duration,
+    /// Then exchanges in flight have this long to finish. Default 300 s.
+    pub drain: Duration,
+}
+
+/// Where requests are logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLogSpec {
+    /// `-` for standard output, else a file that is appended to.
+    pub path: PathBuf,
+    /// Share of requests that are logged, 0 to 1. Failed and forced ones always are.
+    pub sample: f64,
+}
+
+/// The address the admin API has when nothing is written.
+pub const ADMIN_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9901);

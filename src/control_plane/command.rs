@@ -1,0 +1,219 @@
+//! What can be asked of the controller, and what it answers. The admin API and the CLI speak these.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::model::assignment::{Assignment, AssignmentError};
+use crate::model::name::Name;
+use crate::model::routing_table::Weighted;
+use crate::model::upstream::Probe;
+use crate::model::weight::Weight;
+
+/// A change somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks: `cli:ana`, `file`, `signal`, `controller`. Stands in the journal.
+    pub actor: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// What.
+    pub command: Command,
+}
+
+/// The changes there are.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Set weights; environments left out keep theirs.
+    SetWeights {
+        /// Of which service.
+        service: Name,
+        /// The weights.
+        weights: Vec<Weighted>,
+        /// Who shall share the active environment's slot from now on; it must have no traffic.
+        candidate: Option<Name>,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
+    },
+    /// All of the slot to one environment.
+    Switch {
+        /// Of which service.
+        service: Name,
+        /// To which environment; `None` for the partner.
+        to: Option<Name>,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
+    },
+    /// Back to the environment that was active before.
+    RollBack {
+        /// Of which service.
+        service: Name,
+    },
+    /// Create an environment, or change its upstreams or version.
+    PutEnvironment {
+        /// Of which service.
+        service: Name,
+        /// Which environment.
+        environment: Name,
+        /// Its upstreams as texts; `None` leaves them.
+        upstreams: Option<Vec<String>>,
+        /// Its version label; `None` leaves it, an empty text removes it.
+        version: Option<String>,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
+    },
+    /// Remove an environment that has no traffic and nothing in flight.
+    RemoveEnvironment {
+        /// Of which service.
+        service: Name,
+        /// Which environment.
+        environment: Name,
+    },
+    /// Wait until an environment without traffic has nothing in flight; end what remains at the deadline.
+    Drain {
+        /// Of which service.
+        service: Name,
+        /// Which environment.
+        environment: Name,
+        /// How long its exchanges may take; default 30 s.
+        deadline: Duration,
+    },
+    /// Give a field that the API changed back to the file.
+    ResetField {
+        /// Of which service.
+        service: Name,
+        /// Which environment.
+        environment: Name,
+        /// `upstreams` or `version`.
+        field: String,
+    },
+    /// Take over a config that was read anew. All or nothing.
+    Reload(Box<Config>),
+}
+
+/// A change that happened.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Applied {
+    /// The service's generation now.
+    pub generation: u64,
+    /// Whether anything changed at all. A repeated call answers `false`.
+    pub changed: bool,
+    /// Cores that have not acked within a second. Empty: applied on all cores.
+    pub lagging_cores: Vec<usize>,
+    /// From the decision to the last ack, in microseconds.
+    pub applied_us: u64,
+    /// False while the change is not on the disk yet (what protects is published first).
+    pub durable: bool,
+    /// What somebody should know all the same, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Why a change was refused. Nothing was changed. `Display` is safe to show to an API client.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refused {
+    /// No such service.
+    #[error("unknown service `{name}`; configured: {known}")]
+    UnknownService {
+        /// What was asked for.
+        name: Name,
+        /// What there is.
+        known: String,
+    },
+    /// Against the rules of weights and roles.
+    #[error(transparent)]
+    Assignment(#[from] AssignmentError),
+    /// Somebody else was faster.
+    #[error("generation is {current}, not {asked}; look at the state again and repeat")]
+    Generation {
+        /// What the caller expected.
+        asked: u64,
+        /// What it is.
+        current: u64,
+    },
+    /// A value that is none.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which field of the request.
+        field: &'static str,
+        /// What is wrong, and the remedy.
+        problem: String,
+    },
+    /// The present state does not allow it.
+    #[error("{problem}; {remedy}")]
+    State {
+        /// What stands against it.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Exposing users to more needs a disk that keeps the change, and there is none.
+    #[error("not durable: {0}; nothing was raised, lowering and rollback still work")]
+    Store(String),
+    /// The controller is going or gone.
+    #[error("cyan is shutting down; nothing was changed")]
+    ShuttingDown,
+}
+
+/// What everybody may know of the present state; published anew after every change.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct ServiceView {
+    /// The service.
+    pub name: Name,
+    /// Its generation.
+    pub generation: u64,
+    /// Weights, roles, salts.
+    pub assignment: Assignment,
+    /// The environments.
+    pub environments: Vec<EnvironmentView>,
+}
+
+/// What everybody may know of an environment.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct EnvironmentView {
+    /// Its name.
+    pub name: Name,
+    /// Its version label.
+    pub version: Option<Arc<str>>,
+    /// `active`, `candidate`, `previous`, `fallback`, or none of them.
+    pub role: Option<&'static str>,
+    /// Its share.
+    pub weight: Weight,
+    /// Exchanges in flight.
+    pub in_flight: u32,
+    /// Its upstreams.
+    pub upstreams: Vec<UpstreamView>,
+    /// Fields that the API changed and the file no longer decides.
+    pub overridden: Vec<&'static str>,
+    /// While it drains.
+    pub drain: Option<DrainView>,
+}
+
+/// What everybody may know of an upstream.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct UpstreamView {
+    /// As written.
+    pub address: String,
+    /// What active probes say.
+    pub probe: Probe,
+    /// The last probe's answer in words: `200 in 3 ms`, `503 "Loading model"`, `connection refused`.
+    pub last_probe: Option<String>,
+    /// Taken out by failures for the moment.
+    pub ejected: bool,
+    /// Exchanges it is working on.
+    pub in_flight: u32,
+    /// Resolved addresses.
+    pub addresses: Vec<std::net::SocketAddr>,
+}
+
+/// A drain under way or done.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct DrainView {
+    /// `draining`, `drained`, or `ended` when the deadline ended what remained.
+    pub state: &'static str,
+    /// Exchanges still in flight.
+    pub in_flight: u32,
+    /// Time left, in milliseconds.
+    pub left_ms: u64,
+    /// Exchanges that the deadline ended.
+    pub ended: u32,
+}

@@ -1,0 +1,11 @@
+//! Cyan: a reverse proxy that releases new models and prompts by canary, and lets their answers decide.
+//!
+//! Two planes meet in `model` (values that are swapped), `metrics` (counts that are read) and `link`
+//! (the post between them): `data_plane` serves requests, one thread per core; `control_plane` decides
+//! who gets what. `docs/architecture.md` draws it; `tests/architecture.rs` holds the arrows.
+
+pub mod config;
+pub mod control_plane;
+pub mod link;
+pub mod metrics;
+pub mod model;

@@ -1,0 +1,114 @@
+//! The post between the planes: short messages to the cores, and what the cores report.
+//!
+//! The control plane never calls into a core and never waits for one; it posts into the core's mailbox
+//! and hears back. A mailbox is bounded: a core that cannot keep up is shown as lagging, it does not
+//! make anybody wait.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::metrics::shard::ShardReport;
+use crate::model::environment::EnvironmentId;
+use crate::model::upstream::UpstreamId;
+
+/// Messages a core may have unread. The controller posts a handful per change, the collector one a
+/// second; a core that has a thousand unread is stuck, and more would not help it.
+pub const MAILBOX_MESSAGES_MAX: usize = 1024;
+
+/// What the control plane may ask of a core.
+#[derive(Debug)]
+pub enum CoreMessage {
+    /// Answer when every task that ran on an older table has handed its first byte over.
+    Quiesce(oneshot::Sender<()>),
+    /// Close pooled connections to these upstreams that nobody uses.
+    CloseIdle(Vec<UpstreamId>),
+    /// End every exchange and tunnel of an environment now, never as a clean end.
+    EndExchanges(EnvironmentId),
+    /// Hand over the counts since the last collection.
+    Collect(oneshot::Sender<ShardReport>),
+    /// Accept nothing new; close connections as soon as they are idle.
+    StopAccepting,
+    /// End everything that is still open.
+    EndAll,
+}
+
+/// What a core reports without being asked. Lost when the control plane is too slow, and counted then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoreReport {
+    /// Failures took an upstream out.
+    UpstreamEjected {
+        /// Which.
+        upstream: UpstreamId,
+        /// What failed.
+        reason: String,
+    },
+    /// The active environment had no usable upstream, and another one served.
+    FellBack {
+        /// The environment that could not serve.
+        from: EnvironmentId,
+        /// The one that did.
+        to: EnvironmentId,
+    },
+}
+
+/// The mailboxes of all cores.
+#[derive(Debug, Clone)]
+pub struct CoreLinks {
+    cores: Vec<mpsc::Sender<CoreMessage>>,
+}
+
+impl CoreLinks {
+    /// Links to cores with these mailboxes, in the order of their numbers.
+    pub fn new(cores: Vec<mpsc::Sender<CoreMessage>>) -> Self {
+        Self { cores }
+    }
+
+    /// How many cores there are.
+    pub fn count(&self) -> usize {
+        self.cores.len()
+    }
+
+    /// Posts the same message to every core; tells which cores could not take it.
+    pub fn post(&self, mut message: impl FnMut() -> CoreMessage) -> Vec<usize> {
+        let refused = |(core, link): (usize, &mpsc::Sender<CoreMessage>)| {
+            link.try_send(message()).is_err().then_some(core)
+        };
+        self.cores.iter().enumerate().filter_map(refused).collect()
+    }
+
+    /// Asks every core to go round once. To be called after a new table was stored, without waiting in
+    /// between.
+    pub fn quiesce(&self) -> Quiesce {
+        let mut acks = Vec::with_capacity(self.cores.len());
+        for link in &self.cores {
+            let (ack, acked) = oneshot::channel();
+            // A full mailbox drops the sender, and the core counts as lagging.
+            let _ = link.try_send(CoreMessage::Quiesce(ack));
+            acks.push(Some(acked));
+        }
+        Quiesce { acks }
+    }
+}
+
+/// Acks under way.
+#[derive(Debug)]
+pub struct Quiesce {
+    acks: Vec<Option<oneshot::Receiver<()>>>,
+}
+
+impl Quiesce {
+    /// Waits until every core has acked, or `limit` has passed. Returns the cores that lag. May be
+    /// called again for those. Cancel safe.
+    pub async fn wait(&mut self, limit: Duration) -> Vec<usize> {
+        let deadline = tokio::time::Instant::now() + limit;
+        for slot in &mut self.acks {
+            if let Some(ack) = slot
+                && let Ok(Ok(())) = tokio::time::timeout_at(deadline, ack).await
+            {
+                *slot = None;
+            }
+        }
+        (0..self.acks.len()).filter(|core| self.acks[*core].is_some()).collect()
+    }
+}

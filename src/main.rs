@@ -1,0 +1,3 @@
+//! The `cyan` program.
+
+fn main() {}

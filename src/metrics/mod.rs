@@ -1,0 +1,3 @@
+//! Where the planes meet upwards: every core counts in a shard of its own, the collector sums them up.
+
+pub mod shard;

@@ -1,0 +1,22 @@
+//! The shared vocabulary: plain values that every other part of Cyan speaks about.
+//!
+//! Nothing here does I/O, reads a clock or knows an HTTP library, so that the routing decision can be
+//! tested as arithmetic and the engine under the data plane can be replaced. Two kinds of value live
+//! here: *specs*, which say what an operator wants and never change once made, and *live* values
+//! (`InFlight`, `UpstreamLive`), a few atomics that both planes may touch without waiting.
+
+pub mod assignment;
+pub mod environment;
+pub mod header_id;
+pub mod in_flight;
+pub mod listener;
+pub mod name;
+pub mod routing_table;
+pub mod salt;
+pub mod service;
+pub mod snapshot;
+pub mod sticky;
+pub mod timeouts;
+pub mod upstream;
+pub mod verdict;
+pub mod weight;

@@ -1,0 +1,105 @@
+//! The whole of what the data plane needs to know: every service's routing table.
+
+use std::sync::Arc;
+
+use super::name::Name;
+use super::routing_table::RoutingTable;
+
+/// An immutable set of routing tables, swapped as one pointer. The data plane only ever reads it.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    tables: Vec<Arc<RoutingTable>>,
+}
+
+impl Snapshot {
+    /// A snapshot of these services.
+    pub fn new(tables: Vec<Arc<RoutingTable>>) -> Self {
+        Self { tables }
+    }
+
+    /// All tables, in the order of the config.
+    pub fn tables(&self) -> &[Arc<RoutingTable>] {
+        &self.tables
+    }
+
+    /// The table of the service with this name.
+    pub fn table(&self, service: &str) -> Option<&Arc<RoutingTable>> {
+        self.tables.iter().find(|table| table.service.name == *service)
+    }
+
+    /// The same snapshot with one service's table replaced, or added.
+    #[must_use]
+    pub fn with(&self, table: Arc<RoutingTable>) -> Self {
+        let mut tables = self.tables.clone();
+        let name: &Name = &table.service.name;
+        match tables.iter().position(|known| known.service.name == *name) {
+            Some(index) => tables[index] = table,
+            None => tables.push(table),
+        }
+        Self { tables }
+    }
+
+    /// The service that answers to `host` (lower case, without a port) and `path`: an exact host before
+    /// a pattern before any host, then the longest path prefix.
+    pub fn route(&self, host: &str, path: &str) -> Option<&Arc<RoutingTable>> {
+        if let [only] = self.tables.as_slice()
+            && only.service.hosts.is_empty()
+            && only.service.path_prefixes.is_empty()
+        {
+            return Some(only);
+        }
+        self.tables
+            .iter()
+            .filter_map(|table| Some((rank(table, host, path)?, table)))
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, table)| table)
+    }
+}
+
+/// How well a service fits; `None` when it does not.
+fn rank(table: &RoutingTable, host: &str, path: &str) -> Option<(usize, usize)> {
+    use super::service::HostPattern;
+    let service = &table.service;
+    let by_host = if service.hosts.is_empty() {
+        0
+    } else {
+        let fits = service.hosts.iter().filter(|pattern| pattern.matches(host));
+        fits.map(|pattern| match pattern {
+            HostPattern::Exact(_) => usize::MAX,
+            HostPattern::Below(suffix) => suffix.len(),
+        })
+        .max()?
+    };
+    let by_path = if service.path_prefixes.is_empty() {
+        0
+    } else {
+        let fits = service.path_prefixes.iter().filter(|prefix| has_prefix(path, prefix));
+        fits.map(|prefix| prefix.len() + 1).max()?
+    };
+    Some((by_host, by_path))
+}
+
+/// Whether `path` lies under `prefix`, on a segment boundary: `/api` holds `/api` and `/api/x`, not `/apix`.
+fn has_prefix(path: &str, prefix: &str) -> bool {
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_at_segments() {
+        for (path, prefix, fits) in [
+            ("/api", "/api", true),
+            ("/api/x", "/api", true),
+            ("/api/x", "/api/", true),
+            ("/apix", "/api", false),
+            ("/", "/", true),
+            ("/x", "/", true),
+        ] {
+            assert_eq!(has_prefix(path, prefix), fits, "{path} under {prefix}");
+        }
+    }
+}

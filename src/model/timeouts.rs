@@ -1,0 +1,61 @@
+//! How long each part of an exchange may take. Defaults suit LLM servers: long answers are normal,
+//! long silence is not.
+
+use std::time::Duration;
+
+/// Limits on time towards the upstreams of one environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first SYN to an open connection, TLS included. Default 1 s.
+    pub connect: Duration,
+    /// From the request sent to the head of the answer. Default 600 s, what the SDKs wait themselves.
+    pub response_head: Duration,
+    /// Between two chunks of an answer. Default 300 s.
+    pub idle: Duration,
+    /// Between two pieces of content after the first; a verdict, not a cut. Default 30 s.
+    pub stalled: Duration,
+    /// From request head to last byte; `None` (the default) for no limit.
+    pub total: Option<Duration>,
+    /// A client that takes no byte of a waiting answer for this long is let go. Default 60 s.
+    pub write_stall: Duration,
+    /// A tunnel (WebSocket) without a byte in either direction. Default 3600 s.
+    pub tunnel_idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(1),
+            response_head: Duration::from_secs(600),
+            idle: Duration::from_secs(300),
+            stalled: Duration::from_secs(30),
+            total: None,
+            write_stall: Duration::from_secs(60),
+            tunnel_idle: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Limits on time towards clients, for one listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// A TLS handshake. Default 5 s.
+    pub handshake: Duration,
+    /// From the first byte of a request head to its last. Default 10 s.
+    pub head: Duration,
+    /// A connection without a request. Default 90 s: above the 60 s that most client pools keep one.
+    pub idle: Duration,
+    /// A request body that brings no byte. Default 30 s.
+    pub body_idle: Duration,
+}
+
+impl Default for ClientTimeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(90),
+            body_idle: Duration::from_secs(30),
+        }
+    }
+}

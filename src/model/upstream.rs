@@ -1,0 +1,316 @@
+//! Upstreams: the addresses inside an environment, and what is known of each right now.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+
+use super::in_flight::InFlight;
+
+/// One address as the operator wrote it: `http://127.0.0.1:8001`, `https://api.example.com`,
+/// `unix:/run/llm.sock`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamSpec {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// Where it is.
+    pub address: UpstreamAddress,
+}
+
+/// Where an upstream is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UpstreamAddress {
+    /// A host name or IP address (IPv6 without brackets) and a port.
+    Tcp {
+        /// Name or address.
+        host: Arc<str>,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl UpstreamSpec {
+    /// `host` or `host:port` as an upstream expects it in `Host`: without a default port, IPv6 in brackets.
+    pub fn authority(&self) -> String {
+        match &self.address {
+            UpstreamAddress::Unix(_) => "localhost".to_owned(),
+            UpstreamAddress::Tcp { host, port } => {
+                let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+                let default = if self.tls { 443 } else { 80 };
+                if *port == default { host } else { format!("{host}:{port}") }
+            }
+        }
+    }
+}
+
+impl fmt::Display for UpstreamSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            UpstreamAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            UpstreamAddress::Tcp { .. } if self.tls => write!(f, "https://{}", self.authority()),
+            UpstreamAddress::Tcp { .. } => write!(f, "http://{}", self.authority()),
+        }
+    }
+}
+
+/// Why a text is no upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an upstream; write http://HOST:PORT, https://HOST or unix:/path")]
+pub struct UpstreamError(pub String);
+
+impl std::str::FromStr for UpstreamSpec {
+    type Err = UpstreamError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || UpstreamError(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            let absolute = path.starts_with('/');
+            let address = UpstreamAddress::Unix(PathBuf::from(path));
+            return absolute.then_some(Self { tls: false, address }).ok_or_else(error);
+        }
+        let (tls, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err(error()),
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = split_authority(authority).ok_or_else(error)?;
+        let port = match port {
+            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(error)?,
+            None if tls => 443,
+            None => 80,
+        };
+        Ok(Self { tls, address: UpstreamAddress::Tcp { host: host.into(), port } })
+    }
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`.
+fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        return match after.strip_prefix(':') {
+            Some(port) => Some((host, Some(port))),
+            None => after.is_empty().then_some((host, None)),
+        };
+    }
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let of_a_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
+    (!host.is_empty() && host.bytes().all(of_a_name)).then_some((host, port))
+}
+
+/// What active probes say of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Probe {
+    /// Not probed, or not often enough yet. Counts as usable: no opinion is no refusal.
+    Unknown = 0,
+    /// The last probes passed.
+    Up = 1,
+    /// The last probes failed.
+    Down = 2,
+}
+
+/// When failures of connections take an upstream out by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EjectionSpec {
+    /// Consecutive failures to connect, or connections lost before any answer. Default 3; 0 is never.
+    pub failures: u32,
+    /// First time out. It doubles with each ejection in a row. Default 1 s.
+    pub backoff: Duration,
+    /// Longest time out. Default 30 s.
+    pub backoff_max: Duration,
+}
+
+impl Default for EjectionSpec {
+    fn default() -> Self {
+        Self { failures: 3, backoff: Duration::from_secs(1), backoff_max: Duration::from_secs(30) }
+    }
+}
+
+/// Identifies an upstream for pools and metrics while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub u32);
+
+/// An upstream at work: its address and what both planes know of it. Kept over table changes as long
+/// as its environment lists the same address.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Number for pools and metrics.
+    pub id: UpstreamId,
+    /// What was written.
+    pub spec: UpstreamSpec,
+    /// Exchanges it is working on.
+    pub in_flight: Arc<InFlight>,
+    /// Resolved addresses; empty until a name was resolved for the first time. Unused for unix sockets.
+    pub addresses: ArcSwap<Vec<SocketAddr>>,
+    epoch: Instant,
+    probe: AtomicU8,
+    failures_in_row: AtomicU32,
+    ejections_in_row: AtomicU32,
+    ejected_until_ms: AtomicU64,
+    returned_at_ms: AtomicU64,
+}
+
+impl Upstream {
+    /// A new upstream of which nothing is known yet. A literal address is resolved at once.
+    pub fn new(id: UpstreamId, spec: UpstreamSpec, now: Instant) -> Self {
+        let literal = match &spec.address {
+            UpstreamAddress::Tcp { host, port } => {
+                host.parse().ok().map(|address| SocketAddr::new(address, *port))
+            }
+            UpstreamAddress::Unix(_) => None,
+        };
+        Self {
+            id,
+            spec,
+            in_flight: Arc::default(),
+            addresses: ArcSwap::from_pointee(literal.into_iter().collect()),
+            epoch: now,
+            probe: AtomicU8::new(Probe::Unknown as u8),
+            failures_in_row: AtomicU32::new(0),
+            ejections_in_row: AtomicU32::new(0),
+            ejected_until_ms: AtomicU64::new(0),
+            returned_at_ms: AtomicU64::new(0),
+        }
+    }
+
+    // All orderings below are relaxed: each value is an opinion that stands alone.
+
+    /// What active probes say.
+    pub fn probe(&self) -> Probe {
+        match self.probe.load(Ordering::Relaxed) {
+            1 => Probe::Up,
+            2 => Probe::Down,
+            _ => Probe::Unknown,
+        }
+    }
+
+    /// Takes note of the probes' opinion. One that comes back from `Down` starts slowly.
+    pub fn set_probe(&self, probe: Probe, now: Instant) {
+        let before = self.probe.swap(probe as u8, Ordering::Relaxed);
+        if before == Probe::Down as u8 && probe == Probe::Up {
+            self.failures_in_row.store(0, Ordering::Relaxed);
+            self.ejected_until_ms.store(0, Ordering::Relaxed);
+            self.returned_at_ms.store(self.ms(now).max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it may be chosen: not found down by probes and not ejected.
+    pub fn is_usable(&self, now: Instant) -> bool {
+        self.probe() != Probe::Down && !self.is_ejected(now)
+    }
+
+    /// Whether failures have taken it out for the moment.
+    pub fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until_ms.load(Ordering::Relaxed) > self.ms(now)
+    }
+
+    /// A connection failed, or was lost before an answer. Tells whether this ejected it just now.
+    pub fn failed(&self, ejection: &EjectionSpec, now: Instant) -> bool {
+        let failures = self.failures_in_row.fetch_add(1, Ordering::Relaxed) + 1;
+        if ejection.failures == 0 || failures < ejection.failures || self.is_ejected(now) {
+            return false;
+        }
+        let times = self.ejections_in_row.fetch_add(1, Ordering::Relaxed).min(16);
+        let out = ejection.backoff.saturating_mul(1 << times).min(ejection.backoff_max);
+        let until = self.ms(now + out).max(1);
+        self.ejected_until_ms.store(until, Ordering::Relaxed);
+        self.returned_at_ms.store(until, Ordering::Relaxed);
+        true
+    }
+
+    /// It answered.
+    pub fn answered(&self) {
+        if self.failures_in_row.load(Ordering::Relaxed) != 0 {
+            self.failures_in_row.store(0, Ordering::Relaxed);
+            self.ejections_in_row.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How much of its share it takes while it starts slowly after a return: 0.1 rising to 1.
+    pub fn readiness(&self, slow_start: Duration, now: Instant) -> f64 {
+        let returned = self.returned_at_ms.load(Ordering::Relaxed);
+        if returned == 0 || slow_start.is_zero() {
+            return 1.0;
+        }
+        let since = Duration::from_millis(self.ms(now).saturating_sub(returned));
+        (since.as_secs_f64() / slow_start.as_secs_f64()).clamp(0.1, 1.0)
+    }
+
+    fn ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_print_as_they_are_meant() {
+        for (text, shown, authority) in [
+            ("http://127.0.0.1:8001", "http://127.0.0.1:8001", "127.0.0.1:8001"),
+            ("https://api.example.com", "https://api.example.com", "api.example.com"),
+            ("https://api.example.com:443/", "https://api.example.com", "api.example.com"),
+            ("http://[::1]:80", "http://[::1]", "[::1]"),
+            ("unix:/run/a.sock", "unix:/run/a.sock", "localhost"),
+        ] {
+            let spec: UpstreamSpec = text.parse().unwrap();
+            assert_eq!((spec.to_string().as_str(), spec.authority().as_str()), (shown, authority));
+        }
+        for text in [
+            "",
+            "127.0.0.1:80",
+            "ftp://a",
+            "http://",
+            "http://a:0",
+            "http://a:x",
+            "http://a/b",
+            "unix:a",
+        ] {
+            assert!(text.parse::<UpstreamSpec>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn failures_eject_with_back_off_and_the_return_is_slow() {
+        let start = Instant::now();
+        let upstream = Upstream::new(UpstreamId(1), "http://127.0.0.1:1".parse().unwrap(), start);
+        let ejection = EjectionSpec::default();
+        assert!(!upstream.failed(&ejection, start) && !upstream.failed(&ejection, start));
+        assert!(upstream.failed(&ejection, start));
+        let s = Duration::from_secs;
+        assert!(!upstream.is_usable(start + Duration::from_millis(999)));
+        assert!(upstream.is_usable(start + s(1)));
+        assert!(
+            upstream.failed(&ejection, start + s(1)),
+            "one more failure is enough after a return"
+        );
+        assert!(!upstream.is_usable(start + Duration::from_millis(2_999)));
+        assert!((upstream.readiness(s(10), start + s(8)) - 0.5).abs() < 1e-9);
+        upstream.answered();
+        assert!(!upstream.failed(&ejection, start + s(20)));
+    }
+
+    #[test]
+    fn a_probe_that_passes_again_ends_an_ejection() {
+        let start = Instant::now();
+        let upstream = Upstream::new(UpstreamId(1), "http://a".parse().unwrap(), start);
+        upstream.set_probe(Probe::Down, start);
+        assert!(!upstream.is_usable(start));
+        upstream.set_probe(Probe::Up, start);
+        assert!(upstream.is_usable(start));
+        assert!(upstream.readiness(Duration::from_secs(10), start) < 0.2);
+    }
+}
