@@ -7,6 +7,7 @@
 
 pub mod assignment;
 pub mod environment;
+pub mod force_token;
 pub mod header_id;
 pub mod in_flight;
 pub mod listener;
