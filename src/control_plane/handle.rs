@@ -1,0 +1,169 @@
+//! The way to the controller, for the admin API, signals and the file watcher.
+//!
+//! Changes go through one bounded queue to the single writer. Everything that is only read comes from
+//! published values and does not disturb it.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::command::{Applied, Refused, Request, ServiceView};
+use super::event::{Event, Events};
+use super::journal::{Page, Query};
+use super::probe_log::ProbeLog;
+use super::published::Published;
+use super::readiness::Readiness;
+use super::store::{JournalReader, StoreError};
+use super::totals::Totals;
+use crate::model::snapshot::Snapshot;
+
+/// Commands that may wait for the controller. It takes microseconds for each, so a full queue means
+/// that it is stuck; callers then wait their turn.
+pub(super) const REQUESTS_MAX: usize = 256;
+
+/// What is put into the controller's queue.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A change.
+    Change(Request, oneshot::Sender<Result<Applied, Refused>>),
+    /// Write what is unwritten, give the state directory back, and end.
+    ShutDown(oneshot::Sender<()>),
+}
+
+/// Whether the last changes are on the disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct StoreState {
+    /// Services whose published state is not on the disk yet.
+    pub not_durable: Vec<String>,
+    /// Why the last write failed; `None` while writes succeed.
+    pub problem: Option<String>,
+}
+
+/// What the controller publishes and anybody may read.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
+    pub(super) published: ArcSwap<Published>,
+    pub(super) probes: ProbeLog,
+    pub(super) events: Events,
+    pub(super) totals: ArcSwap<Totals>,
+    pub(super) journal: JournalReader,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) store: ArcSwap<StoreState>,
+    /// Why the last reload was refused; `None` after one that was taken.
+    pub(super) config_problem: ArcSwapOption<String>,
+}
+
+/// The way to the controller. Clones lead to the same one.
+#[derive(Debug, Clone)]
+pub struct ControllerHandle {
+    pub(super) requests: mpsc::Sender<Asked>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl ControllerHandle {
+    /// Asks for a change. Returns when every core has changed, or after a second with the cores that
+    /// lag; a drain returns when it has finished. The change goes on if the caller stops waiting.
+    ///
+    /// # Errors
+    /// When it was refused; nothing has changed then.
+    pub async fn submit(&self, request: Request) -> Result<Applied, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked::Change(request, reply);
+        self.requests.send(asked).await.map_err(|_| Refused::ShuttingDown)?;
+        answer.await.unwrap_or(Err(Refused::ShuttingDown))
+    }
+
+    /// The present state of every service, with counts as they are at this moment.
+    pub fn view(&self) -> Vec<ServiceView> {
+        self.shared.published.load().view(&self.shared.probes)
+    }
+
+    /// The present state of one service.
+    pub fn service(&self, name: &str) -> Option<ServiceView> {
+        self.view().into_iter().find(|service| service.name == *name)
+    }
+
+    /// What the data plane works with.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
+    }
+
+    /// Events from now on. `RecvError::Lagged(n)` says how many were lost.
+    pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.shared.events.listen()
+    }
+
+    /// Events after number `seq`, as far back as they are kept, and those to come.
+    pub fn events_since(&self, seq: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
+        self.shared.events.since(seq)
+    }
+
+    /// Everything counted since the start, at most a second old.
+    pub fn totals(&self) -> Arc<Totals> {
+        self.shared.totals.load_full()
+    }
+
+    /// A page of the journal, newest first.
+    ///
+    /// # Errors
+    /// When the state file cannot be read.
+    pub async fn journal(&self, query: Query) -> Result<Page, StoreError> {
+        self.shared.journal.page(query).await
+    }
+
+    /// Whether the last changes are on the disk.
+    pub fn store_state(&self) -> Arc<StoreState> {
+        self.shared.store.load_full()
+    }
+
+    /// Whether traffic should come.
+    pub fn readiness(&self) -> Readiness {
+        *self.shared.readiness.borrow()
+    }
+
+    /// Waits until names and probes have had their first chance: 2 s at most.
+    pub async fn started(&self) {
+        let mut readiness = self.shared.readiness.subscribe();
+        // An error would mean that the sender is gone, and `self` holds it.
+        let _ = readiness.wait_for(|readiness| *readiness != Readiness::Starting).await;
+    }
+
+    /// From now on `/readyz` says that no more traffic should come. Everything else goes on.
+    pub fn announce_shutdown(&self) {
+        if self.shared.readiness.send_replace(Readiness::ShuttingDown) != Readiness::ShuttingDown {
+            let text = "cyan is shutting down; what is in flight is being finished".to_owned();
+            self.shared.events.tell(None, "shutting_down", text, serde_json::Value::Null);
+        }
+    }
+
+    /// Why the last reload was refused; `None` after one that was taken.
+    pub fn config_problem(&self) -> Option<Arc<String>> {
+        self.shared.config_problem.load_full()
+    }
+
+    /// Takes note of a config that could not even be read, so that status and events show it.
+    pub fn config_refused(&self, problem: &str) {
+        self.shared.config_refused(problem);
+    }
+
+    /// Writes what is unwritten (2 s at most), gives the state directory back and ends the controller.
+    pub async fn shutdown(&self) {
+        self.announce_shutdown();
+        let (done, finished) = oneshot::channel();
+        // An error says that it has ended already.
+        if self.requests.send(Asked::ShutDown(done)).await.is_ok() {
+            let _ = finished.await;
+        }
+    }
+}
+
+impl Shared {
+    /// Shows why a config was refused until one is taken.
+    pub(super) fn config_refused(&self, problem: &str) {
+        self.config_problem.store(Some(Arc::new(problem.to_owned())));
+        let text = format!("the new config was refused, the old one stays: {problem}");
+        self.events.tell(None, "reload_refused", text, serde_json::json!({ "problem": problem }));
+    }
+}

@@ -1,0 +1,106 @@
+//! What may be read of the controller's state at any time, without asking the controller.
+//!
+//! The controller swaps in a new value after each change; counts that live in atomics (in flight,
+//! probes) are read when somebody looks. So a dashboard never delays a rollback.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::command::{DrainView, EnvironmentView, ServiceView, UpstreamView};
+use super::probe_log::ProbeLog;
+use crate::model::assignment::{Assignment, PartnerRole};
+use crate::model::environment::{Environment, EnvironmentId};
+use crate::model::name::Name;
+use crate::model::routing_table::RoutingTable;
+use crate::model::upstream::Upstream;
+
+/// The state after the last change.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    /// In the order of the config.
+    pub(super) services: Vec<PublishedService>,
+    /// Drains under way, and those done since the environment last had traffic.
+    pub(super) drains: HashMap<EnvironmentId, watch::Receiver<DrainView>>,
+}
+
+/// One service of it.
+#[derive(Debug)]
+pub(super) struct PublishedService {
+    /// What the data plane has.
+    pub(super) table: Arc<RoutingTable>,
+    /// Per environment, the fields that the API changed.
+    pub(super) overridden: BTreeMap<Name, Vec<&'static str>>,
+}
+
+impl Published {
+    /// The state now, counts included.
+    pub(super) fn view(&self, probes: &ProbeLog) -> Vec<ServiceView> {
+        let now = Instant::now();
+        self.services.iter().map(|service| self.service_view(service, probes, now)).collect()
+    }
+
+    /// Every environment with its service, for labels.
+    pub(super) fn environments(&self) -> impl Iterator<Item = (&Name, &Arc<Environment>)> {
+        self.services.iter().flat_map(|service| {
+            let name = &service.table.service.name;
+            service.table.environments.iter().map(move |environment| (name, environment))
+        })
+    }
+
+    fn service_view(
+        &self,
+        service: &PublishedService,
+        probes: &ProbeLog,
+        now: Instant,
+    ) -> ServiceView {
+        let table = &service.table;
+        let environments = table.environments.iter().map(|environment| EnvironmentView {
+            name: environment.name().clone(),
+            version: environment.spec.version.clone(),
+            role: role(&table.assignment, environment.name()),
+            weight: table.weight(environment.name()),
+            in_flight: environment.in_flight.count(),
+            upstreams: environment
+                .upstreams
+                .iter()
+                .map(|upstream| upstream_view(upstream, probes, now))
+                .collect(),
+            overridden: service.overridden.get(environment.name()).cloned().unwrap_or_default(),
+            drain: self.drains.get(&environment.id).map(|drain| drain.borrow().clone()),
+        });
+        ServiceView {
+            name: table.service.name.clone(),
+            generation: table.generation,
+            assignment: table.assignment.clone(),
+            environments: environments.collect(),
+        }
+    }
+}
+
+/// The role of an environment, as every surface calls it.
+pub(super) fn role(assignment: &Assignment, name: &Name) -> Option<&'static str> {
+    if assignment.active == *name {
+        return Some("active");
+    }
+    match &assignment.partner {
+        Some(partner) if partner.environment == *name => Some(match partner.role {
+            PartnerRole::Candidate => "candidate",
+            PartnerRole::Previous => "previous",
+        }),
+        _ => (assignment.fallback.as_ref() == Some(name)).then_some("fallback"),
+    }
+}
+
+fn upstream_view(upstream: &Upstream, probes: &ProbeLog, now: Instant) -> UpstreamView {
+    UpstreamView {
+        address: upstream.spec.to_string(),
+        probe: upstream.probe(),
+        last_probe: probes.last(upstream.id),
+        ejected: upstream.is_ejected(now),
+        in_flight: upstream.in_flight.count(),
+        addresses: upstream.addresses.load().to_vec(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What the store keeps of a service: everything that the file does not decide.
+
+use std::collections::BTreeMap;
+
+use crate::model::assignment::Assignment;
+use crate::model::environment::EnvironmentSpec;
+use crate::model::name::Name;
+use crate::model::upstream::{UpstreamError, UpstreamSpec};
+
+/// The durable state of one service.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ServiceRecord {
+    /// The service.
+    pub service: Name,
+    /// Rises with every change of the service, over restarts too. Numbers of changes that were
+    /// overtaken are left out.
+    pub generation: u64,
+    /// Weights, roles and salts.
+    pub assignment: Assignment,
+    /// Environments that the API has changed.
+    pub overrides: BTreeMap<Name, Override>,
+    /// The journal code of the last change, so that a repeated rollback is known as one after a restart.
+    pub last_change: String,
+}
+
+/// What the API has changed of an environment. The file does not decide these any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Override {
+    /// Its upstreams, as texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstreams: Option<Vec<String>>,
+    /// Its version label; empty for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Made by the API: it exists without the file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub created: bool,
+    /// Removed by the API: it stays away although the file has it, until it is put again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+}
+
+impl Override {
+    /// Whether it says nothing, so that it need not be kept.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The names of the fields that the file no longer decides.
+    pub fn fields(&self) -> Vec<&'static str> {
+        let fields = [("upstreams", self.upstreams.is_some()), ("version", self.version.is_some())];
+        fields.into_iter().filter_map(|(field, changed)| changed.then_some(field)).collect()
+    }
+
+    /// The environment as it is at work: the file's, with what the API changed.
+    ///
+    /// # Errors
+    /// When a kept upstream is none, which only a hand in the state file can bring about.
+    pub fn apply(&self, base: &EnvironmentSpec) -> Result<EnvironmentSpec, UpstreamError> {
+        let mut spec = base.clone();
+        if let Some(upstreams) = &self.upstreams {
+            spec.upstreams = parse_upstreams(upstreams)?;
+        }
+        if let Some(version) = &self.version {
+            spec.version = (!version.is_empty()).then(|| version.as_str().into());
+        }
+        Ok(spec)
+    }
+}
+
+/// Upstreams from their texts.
+///
+/// # Errors
+/// At the first that is none.
+pub fn parse_upstreams(texts: &[String]) -> Result<Vec<UpstreamSpec>, UpstreamError> {
+    texts.iter().map(|text| text.parse()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overridden_fields_win_and_an_empty_version_is_none() {
+        let name = Name::new("green").unwrap();
+        let mut base = EnvironmentSpec::new(name, vec!["http://a".parse().unwrap()]);
+        base.version = Some("v1".into());
+        let own = Override {
+            upstreams: Some(vec!["http://b:81".into()]),
+            version: Some(String::new()),
+            ..Override::default()
+        };
+        let spec = own.apply(&base).unwrap();
+        assert_eq!(spec.upstreams, ["http://b:81".parse().unwrap()]);
+        assert_eq!(spec.version, None);
+        assert_eq!(own.fields(), ["upstreams", "version"]);
+        assert_eq!(Override::default().apply(&base).unwrap(), base);
+    }
+
+    #[test]
+    fn the_record_reads_back_as_it_was_written() {
+        let text = r#"{"upstreams":["http://b"],"created":true}"#;
+        let own: Override = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&own).unwrap(), text);
+    }
+}

@@ -1,0 +1,116 @@
+//! Where state survives a restart, behind a small trait: a fleet will share it through something else.
+//!
+//! What must stay true: a change and its journal entry are written together or not at all; nothing that
+//! cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
+
+pub mod lock;
+mod reader;
+mod schema;
+pub mod sqlite;
+pub mod writer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use reader::JournalReader;
+
+use super::journal::NewEntry;
+use super::record::ServiceRecord;
+use crate::model::name::Name;
+
+/// A place that keeps records and journal.
+pub trait Store: Send + 'static {
+    /// Every service's record.
+    fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError>;
+
+    /// Writes all of it, durably, in one transaction. Asks `still_wanted` at the last moment before
+    /// the commit, since what was to be raised may have been rolled back while the disk was slow.
+    fn commit(
+        &mut self,
+        write: &Write,
+        still_wanted: &dyn Fn() -> bool,
+    ) -> Result<Committed, StoreError>;
+}
+
+/// One transaction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Write {
+    /// Records to keep, each in place of the service's older one.
+    pub records: Vec<ServiceRecord>,
+    /// Services whose record goes.
+    pub removed: Vec<Name>,
+    /// What is to be said about it.
+    pub journal: Vec<NewEntry>,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// On the disk.
+    Written,
+    /// Nothing was written, because it was no longer wanted.
+    Unwanted,
+}
+
+/// Why state could not be read or written. `Display` is safe to show to an API client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The directory or file cannot be used at all.
+    #[error("cannot open `{}`: {problem}; make `state_dir` a directory that Cyan may write to", path.display())]
+    Open {
+        /// What could not be opened.
+        path: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// Another process works on this state.
+    #[error("`{}` is in use by {by}; stop it first, or give this one its own `state_dir`", state_dir.display())]
+    InUse {
+        /// The directory.
+        state_dir: PathBuf,
+        /// `process 4711`, or that it is unknown.
+        by: String,
+    },
+    /// Written by a later version of Cyan.
+    #[error(
+        "`{}` has schema {found}, this version knows up to {known}; run the newer version again, or move the file aside to begin with the file's weights",
+        path.display()
+    )]
+    Newer {
+        /// The state file.
+        path: PathBuf,
+        /// The schema it has.
+        found: i64,
+        /// The latest schema this version knows.
+        known: i64,
+    },
+    /// A database, but none of ours.
+    #[error("`{}` is not Cyan's: it holds other tables; choose another `state_dir`", .0.display())]
+    Foreign(PathBuf),
+    /// Not readable as what it should be.
+    #[error(
+        "`{}` is damaged: {problem}; nothing was changed in it. Restore a copy, or move it aside to begin with the file's weights",
+        path.display()
+    )]
+    Damaged {
+        /// The state file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A write failed.
+    #[error("the state file cannot be written: {0}")]
+    Write(String),
+    /// The journal could not be read.
+    #[error("the journal cannot be read: {0}")]
+    Read(String),
+    /// The disk is silent.
+    #[error("the disk has not answered within {0:?}")]
+    Silent(Duration),
+    /// Too much waits for the disk already.
+    #[error("{0} writes wait for the disk already")]
+    Backlog(usize),
+    /// The store's thread has ended.
+    #[error("the store is closed")]
+    Closed,
+}

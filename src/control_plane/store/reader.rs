@@ -1,0 +1,102 @@
+//! Reads the journal back, beside the writer: on its own connection, so that a page of history never
+//! waits for a commit and never delays one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, OpenFlags, Row};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::StoreError;
+use crate::control_plane::journal::{Entry, PAGE_ENTRIES_MAX, Page, Query};
+
+/// Pages read at once; more callers wait their turn.
+const READERS_MAX: usize = 2;
+
+/// Reads pages of the journal. Clones share the bound on readers.
+#[derive(Debug, Clone)]
+pub struct JournalReader {
+    path: PathBuf,
+    readers: Arc<Semaphore>,
+}
+
+impl JournalReader {
+    /// Reads from the state file at `path`.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), readers: Arc::new(Semaphore::new(READERS_MAX)) }
+    }
+
+    /// Some entries, newest first. Cancel safe.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn page(&self, query: Query) -> Result<Page, StoreError> {
+        let closed = |_| StoreError::Closed;
+        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(closed)?;
+        let path = self.path.clone();
+        // A thread of the blocking pool, because SQLite waits for the disk. The permit goes along, so
+        // that a caller who gives up does not make room for more readers than there may be.
+        let reading = tokio::task::spawn_blocking(move || {
+            let page = read_page(&path, &query);
+            drop(permit);
+            page
+        });
+        let page = reading.await.map_err(|error| StoreError::Read(error.to_string()))?;
+        page.map_err(|error| StoreError::Read(error.to_string()))
+    }
+}
+
+fn read_page(path: &Path, query: &Query) -> rusqlite::Result<Page> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    let limit = query.limit.unwrap_or(PAGE_ENTRIES_MAX).clamp(1, PAGE_ENTRIES_MAX);
+    let mut sql = String::from(
+        "SELECT id, at, service, generation, actor, kind, reason, text, before, after, details \
+         FROM journal WHERE id < ?1",
+    );
+    let mut values = vec![SqlValue::Integer(query.before.unwrap_or(i64::MAX))];
+    if let Some(service) = &query.service {
+        sql.push_str(" AND service = ?2");
+        values.push(SqlValue::Text(service.to_string()));
+    }
+    // One more than asked for tells whether there is another page. `limit` is a number of ours.
+    sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
+    let mut statement = connection.prepare(&sql)?;
+    let entries = statement.query_map(rusqlite::params_from_iter(values), entry)?;
+    let mut entries = entries.collect::<rusqlite::Result<Vec<_>>>()?;
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next_before = if more { entries.last().map(|entry| entry.id) } else { None };
+    Ok(Page { entries, next_before })
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        id: row.get("id")?,
+        at: unsigned(row, "at")?,
+        service: row.get("service")?,
+        generation: unsigned(row, "generation")?,
+        actor: row.get("actor")?,
+        kind: row.get("kind")?,
+        reason: row.get("reason")?,
+        text: row.get("text")?,
+        before: json(row, "before")?,
+        after: json(row, "after")?,
+        details: json(row, "details")?,
+    })
+}
+
+/// Numbers are written from `u64`s below 2^63, so none is negative.
+fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
+}
+
+/// A text that is no JSON any more is shown as the text it is.
+fn json(row: &Row<'_>, column: &str) -> rusqlite::Result<Value> {
+    let text: String = row.get(column)?;
+    Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+}
