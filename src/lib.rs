@@ -6,6 +6,8 @@
 
 pub mod config;
 pub mod control_plane;
+pub mod data_plane;
+pub mod inspect;
 pub mod link;
 pub mod metrics;
 pub mod model;

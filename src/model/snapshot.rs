@@ -39,15 +39,17 @@ impl Snapshot {
         Self { tables }
     }
 
+    /// The only service, where it answers to every host and path: most of the time nothing else has to
+    /// be looked at.
+    pub fn only_catch_all(&self) -> Option<&Arc<RoutingTable>> {
+        let [only] = self.tables.as_slice() else { return None };
+        let service = &only.service;
+        (service.hosts.is_empty() && service.path_prefixes.is_empty()).then_some(only)
+    }
+
     /// The service that answers to `host` (lower case, without a port) and `path`: an exact host before
     /// a pattern before any host, then the longest path prefix.
     pub fn route(&self, host: &str, path: &str) -> Option<&Arc<RoutingTable>> {
-        if let [only] = self.tables.as_slice()
-            && only.service.hosts.is_empty()
-            && only.service.path_prefixes.is_empty()
-        {
-            return Some(only);
-        }
         self.tables
             .iter()
             .filter_map(|table| Some((rank(table, host, path)?, table)))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Limits on time towards the upstreams of one environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the first SYN to an open connection, TLS included. Default 1 s.
     pub connect: Duration,

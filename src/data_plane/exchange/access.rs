@@ -1,0 +1,141 @@
+//! Ids of an exchange, and the line that the access log gets when it has ended.
+
+use std::time::{Duration, Instant};
+
+use super::Exchange;
+use super::head::{Headers, RequestHead};
+use crate::model::header_id::HeaderId;
+use crate::model::verdict::Verdict;
+
+/// Longest id that is taken over from a client.
+const ID_BYTES_MAX: usize = 128;
+
+/// The id of a request: the client's own if it brought a plain one, else 32 random hexadecimal digits.
+#[derive(Debug)]
+pub enum RequestId {
+    /// Not known yet.
+    None,
+    /// Made here.
+    Ours([u8; 32]),
+    /// Brought along.
+    Theirs(Box<[u8]>),
+}
+
+impl RequestId {
+    /// The id of a request, made from 128 random bits if it brings none.
+    pub fn of(head: &impl Headers, high: u64, low: u64) -> Self {
+        match head.first(HeaderId::X_REQUEST_ID) {
+            Some(id) if is_plain(id) => Self::Theirs(id.into()),
+            _ => {
+                let mut id = [0; 32];
+                id[..16].copy_from_slice(&hex(high));
+                id[16..].copy_from_slice(&hex(low));
+                Self::Ours(id)
+            }
+        }
+    }
+
+    /// The id as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::None => &[],
+            Self::Ours(id) => id,
+            Self::Theirs(id) => id,
+        }
+    }
+
+    /// Whether it was made here and the upstream has to be told.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(_))
+    }
+}
+
+/// An id that is safe in a header, a log and a URL.
+fn is_plain(id: &[u8]) -> bool {
+    !id.is_empty()
+        && id.len() <= ID_BYTES_MAX
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
+}
+
+/// A number as 16 hexadecimal digits.
+pub fn hex(number: u64) -> [u8; 16] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 16];
+    for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
+        text[2 * index] = DIGITS[usize::from(byte >> 4)];
+        text[2 * index + 1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// The `timeout` of a `Keep-Alive` header: how long the upstream keeps an idle connection.
+pub fn keep_alive_timeout(head: &impl Headers) -> Option<Duration> {
+    let value = std::str::from_utf8(head.first(HeaderId::KEEP_ALIVE)?).ok()?;
+    let seconds = value.split(',').find_map(|part| {
+        let (name, seconds) = part.trim().split_once('=')?;
+        name.trim().eq_ignore_ascii_case("timeout").then(|| seconds.trim().parse().ok())?
+    })?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// What the log says of a request's head: never a query, which may hold a key.
+pub struct Target {
+    method: String,
+    path: String,
+}
+
+impl Target {
+    /// Remembers method and path.
+    pub fn of(head: &impl RequestHead) -> Box<Self> {
+        Box::new(Self { method: head.method().to_owned(), path: head.path().to_owned() })
+    }
+}
+
+impl Exchange {
+    /// Hands a line to the access log, if there is one.
+    pub(super) fn log(&self, verdict: Verdict, ended_at: Instant) {
+        if !self.recorder.is_logging() {
+            return;
+        }
+        let is_plain = matches!(verdict, Verdict::Complete | Verdict::Length);
+        let matters = self.is_forced || self.refused.is_some() || !is_plain;
+        self.recorder.log(matters, || self.line(verdict, ended_at));
+    }
+
+    fn line(&self, verdict: Verdict, ended_at: Instant) -> String {
+        let service = self.service.as_ref();
+        let own = self.counted_for.as_ref().or(self.environment());
+        let served_by = self.environment().filter(|_| self.counted_for.is_some());
+        let upstream = self.place.as_ref().and_then(|place| place.upstream.as_ref());
+        let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        let source = self.key.and_then(|key| key.source).map(|index| {
+            let known = service.and_then(|s| s.sticky.sources.get(usize::from(index)));
+            known.map_or_else(|| "cookie".to_owned(), ToString::to_string)
+        });
+        serde_json::json!({
+            "at_ms": std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0)),
+            "request_id": String::from_utf8_lossy(self.request_id.as_bytes()),
+            "exchange": String::from_utf8_lossy(&hex(self.unique)),
+            "service": service.map(|s| &s.name),
+            "environment": own.map(|e| e.name()),
+            "served_by": served_by.map(|e| e.name()),
+            "upstream": upstream.map(|(upstream, _)| upstream.spec.to_string()),
+            "sticky": source,
+            "forced": self.is_forced,
+            "client": self.client,
+            "method": self.target.as_ref().map(|target| &target.method),
+            "path": self.target.as_ref().map(|target| &target.path),
+            "status": self.status,
+            "verdict": verdict,
+            "reason": self.refused,
+            "replayed": self.was_replayed,
+            "response_head_ms": self.head_after.map(ms),
+            "total_ms": ms(ended_at.saturating_duration_since(self.began)),
+            "request_bytes": self.request_bytes,
+            "response_bytes": self.response_bytes,
+        })
+        .to_string()
+    }
+}

@@ -1,0 +1,88 @@
+//! Who the client is, when there are proxies before us, and what the upstream is told about it.
+//!
+//! Only peers that the listener trusts are believed. Everybody else's `X-Forwarded-*`, `Forwarded` and
+//! `X-Real-IP` are removed, or a client could name any address as its own.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::edits::Edits;
+use super::head::{Headers, Peer, RequestHead};
+use crate::model::header_id::HeaderId;
+
+/// The client's address: from the right of `X-Forwarded-For`, the first hop that is not trusted.
+pub fn client_address(head: &impl Headers, peer: &Peer, trusted: &[IpNet]) -> Option<IpAddr> {
+    if !peer.is_trusted {
+        return peer.address;
+    }
+    let mut hops = Vec::new();
+    head.each_value(HeaderId::X_FORWARDED_FOR, &mut |value| {
+        hops.extend(value.split(|byte| *byte == b',').map(parse_hop));
+    });
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let mut client = peer.address;
+    for hop in hops.into_iter().rev() {
+        let Some(address) = hop else { break }; // whatever stands left of nonsense is not believed
+        client = Some(address);
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    client
+}
+
+/// Writes `X-Forwarded-For`, `-Proto` and `-Host` as the upstream shall see them.
+pub fn edit(head: &impl RequestHead, peer: &Peer, edits: &mut Edits) {
+    let mut text = AddressText { bytes: [0; 46] };
+    let address = text.write(peer.address);
+    let before = head.first(HeaderId::X_FORWARDED_FOR).filter(|_| peer.is_trusted);
+    match before {
+        Some(_) if address.is_empty() => {} // a trusted peer on a unix socket speaks for itself
+        Some(_) => {
+            let mut joined = Vec::new();
+            head.each_value(HeaderId::X_FORWARDED_FOR, &mut |value| {
+                joined.extend_from_slice(value);
+                joined.extend_from_slice(b", ");
+            });
+            edits.set(HeaderId::X_FORWARDED_FOR, &[&joined, address]);
+        }
+        None if address.is_empty() => edits.remove(HeaderId::X_FORWARDED_FOR),
+        None => edits.set(HeaderId::X_FORWARDED_FOR, &[address]),
+    }
+    let kept = |id| peer.is_trusted && head.first(id).is_some();
+    if !kept(HeaderId::X_FORWARDED_PROTO) {
+        let scheme: &[u8] = if peer.is_tls { b"https" } else { b"http" };
+        edits.set(HeaderId::X_FORWARDED_PROTO, &[scheme]);
+    }
+    if !kept(HeaderId::X_FORWARDED_HOST) {
+        let host = head.authority().map(str::as_bytes).or_else(|| head.first(HeaderId::HOST));
+        if let Some(host) = host {
+            edits.set(HeaderId::X_FORWARDED_HOST, &[host]);
+        }
+    }
+}
+
+/// `1.2.3.4`, `1.2.3.4:567`, `2001:db8::1`, `[2001:db8::1]:567`.
+fn parse_hop(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
+    text.trim_matches(['[', ']']).parse().ok().or_else(with_port)
+}
+
+/// An address as text, without an allocation.
+struct AddressText {
+    bytes: [u8; 46],
+}
+
+impl AddressText {
+    fn write(&mut self, address: Option<IpAddr>) -> &[u8] {
+        use std::io::Write;
+        let Some(address) = address else { return &[] };
+        let mut cursor = std::io::Cursor::new(&mut self.bytes[..]);
+        // The longest text of an IPv6 address has 45 bytes, so this cannot fail.
+        let written = write!(cursor, "{address}").is_ok();
+        let length = usize::try_from(cursor.position()).unwrap_or(0);
+        if written { &self.bytes[..length] } else { &[] }
+    }
+}

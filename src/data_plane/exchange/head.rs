@@ -1,0 +1,80 @@
+//! What an exchange sees of a request or an answer: borrowed look-ups, whatever library parsed them.
+
+use std::net::IpAddr;
+
+use crate::model::header_id::HeaderId;
+
+/// The HTTP version a peer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: no chunked answers, no persistent connection by default.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+/// How much body a message announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// None at all.
+    Empty,
+    /// This many bytes.
+    Known(u64),
+    /// As many as come.
+    Unknown,
+}
+
+/// Headers, looked up by number or walked through by name.
+pub trait Headers {
+    /// The first value of a header.
+    fn first(&self, id: HeaderId) -> Option<&[u8]>;
+
+    /// Every value of a header, in order.
+    fn each_value<'a>(&'a self, id: HeaderId, visit: &mut dyn FnMut(&'a [u8]));
+
+    /// Every header's name once, in lower case.
+    fn each_name(&self, visit: &mut dyn FnMut(&str));
+}
+
+/// The head of a request.
+pub trait RequestHead: Headers {
+    /// The method, as sent.
+    fn method(&self) -> &str;
+
+    /// The version.
+    fn version(&self) -> Version;
+
+    /// The path: `/v1/chat/completions`, or `*`.
+    fn path(&self) -> &str;
+
+    /// The query, without its question mark.
+    fn query(&self) -> Option<&str>;
+
+    /// The authority of the request target: of an absolute URI, or HTTP/2's `:authority`.
+    fn authority(&self) -> Option<&str>;
+
+    /// What body it announces.
+    fn body_length(&self) -> BodyLength;
+}
+
+/// The head of an answer.
+pub trait ResponseHead: Headers {
+    /// The status code.
+    fn status(&self) -> u16;
+
+    /// What body it announces.
+    fn body_length(&self) -> BodyLength;
+}
+
+/// Who sent a request, as far as the connection tells.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The other end of the socket; `None` on a unix socket.
+    pub address: Option<IpAddr>,
+    /// Whether its `X-Forwarded-*` headers are believed.
+    pub is_trusted: bool,
+    /// Whether it speaks TLS to us.
+    pub is_tls: bool,
+}

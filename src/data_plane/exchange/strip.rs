@@ -1,0 +1,169 @@
+//! Headers that end here: those of one hop only (RFC 9110, section 7.6.1), and those that only Cyan may
+//! set.
+//!
+//! Everything is removed *before* Cyan's own headers are set, so that a client cannot make us drop
+//! them by naming them in `Connection`. Names with underscores that an application server would read as
+//! one of ours are removed as well.
+
+use super::edits::Edits;
+use super::head::{Headers, Peer};
+use crate::model::header_id::HeaderId;
+use crate::model::service::{ForceRule, HeaderNames};
+
+/// Headers that make sense on one connection only.
+const HOP_BY_HOP: [HeaderId; 7] = [
+    HeaderId::CONNECTION,
+    HeaderId::KEEP_ALIVE,
+    HeaderId::PROXY_CONNECTION,
+    HeaderId::TE,
+    HeaderId::TRAILER,
+    HeaderId::TRANSFER_ENCODING,
+    HeaderId::UPGRADE,
+];
+
+/// Headers in which only a trusted peer is believed.
+const FORWARDED: [HeaderId; 6] = [
+    HeaderId::X_FORWARDED_FOR,
+    HeaderId::X_FORWARDED_PROTO,
+    HeaderId::X_FORWARDED_HOST,
+    HeaderId::X_FORWARDED_PORT,
+    HeaderId::FORWARDED,
+    HeaderId::X_REAL_IP,
+];
+
+/// End-to-end headers that a `Connection` header cannot have removed: without them the request would
+/// mean something else, or somebody else's.
+const NOT_NOMINATED: [HeaderId; 6] = [
+    HeaderId::HOST,
+    HeaderId::CONTENT_LENGTH,
+    HeaderId::CONTENT_TYPE,
+    HeaderId::AUTHORIZATION,
+    HeaderId::COOKIE,
+    HeaderId::X_REQUEST_ID,
+];
+
+/// Headers of a request that only Cyan may set, besides the forwarded ones.
+fn is_ours(name: &str, ours: &HeaderNames, force: Option<&ForceRule>) -> bool {
+    name.starts_with("x-cyan-")
+        || name == ours.deployment.name()
+        || name == ours.exchange.name()
+        || force.is_some_and(|force| name == force.header.name())
+}
+
+/// Removes what ends here from a request. An upgrade is put back by its own edit.
+pub fn request(
+    head: &impl Headers,
+    peer: &Peer,
+    ours: &HeaderNames,
+    force: Option<&ForceRule>,
+    edits: &mut Edits,
+) {
+    remove_nominated(head, edits);
+    let wants_trailers = accepts_trailers(head);
+    head.each_name(&mut |name| {
+        // One look at the first byte spares most names the comparisons below.
+        match name.as_bytes()[0] {
+            b'c' | b'k' | b'p' | b't' | b'u' | b'e' => {
+                if let Some(id) = hop_by_hop(name) {
+                    edits.remove(id);
+                } else if name == "expect" {
+                    edits.remove(HeaderId::EXPECT);
+                }
+            }
+            b'x' | b'f' if !name.contains('_') => {
+                if is_ours(name, ours, force) {
+                    edits.remove_named(name);
+                } else if !peer.is_trusted
+                    && let Some(id) = FORWARDED.into_iter().find(|id| id.name() == name)
+                {
+                    edits.remove(id);
+                }
+            }
+            _ if is_ours(name, ours, force) => edits.remove_named(name),
+            _ => {}
+        }
+        if name.contains('_') {
+            let dashed = name.replace('_', "-");
+            let forwarded = FORWARDED.iter().any(|id| id.name() == dashed);
+            if forwarded || is_ours(&dashed, ours, force) || hop_by_hop(&dashed).is_some() {
+                edits.remove_named(name);
+            }
+        }
+    });
+    if wants_trailers {
+        edits.set(HeaderId::TE, &[b"trailers"]);
+    }
+}
+
+/// Removes what ends here from an answer: an upstream cannot speak in Cyan's name either. `Trailer`
+/// stays, since trailers are passed on.
+pub fn response(head: &impl Headers, ours: &HeaderNames, edits: &mut Edits) {
+    remove_nominated(head, edits);
+    head.each_name(&mut |name| match hop_by_hop(name) {
+        Some(HeaderId::TRAILER) => {}
+        Some(id) => edits.remove(id),
+        None if is_ours(name, ours, None) => edits.remove_named(name),
+        None => {}
+    });
+}
+
+/// Whether a trailer may be passed on in either direction.
+pub fn is_trailer_allowed(name: &str, ours: &HeaderNames) -> bool {
+    let dashed = name.replace('_', "-");
+    let framing =
+        ["content-length", "host", "authorization", "cookie", "set-cookie", "content-type"];
+    hop_by_hop(&dashed).is_none()
+        && !FORWARDED.iter().any(|id| id.name() == dashed)
+        && !framing.contains(&dashed.as_str())
+        && !is_ours(&dashed, ours, None)
+}
+
+/// Whether this is a WebSocket handshake (RFC 6455, section 4.1).
+pub fn is_websocket(head: &impl super::head::RequestHead) -> bool {
+    head.method() == "GET"
+        && head.version() == super::head::Version::Http11
+        && has_token(head, HeaderId::CONNECTION, b"upgrade")
+        && has_token(head, HeaderId::UPGRADE, b"websocket")
+}
+
+/// Puts a WebSocket handshake back after stripping.
+pub fn restore_websocket(edits: &mut Edits) {
+    edits.set(HeaderId::CONNECTION, &[b"upgrade"]);
+    edits.set(HeaderId::UPGRADE, &[b"websocket"]);
+}
+
+fn hop_by_hop(name: &str) -> Option<HeaderId> {
+    HOP_BY_HOP.into_iter().find(|id| id.name() == name)
+}
+
+fn remove_nominated(head: &impl Headers, edits: &mut Edits) {
+    head.each_value(HeaderId::CONNECTION, &mut |value| {
+        for token in value.split(|byte| *byte == b',') {
+            let token = token.trim_ascii();
+            let plain = [&b"close"[..], b"keep-alive", b"upgrade"];
+            if token.is_empty() || plain.iter().any(|known| token.eq_ignore_ascii_case(known)) {
+                continue;
+            }
+            if let Ok(name) = std::str::from_utf8(token) {
+                let name = name.to_ascii_lowercase();
+                if !NOT_NOMINATED.iter().any(|id| id.name() == name) {
+                    edits.remove_named(&name);
+                }
+            }
+        }
+    });
+}
+
+fn accepts_trailers(head: &impl Headers) -> bool {
+    has_token(head, HeaderId::TE, b"trailers")
+}
+
+fn has_token(head: &impl Headers, id: HeaderId, wanted: &[u8]) -> bool {
+    let mut found = false;
+    head.each_value(id, &mut |value| {
+        found |= value
+            .split(|byte| *byte == b',')
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(wanted));
+    });
+    found
+}

@@ -1,0 +1,154 @@
+//! How long an exchange may stay in each phase, and whose fault it is when it stays longer.
+
+use std::time::{Duration, Instant};
+
+use super::{Exchange, Refusal, Stage};
+use crate::model::timeouts::Timeouts;
+use crate::model::verdict::Verdict;
+
+/// Where an exchange stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its head was read; its body may be read for the key.
+    Choosing,
+    /// A connection is being made.
+    Connecting {
+        /// Since when.
+        since: Instant,
+    },
+    /// The client's body is awaited, while the request is being sent.
+    Uploading {
+        /// The last time that bytes came.
+        since: Instant,
+    },
+    /// The request was written, the head of the answer is awaited.
+    AwaitingHead {
+        /// Since when.
+        since: Instant,
+    },
+    /// The answer is passing.
+    Answering {
+        /// The last time that bytes came or were taken.
+        since: Instant,
+        /// The last bytes have not been taken by the client yet.
+        waits_for_client: bool,
+    },
+    /// A tunnel.
+    Tunnel {
+        /// The last byte in either direction.
+        since: Instant,
+    },
+    /// Over.
+    Ended,
+}
+
+/// What to do when a deadline has passed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum OnTime {
+    /// Nothing; it was moved meanwhile.
+    Nothing,
+    /// Tell `on_upstream_failure` of this stage: the connection could not be made in time.
+    Failed(Stage, String),
+    /// Answer here.
+    Reply(Refusal),
+    /// Break the answer off, never as a clean end.
+    Abort,
+}
+
+/// A client that is sending its body may pause this long.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+
+impl Exchange {
+    /// When `on_time` wants to be called, unless something happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeouts = self.timeouts()?;
+        let by_phase = match self.phase {
+            Phase::Choosing => Some(self.began + BODY_IDLE),
+            Phase::Ended => None,
+            Phase::Connecting { since } => Some(since + timeouts.connect),
+            Phase::Uploading { since } => Some(since + BODY_IDLE),
+            Phase::AwaitingHead { since } => Some(since + timeouts.response_head),
+            Phase::Answering { since, waits_for_client: false } => Some(since + timeouts.idle),
+            Phase::Answering { since, waits_for_client: true } => {
+                Some(since + timeouts.write_stall)
+            }
+            Phase::Tunnel { since } => Some(since + timeouts.tunnel_idle),
+        };
+        let by_total = match self.phase {
+            Phase::Ended | Phase::Tunnel { .. } => None,
+            _ => timeouts.total.map(|total| self.began + total),
+        };
+        by_phase.into_iter().chain(by_total).min()
+    }
+
+    /// The client has taken what there was: from here on the upstream is waited for.
+    pub fn on_waiting_for_upstream(&mut self, now: Instant) {
+        if let Phase::Answering { waits_for_client: true, .. } = self.phase {
+            self.phase = Phase::Answering { since: now, waits_for_client: false };
+        }
+    }
+
+    /// The client is waited for in the middle of its body.
+    pub fn on_waiting_for_client(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::AwaitingHead { .. } | Phase::Choosing) {
+            self.phase = Phase::Uploading { since: now };
+        }
+    }
+
+    /// The client has sent more of its body, or its end.
+    pub fn on_client_sent(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Uploading { .. }) {
+            self.phase = Phase::AwaitingHead { since: now };
+        }
+    }
+
+    /// A byte passed a tunnel.
+    pub fn on_tunnel_data(&mut self, now: Instant) {
+        self.phase = Phase::Tunnel { since: now };
+    }
+
+    /// A deadline may have passed.
+    pub fn on_time(&mut self, now: Instant) -> OnTime {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return OnTime::Nothing;
+        }
+        let Some(timeouts) = self.timeouts() else { return OnTime::Nothing };
+        let has_total_passed = timeouts.total.is_some_and(|total| now >= self.began + total);
+        let total_ms = timeouts.total.unwrap_or_default().as_millis();
+        let (connect_ms, head_ms) =
+            (timeouts.connect.as_millis(), timeouts.response_head.as_millis());
+        match self.phase {
+            Phase::Ended => OnTime::Nothing,
+            Phase::Answering { waits_for_client, .. } => {
+                let is_client = waits_for_client && !has_total_passed;
+                self.end(if is_client { Verdict::ClientGone } else { Verdict::Timeout }, now);
+                OnTime::Abort
+            }
+            Phase::Tunnel { .. } => {
+                self.end(Verdict::Timeout, now);
+                OnTime::Abort
+            }
+            _ if has_total_passed => self.time_out(Refusal::TotalTimeout(total_ms)),
+            Phase::Connecting { .. } => {
+                OnTime::Failed(Stage::Connect, format!("no connection within {connect_ms} ms"))
+            }
+            Phase::AwaitingHead { .. } => self.time_out(Refusal::HeadTimeout(head_ms)),
+            Phase::Choosing | Phase::Uploading { .. } => {
+                OnTime::Reply(self.on_request_broken(Refusal::BodyStalled))
+            }
+        }
+    }
+
+    fn time_out(&mut self, refusal: Refusal) -> OnTime {
+        self.verdict = Some(Verdict::Timeout);
+        OnTime::Reply(self.refuse(refusal))
+    }
+
+    /// The limits that apply: those of the environment, or the defaults before one was chosen.
+    fn timeouts(&self) -> Option<Timeouts> {
+        Some(match self.environment() {
+            Some(environment) => environment.spec.timeouts,
+            None => Timeouts::default(),
+        })
+    }
+}

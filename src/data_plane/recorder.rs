@@ -1,0 +1,98 @@
+//! The one place where an exchange is recorded, one per core.
+//!
+//! It belongs to its core: counting needs no lock. What leaves the core (reports, log lines) goes
+//! through bounded channels, and what does not fit is counted as lost rather than waited for.
+
+use std::cell::RefCell;
+
+use crate::link::CoreReport;
+use crate::metrics::shard::{Ended, ShardReport};
+
+/// Takes a report or a log line; false when there is no room.
+pub type Sink<T> = Box<dyn Fn(T) -> bool>;
+
+/// Where the exchanges of one core are counted, reported and logged.
+pub struct Recorder {
+    shard: RefCell<ShardReport>,
+    random: RefCell<fastrand::Rng>,
+    reports: Sink<CoreReport>,
+    log: Option<Log>,
+}
+
+/// The access log as a core sees it.
+pub struct Log {
+    /// Where lines go.
+    pub lines: Sink<String>,
+    /// Share of the requests that are logged, 0 to 1.
+    pub sample: f64,
+}
+
+impl Recorder {
+    /// A recorder with empty counts.
+    pub fn new(random: fastrand::Rng, reports: Sink<CoreReport>, log: Option<Log>) -> Self {
+        let shard = RefCell::default();
+        Self { shard, random: RefCell::new(random), reports, log }
+    }
+
+    /// A recorder that only counts, for tests and benches.
+    pub fn counting(seed: u64) -> Self {
+        Self::new(fastrand::Rng::with_seed(seed), Box::new(|_| true), None)
+    }
+
+    /// A random number of this core.
+    pub fn random(&self) -> u64 {
+        self.random.borrow_mut().u64(..)
+    }
+
+    /// A request began.
+    pub fn began(&self) {
+        self.shard.borrow_mut().requests += 1;
+    }
+
+    /// A request ended that had reached an environment.
+    pub fn ended(&self, ended: &Ended) {
+        self.shard.borrow_mut().ended(ended);
+    }
+
+    /// A request ended that had reached none.
+    pub fn refused(&self, reason: &'static str) {
+        *self.shard.borrow_mut().refused.entry(reason).or_default() += 1;
+    }
+
+    /// A key was not found where it was looked for.
+    pub fn key_missed(&self, reason: &'static str) {
+        *self.shard.borrow_mut().key_missed.entry(reason).or_default() += 1;
+    }
+
+    /// Tells the control plane.
+    pub fn report(&self, report: CoreReport) {
+        if !(self.reports)(report) {
+            self.shard.borrow_mut().reports_lost += 1;
+        }
+    }
+
+    /// Counts a panic that was caught.
+    pub fn panicked(&self) {
+        self.shard.borrow_mut().panics += 1;
+    }
+
+    /// Whether anything is logged at all: if not, nothing needs to be remembered for it.
+    pub fn is_logging(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Logs a line. One that `matters` is never left out by sampling.
+    pub fn log(&self, matters: bool, line: impl FnOnce() -> String) {
+        if let Some(log) = &self.log
+            && (matters || log.sample >= 1.0 || self.random.borrow_mut().f64() < log.sample)
+            && !(log.lines)(line())
+        {
+            self.shard.borrow_mut().log_lines_lost += 1;
+        }
+    }
+
+    /// The counts so far; they begin anew.
+    pub fn collect(&self) -> ShardReport {
+        self.shard.take()
+    }
+}
