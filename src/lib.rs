@@ -11,3 +11,4 @@ pub mod inspect;
 pub mod link;
 pub mod metrics;
 pub mod model;
+pub mod tls;

@@ -1,0 +1,144 @@
+//! TLS towards upstreams.
+//!
+//! One builder for requests and for health probes: an upstream that passes its probe is one that
+//! requests can reach, certificate included. There is no way to switch verification off.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+
+use crate::model::environment::{Protocol, UpstreamTls};
+use crate::model::upstream::{UpstreamAddress, UpstreamSpec};
+
+/// Why upstreams of an environment cannot be spoken to over TLS.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsClientError {
+    /// The file of authorities could not be read.
+    #[error("cannot read authorities from `{}`: {problem}; name a readable PEM file in `tls.ca_file`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the parser said.
+        problem: String,
+    },
+    /// The file holds no certificate that can be an authority.
+    #[error("`{}` holds no usable certificate; `tls.ca_file` needs PEM blocks of authorities", .0.display())]
+    Empty(PathBuf),
+    /// Certificates are made out to names or addresses, and this is neither.
+    #[error("`{0}` cannot stand in a certificate; set `tls.server_name` to a host name")]
+    Name(String),
+    /// The protocol versions could not be set up.
+    #[error("TLS cannot be set up: {0}; report this with the output of `cyan --version`")]
+    Setup(String),
+}
+
+/// The client side of TLS for one environment. Reads `ca_file` once, when it is called.
+///
+/// # Errors
+/// When the file of authorities is unreadable or holds none.
+pub fn client_config(
+    tls: &UpstreamTls,
+    protocol: Protocol,
+) -> Result<Arc<ClientConfig>, TlsClientError> {
+    let roots = match &tls.ca_file {
+        Some(path) => authorities(path)?,
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    // The provider is named, because a process-wide default could be set by any library.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsClientError::Setup(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = match protocol {
+        Protocol::Http1 => vec![b"http/1.1".to_vec()],
+        Protocol::Http2 => vec![b"h2".to_vec()],
+    };
+    Ok(Arc::new(config))
+}
+
+/// The name to ask an upstream for and to verify.
+///
+/// # Errors
+/// When neither `server_name` nor the host can stand in a certificate.
+pub fn server_name(
+    upstream: &UpstreamSpec,
+    tls: &UpstreamTls,
+) -> Result<ServerName<'static>, TlsClientError> {
+    let name = match (&tls.server_name, &upstream.address) {
+        (Some(name), _) => name.to_string(),
+        (None, UpstreamAddress::Tcp { host, .. }) => host.to_string(),
+        (None, UpstreamAddress::Unix(_)) => "localhost".to_owned(),
+    };
+    ServerName::try_from(name.clone()).map_err(|_| TlsClientError::Name(name))
+}
+
+fn authorities(path: &PathBuf) -> Result<RootCertStore, TlsClientError> {
+    let unreadable = |error: rustls_pki_types::pem::Error| TlsClientError::Unreadable {
+        path: path.clone(),
+        problem: error.to_string(),
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        // A bundle may hold one that rustls does not take; the others still count.
+        let _ = roots.add(certificate.map_err(unreadable)?);
+    }
+    if roots.is_empty() {
+        return Err(TlsClientError::Empty(path.clone()));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_ca(text: &str) -> (tempfile::TempDir, UpstreamTls) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, text).unwrap();
+        (dir, UpstreamTls { ca_file: Some(path), server_name: None })
+    }
+
+    #[test]
+    fn authorities_come_from_the_public_list_or_from_a_file() {
+        let public = client_config(&UpstreamTls::default(), Protocol::Http2).unwrap();
+        assert_eq!(public.alpn_protocols, [b"h2".to_vec()]);
+        let authority = rcgen::generate_simple_self_signed(["upstream.test".to_owned()]).unwrap();
+        let (_dir, own) = with_ca(&authority.cert.pem());
+        let own = client_config(&own, Protocol::Http1).unwrap();
+        assert_eq!(own.alpn_protocols, [b"http/1.1".to_vec()]);
+    }
+
+    #[test]
+    fn a_file_without_authorities_is_refused_with_its_name() {
+        let (_dir, empty) = with_ca("nothing\n");
+        let error = client_config(&empty, Protocol::Http1).unwrap_err();
+        assert!(matches!(error, TlsClientError::Empty(_)), "{error}");
+        let missing = UpstreamTls { ca_file: Some("/nowhere/ca.pem".into()), server_name: None };
+        let error = client_config(&missing, Protocol::Http1).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read authorities from `/nowhere/ca.pem`: "), "{error}");
+        assert!(error.ends_with("; name a readable PEM file in `tls.ca_file`"), "{error}");
+    }
+
+    #[test]
+    fn the_name_is_the_written_one_or_the_host() {
+        let upstream: UpstreamSpec = "https://api.example.com".parse().unwrap();
+        let name = server_name(&upstream, &UpstreamTls::default()).unwrap();
+        assert_eq!(name.to_str(), "api.example.com");
+        let tls = UpstreamTls { ca_file: None, server_name: Some("other.test".into()) };
+        assert_eq!(server_name(&upstream, &tls).unwrap().to_str(), "other.test");
+        let address: UpstreamSpec = "https://[::1]:8443".parse().unwrap();
+        assert_eq!(server_name(&address, &UpstreamTls::default()).unwrap().to_str(), "::1");
+        let upstream: UpstreamSpec = "https://a..b".parse().unwrap();
+        let error = server_name(&upstream, &UpstreamTls::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`a..b` cannot stand in a certificate; set `tls.server_name` to a host name"
+        );
+    }
+}
