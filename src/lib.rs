@@ -4,6 +4,8 @@
 //! (the post between them): `data_plane` serves requests, one thread per core; `control_plane` decides
 //! who gets what. `docs/architecture.md` draws it; `tests/architecture.rs` holds the arrows.
 
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod control_plane;
 pub mod data_plane;

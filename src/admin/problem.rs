@@ -1,0 +1,323 @@
+//! Every error of the admin API: RFC 9457, `application/problem+json`.
+//!
+//! `detail` is the sentence the command line prints, `type` a page of this listener that explains the
+//! kind. What a refusal means in HTTP is decided here and nowhere else.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::api::Service;
+use crate::control_plane::command::Refused;
+use crate::model::assignment::AssignmentError;
+
+/// An error as clients get it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A path on the admin listener that explains this kind of error.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words; the same for every error of a kind.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong this time, with the value, the rule and the remedy.
+    pub detail: String,
+    /// The request's id, as in the answer's `X-Request-Id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The fields at fault, where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The service as it is, where the caller had an older generation in mind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<Box<Service>>,
+    /// When trying again makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+}
+
+/// One field at fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// A JSON pointer into the request body, as a URI fragment: `#/weights`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// The kinds of errors there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The body cannot be read as what the call takes.
+    BadRequest,
+    /// No token, or a wrong one.
+    Unauthorized,
+    /// A page of another site, or a name that is not ours.
+    ForeignOrigin,
+    /// No such service, environment or page.
+    NotFound,
+    /// The page exists, but not for this method.
+    MethodNotAllowed,
+    /// The state is not the one that the caller had in mind.
+    GenerationMismatch,
+    /// The state does not allow the change.
+    Conflict,
+    /// The body is larger than 1 MiB.
+    TooLarge,
+    /// Well-formed, but against the rules.
+    Invalid,
+    /// The request was not answered in time.
+    Timeout,
+    /// The store refuses to keep the change.
+    StoreUnavailable,
+    /// Cyan is going.
+    ShuttingDown,
+}
+
+impl ProblemKind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::ForeignOrigin,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::GenerationMismatch,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::Invalid,
+        Self::Timeout,
+        Self::StoreUnavailable,
+        Self::ShuttingDown,
+    ];
+
+    /// Status, last part of the `type`, title, and what the page says.
+    const fn facts(self) -> (u16, &'static str, &'static str, &'static str) {
+        match self {
+            Self::BadRequest => (
+                400,
+                "bad-request",
+                "The request cannot be read",
+                "The body must be one JSON object with the fields of the call and no others.",
+            ),
+            Self::Unauthorized => (
+                401,
+                "unauthorized",
+                "A token is needed",
+                "Send `Authorization: Bearer TOKEN` with the token of [admin] in the config; on the command line, --token-file FILE.",
+            ),
+            Self::ForeignOrigin => (
+                403,
+                "foreign-origin",
+                "The request comes from another site",
+                "A browser sent this for a page of another site, or for a host name that the admin listener does not know. Use its address, or localhost.",
+            ),
+            Self::NotFound => (
+                404,
+                "not-found",
+                "No such thing",
+                "GET /v1/services lists the services and their environments.",
+            ),
+            Self::MethodNotAllowed => (
+                405,
+                "method-not-allowed",
+                "Not with this method",
+                "The page exists; the Allow header of the answer names its methods.",
+            ),
+            Self::GenerationMismatch => (
+                409,
+                "generation-mismatch",
+                "Somebody else was faster",
+                "The service has changed since the generation that the request names. Nothing was changed. `current` holds the service as it is: look at it and decide anew.",
+            ),
+            Self::Conflict => (
+                409,
+                "conflict",
+                "The present state does not allow it",
+                "Nothing was changed. The detail says what stands against it and what to do first.",
+            ),
+            Self::TooLarge => (
+                413,
+                "too-large",
+                "The body is too large",
+                "The admin API reads at most 1 MiB of a body.",
+            ),
+            Self::Invalid => (
+                422,
+                "invalid",
+                "The values break a rule",
+                "Nothing was changed. `errors` points at the fields at fault.",
+            ),
+            Self::Timeout => (
+                503,
+                "timeout",
+                "Not answered in time",
+                "The controller did not answer in time. The change may still happen: look at the state.",
+            ),
+            Self::StoreUnavailable => (
+                503,
+                "store-unavailable",
+                "The change cannot be kept",
+                "The state file cannot be written, so nothing that exposes users to more is accepted. Lowering a weight and rolling back still work.",
+            ),
+            Self::ShuttingDown => (
+                503,
+                "shutting-down",
+                "Cyan is shutting down",
+                "Nothing was changed. Ask the process that takes over.",
+            ),
+        }
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        self.facts().0
+    }
+
+    /// The last part of the `type`.
+    pub const fn slug(self) -> &'static str {
+        self.facts().1
+    }
+
+    /// The fixed title.
+    pub const fn title(self) -> &'static str {
+        self.facts().2
+    }
+
+    /// What the page behind the `type` says.
+    pub const fn explanation(self) -> &'static str {
+        self.facts().3
+    }
+}
+
+impl Problem {
+    /// A problem of this kind.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("/problems/{}", kind.slug()),
+            title: kind.title().to_owned(),
+            status: kind.status(),
+            detail: detail.into(),
+            instance: None,
+            errors: Vec::new(),
+            hint: None,
+            current: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// The same, with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, pointing at a field of the body.
+    #[must_use]
+    pub fn at(mut self, field: &str) -> Self {
+        let error = FieldError { pointer: format!("#/{field}"), detail: self.detail.clone() };
+        self.errors.push(error);
+        self
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let detail = refused.to_string();
+        match refused {
+            Refused::UnknownService { .. } => Self::new(ProblemKind::NotFound, detail),
+            Refused::Assignment(error) => assignment(&error, detail),
+            Refused::Generation { .. } => Self::new(ProblemKind::GenerationMismatch, detail),
+            Refused::Invalid { field, .. } => Self::new(ProblemKind::Invalid, detail).at(field),
+            Refused::State { .. } => Self::new(ProblemKind::Conflict, detail),
+            Refused::Store(_) => Self::new(ProblemKind::StoreUnavailable, detail)
+                .hint("free or unlock the disk of state_dir, then repeat; see `cyan status`"),
+            Refused::ShuttingDown => Self::new(ProblemKind::ShuttingDown, detail),
+        }
+    }
+}
+
+fn assignment(error: &AssignmentError, detail: String) -> Problem {
+    match error {
+        AssignmentError::Unknown { .. } => Problem::new(ProblemKind::NotFound, detail),
+        AssignmentError::Sum { .. } | AssignmentError::Twice(_) => {
+            Problem::new(ProblemKind::Invalid, detail).at("weights")
+        }
+        AssignmentError::Exists(_)
+        | AssignmentError::HasTraffic { .. }
+        | AssignmentError::IsActive(_)
+        | AssignmentError::InUse { .. }
+        | AssignmentError::NothingToRollBack(_) => Problem::new(ProblemKind::Conflict, detail),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.status).expect("every kind has a status of its own above");
+        let mut response = (status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::name::Name;
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        let name = || Name::new("green").unwrap();
+        for (refused, status) in [
+            (Refused::UnknownService { name: name(), known: "chat".into() }, 404),
+            (AssignmentError::Unknown { name: name(), known: "blue".into() }.into(), 404),
+            (AssignmentError::Sum { sum: "110".into(), kept: "none".into() }.into(), 422),
+            (AssignmentError::Twice(name()).into(), 422),
+            (AssignmentError::IsActive(name()).into(), 409),
+            (AssignmentError::NothingToRollBack(name()).into(), 409),
+            (Refused::Generation { asked: 1, current: 2 }, 409),
+            (Refused::Invalid { field: "upstreams", problem: "none".into() }, 422),
+            (Refused::State { problem: "it drains".into(), remedy: "wait".into() }, 409),
+            (Refused::Store("disk full".into()), 503),
+            (Refused::ShuttingDown, 503),
+        ] {
+            let detail = refused.to_string();
+            let problem = Problem::from(refused);
+            assert_eq!((problem.status, &problem.detail), (status, &detail));
+        }
+    }
+
+    #[test]
+    fn a_problem_has_the_form_of_rfc_9457() {
+        let refused = AssignmentError::Sum { sum: "110".into(), kept: "none".into() };
+        let json = serde_json::to_value(Problem::from(Refused::from(refused))).unwrap();
+        let detail =
+            "weights sum to 110 %, expected 100 %; environments left out keep theirs: none";
+        let expected = serde_json::json!({
+            "type": "/problems/invalid", "title": "The values break a rule", "status": 422,
+            "detail": detail, "errors": [{"pointer": "#/weights", "detail": detail}],
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn every_kind_has_a_page_of_its_own() {
+        let mut slugs: Vec<_> = ProblemKind::ALL.iter().map(|kind| kind.slug()).collect();
+        slugs.sort_unstable();
+        slugs.dedup();
+        assert_eq!(slugs.len(), ProblemKind::ALL.len());
+    }
+}

@@ -1,0 +1,20 @@
+//! What `cyan` tells scripts by its exit code. Stable: numbers are only ever added.
+
+/// Done, valid.
+pub const DONE: u8 = 0;
+/// Something went wrong that nobody foresaw.
+pub const UNEXPECTED: u8 = 1;
+/// The command line is wrong, or a confirmation is missing.
+pub const USAGE: u8 = 2;
+/// The config is invalid; nothing was changed.
+pub const CONFIG_INVALID: u8 = 3;
+/// The admin API cannot be reached.
+pub const UNREACHABLE: u8 = 4;
+/// Refused by the present state; nothing was changed.
+pub const REFUSED: u8 = 5;
+/// Not permitted: the token is missing or wrong.
+pub const NOT_PERMITTED: u8 = 6;
+/// A time limit passed and it is still going on.
+pub const STILL_RUNNING: u8 = 12;
+/// Ctrl-C.
+pub const INTERRUPTED: u8 = 130;

@@ -1,0 +1,195 @@
+//! `cyan status`: who gets what, what is wrong, and what can be done, in a form that fits 80 columns.
+
+use std::fmt::Write as _;
+
+use super::failure::Failure;
+use super::session::{Session, pick};
+use super::terminal::{Ink, Terminal};
+use crate::admin::api::{Environment, Service, Status, Upstream};
+use crate::model::upstream::Probe;
+
+/// `cyan status [SERVICE]`
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only this service
+    service: Option<String>,
+}
+
+/// Runs the verb.
+pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
+    let mut status: Status = session.client.get("/v1/status").await?;
+    if let Some(name) = &args.service {
+        status.services = vec![pick(status.services, Some(name))?];
+    }
+    if session.globals.json {
+        return session.terminal.json(&status);
+    }
+    session.terminal.print(&text(&status, session.terminal))
+}
+
+/// The whole status.
+fn text(status: &Status, terminal: Terminal) -> String {
+    let mut text: String =
+        status.services.iter().map(|service| service_text(service, terminal)).collect();
+    for warning in &status.warnings {
+        let _ = writeln!(text, "{} {warning}", terminal.paint(Ink::Bold, "!"));
+    }
+    let _ = writeln!(
+        text,
+        "cyan {}, {}, up {}, {} cores, {} connections, {} requests",
+        status.version,
+        status.readiness.replace('_', " "),
+        ago(status.uptime_s),
+        status.cores,
+        status.connections,
+        status.requests
+    );
+    text
+}
+
+/// One service: its state, a line per environment, what can be done.
+pub fn service_text(service: &Service, terminal: Terminal) -> String {
+    let indent = service.name.as_str().len().max(6) + 1;
+    let dash = if terminal.ascii { "-" } else { "–" };
+    let split = service.environments.iter().filter(|e| !e.weight_percent.is_zero()).count() > 1;
+    let state =
+        terminal.paint(Ink::Bold, &format!("{dash} {}", if split { "SPLIT" } else { "IDLE" }));
+    let mut text = format!("{:indent$}{state}  {}\n", service.name.as_str(), service.explanation);
+    let columns = Columns::of(service);
+    for (index, environment) in service.environments.iter().enumerate() {
+        let line = columns.line(environment, index, terminal);
+        let _ = writeln!(text, "{:indent$}{line}", "");
+    }
+    for environment in service.environments.iter().filter(|e| !e.overridden.is_empty()) {
+        let fields = environment.overridden.join(", ");
+        let name = &environment.name;
+        let _ = writeln!(
+            text,
+            "{:indent$}note     {name}: {fields} set by the API, not by the file (cyan config reset)",
+            ""
+        );
+    }
+    let _ = writeln!(text, "{:indent$}you can  {}", "", you_can(service));
+    text
+}
+
+/// One environment with its upstreams.
+pub fn environment_text(service: &Service, shown: &Environment, terminal: Terminal) -> String {
+    let index = service.environments.iter().position(|e| e.name == shown.name).unwrap_or(0);
+    let mut text = Columns::of(service).line(shown, index, terminal) + "\n";
+    for upstream in &shown.upstreams {
+        let _ = writeln!(text, "  {}", upstream_text(upstream));
+    }
+    if let Some(drain) = &shown.drain {
+        let _ = writeln!(text, "  {}: {} in flight", drain.state, drain.in_flight);
+    }
+    text
+}
+
+fn upstream_text(upstream: &Upstream) -> String {
+    let state = match upstream.probe {
+        _ if upstream.ejected => "ejected after failures",
+        Probe::Up => "up",
+        Probe::Down => "down",
+        Probe::Unknown => "not probed",
+    };
+    let probe = upstream.last_probe.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    format!("{}  {} in flight  {state}{probe}", upstream.address, upstream.in_flight)
+}
+
+/// Widths that line the environments of a service up.
+struct Columns {
+    name: usize,
+    version: usize,
+    in_flight: usize,
+}
+
+impl Columns {
+    fn of(service: &Service) -> Self {
+        let widest =
+            |of: fn(&Environment) -> usize| service.environments.iter().map(of).max().unwrap_or(0);
+        Self {
+            name: widest(|e| e.name.as_str().len()),
+            version: widest(|e| e.version.as_ref().map_or(0, |version| version.chars().count())),
+            in_flight: widest(|e| e.in_flight.to_string().len()),
+        }
+    }
+
+    fn line(&self, environment: &Environment, index: usize, terminal: Terminal) -> String {
+        let (ink, glyph) = mark(environment.name.as_str(), index, terminal.ascii);
+        let name = format!("{glyph} {:width$}", environment.name, width = self.name);
+        let mut line = terminal.paint(ink, &name);
+        let _ = write!(line, "  {:>5} %", environment.weight_percent.to_string());
+        if self.version > 0 {
+            let version = environment.version.as_deref().unwrap_or("");
+            let _ = write!(line, "  {version:width$}", width = self.version);
+        }
+        let role = environment.role.as_deref().unwrap_or("");
+        let in_flight = environment.in_flight;
+        let _ = write!(line, "  {role:9}  {in_flight:>width$} in flight", width = self.in_flight);
+        let _ = write!(line, "  {}", health(environment));
+        if let Some(drain) = environment.drain.as_ref().filter(|drain| drain.state == "draining") {
+            let _ = write!(line, "  draining, {} s left", drain.left_ms.div_ceil(1000));
+        }
+        line
+    }
+}
+
+/// The colour and glyph of an environment: three have their own, others follow their place.
+fn mark(name: &str, index: usize, ascii: bool) -> (Ink, &'static str) {
+    let (ink, glyph, plain) = match name {
+        "blue" => (Ink::Blue, "●", "*"),
+        "green" => (Ink::Green, "▲", "^"),
+        "red" => (Ink::Red, "■", "#"),
+        _ if index.is_multiple_of(2) => (Ink::Yellow, "◆", "+"),
+        _ => (Ink::Plain, "✚", "x"),
+    };
+    (ink, if ascii { plain } else { glyph })
+}
+
+/// `2/3 healthy`, counting what is not known to be bad.
+fn health(environment: &Environment) -> String {
+    let all = environment.upstreams.len();
+    if all == 0 {
+        return "no upstream".to_owned();
+    }
+    let usable = |upstream: &&Upstream| upstream.probe != Probe::Down && !upstream.ejected;
+    let usable = environment.upstreams.iter().filter(usable).count();
+    let probed = environment.upstreams.iter().any(|upstream| upstream.probe != Probe::Unknown);
+    let word = if probed { "healthy" } else { "usable" };
+    format!("{usable}/{all} {word}")
+}
+
+/// The commands that make sense now.
+fn you_can(service: &Service) -> String {
+    let name = &service.name;
+    let in_role = |role: &str| {
+        service.environments.iter().find(|environment| environment.role.as_deref() == Some(role))
+    };
+    if in_role("previous").is_some() {
+        return format!("cyan rollback {name}");
+    }
+    match in_role("candidate") {
+        Some(candidate) if !candidate.weight_percent.is_zero() => {
+            format!("cyan rollback {name}, cyan switch {name} {}", candidate.name)
+        }
+        Some(candidate) => {
+            let active = &service.active;
+            format!(
+                "cyan weights {name} {active}=95 {}=5, cyan switch {name} {}",
+                candidate.name, candidate.name
+            )
+        }
+        None => format!("cyan environment put {name} NAME --upstream URL"),
+    }
+}
+
+/// A length of time as people say it: `42 s`, `3 min`, `5 h`, `2 d`.
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
