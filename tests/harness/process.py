@@ -1,0 +1,96 @@
+"""A real process on loopback that a test starts, watches and is sure to end.
+
+Tests wait for a state with a deadline, never for an amount of time. A process that dies while
+somebody waits for it ends the wait at once, with the end of its log in the message.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+
+def free_port() -> int:
+    """A port that was free a moment ago. The kernel hands each out once in a long while."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(state: str, holds: Callable[[], bool], seconds: float = 10.0) -> float:
+    """Waits until `holds()`; returns the seconds it took. `state` says what was waited for."""
+    started = time.monotonic()
+    while not holds():
+        if time.monotonic() - started > seconds:
+            raise TimeoutError(f"not within {seconds} s: {state}")
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def answers_ok(url: str) -> bool:
+    """Whether a GET of this URL is answered by a 2xx now."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status < 300
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class Process:
+    """A child process whose output goes to a file. A context manager that ends it."""
+
+    def __init__(self, name: str, arguments: list[str], log: Path):
+        self.name, self.log = name, log
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def __enter__(self) -> "Process":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def is_running(self) -> bool:
+        return self._child.poll() is None
+
+    def wait_ready(self, url: str, seconds: float = 30.0) -> None:
+        """Waits until the URL answers, or the process dies."""
+
+        def ready_or_dead() -> bool:
+            return not self.is_running or answers_ok(url)
+
+        wait_until(f"{self.name} answers at {url}\n{self.log_end()}", ready_or_dead, seconds)
+        if not self.is_running:
+            code = self._child.returncode
+            raise RuntimeError(f"{self.name} ended with code {code}:\n{self.log_end()}")
+
+    def terminate(self) -> None:
+        """Sends SIGTERM and does not wait."""
+        self._child.terminate()
+
+    def wait_exit(self, seconds: float) -> int:
+        """The exit code, which is there before the deadline."""
+        return self._child.wait(timeout=seconds)
+
+    def end(self) -> None:
+        """SIGTERM, and SIGKILL for what does not obey."""
+        if self.is_running:
+            self._child.terminate()
+        try:
+            self._child.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.kill(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+
+    def log_end(self) -> str:
+        """The last lines it printed."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-30:])
