@@ -45,18 +45,30 @@ class Cyan:
         self.process.end()
 
     def cli(self, *arguments: str) -> str:
-        """Runs one command to its end; a failure shows what it said."""
-        done = subprocess.run(
+        """Runs one command to its end and returns what it printed; a failure shows what it said."""
+        return self.finish(self.begin(*arguments))
+
+    def begin(self, *arguments: str) -> subprocess.Popen:
+        """Starts a command that takes its time, such as a drain."""
+        return subprocess.Popen(
             [str(PROGRAM), *arguments],
             env=os.environ | {"CYAN_ADMIN": self.admin},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
         )
-        said = f"cyan {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
-        assert done.returncode == 0, f"{said}\n{self.process.log_end()}"
-        return done.stdout
+
+    def finish(self, command: subprocess.Popen, seconds: float = 60) -> str:
+        """Waits for a command and returns what it printed; a failure shows what it said."""
+        try:
+            stdout, stderr = command.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            raise
+        said = f"{command.args}: {command.returncode}\n{stdout}{stderr}"
+        assert command.returncode == 0, f"{said}\n{self.process.log_end()}"
+        return stdout
 
     def set_weights(self, **percent: int) -> None:
         self.cli(
@@ -69,10 +81,9 @@ class Cyan:
     def rollback(self) -> None:
         self.cli("rollback", "chat")
 
-    def drain(self, environment: str, deadline: str) -> None:
-        """Starts a drain and returns; `environment()` then shows how it goes."""
-        path = f"/v1/services/chat/environments/{environment}/drain"
-        self.ask("POST", path, {"deadline": deadline})
+    def begin_drain(self, environment: str, deadline: str) -> subprocess.Popen:
+        """Starts a drain; `environment()` shows how it goes, `finish()` waits for it."""
+        return self.begin("drain", "chat", environment, "--deadline", deadline, "--yes")
 
     def environment(self, name: str) -> dict:
         """What the admin API says of an environment now."""
@@ -92,7 +103,9 @@ class Cyan:
             [listen]
             http = "{self.url.removeprefix("http://")}"
             [admin]
-            listen = "{self.admin.removeprefix("http://")}"
+            address = "{self.admin.removeprefix("http://")}"
+            [service.chat]
+            active = "{max(weights, key=weights.get)}"
         """
         for name, upstreams in environments.items():
             text += f"""

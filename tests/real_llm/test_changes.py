@@ -86,14 +86,16 @@ def test_a_drain_counts_down_and_ends_when_the_last_stream_does(proxy, blue_text
     async def drain(cyan) -> None:
         streams = await running_streams(cyan)
         cyan.switch("green")
-        cyan.drain("blue", deadline="60s")
-        draining = cyan.environment("blue")
-        assert draining["in_flight"] == STREAMS
-        assert draining["drain"]["state"] == "draining"
-        await finish(streams, 0, blue_text)
-        wait_until("blue is drained", lambda: state(cyan) == "drained")
+        command = cyan.begin_drain("blue", deadline="60s")
+        wait_until("blue is draining", lambda: drain_of(cyan).get("state") == "draining")
+        assert cyan.environment("blue")["in_flight"] == STREAMS
+        assert command.poll() is None, "it waits for the streams"
+        await streams[0].close()
+        wait_until("one left", lambda: cyan.environment("blue")["in_flight"] == STREAMS - 1)
+        await finish(streams[1:], time.monotonic(), blue_text)
+        assert "blue is drained: nothing is in flight" in cyan.finish(command)
         assert cyan.environment("blue")["in_flight"] == 0
-        assert cyan.environment("blue")["drain"]["ended"] == 0
+        assert (drain_of(cyan)["state"], drain_of(cyan)["ended"]) == ("drained", 0)
 
     asyncio.run(drain(proxy(blue=100, green=0)))
 
@@ -102,16 +104,17 @@ def test_a_drain_past_its_deadline_ends_streams_and_never_as_if_they_were_whole(
     async def drain(cyan) -> None:
         streams = await running_streams(cyan)
         cyan.switch("green")
-        cyan.drain("blue", deadline="200ms")
+        command = cyan.begin_drain("blue", deadline="200ms")
         for stream in streams:
             with pytest.raises((APIConnectionError, APIError)):
                 await stream.read_all()
             assert stream.finish_reason is None
-        wait_until("the drain is over", lambda: state(cyan) == "ended")
-        assert cyan.environment("blue")["drain"]["ended"] == STREAMS
+        assert f"the deadline ended the {STREAMS} exchanges" in cyan.finish(command)
+        assert (drain_of(cyan)["state"], drain_of(cyan)["ended"]) == ("ended", STREAMS)
 
     asyncio.run(drain(proxy(blue=100, green=0)))
 
 
-def state(cyan) -> str:
-    return cyan.environment("blue")["drain"]["state"]
+def drain_of(cyan) -> dict:
+    """How blue's drain goes; empty when there is none."""
+    return cyan.environment("blue")["drain"] or {}
