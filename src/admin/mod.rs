@@ -1,4 +1,43 @@
 //! The control plane's HTTP face: one file per resource.
+//!
+//! Runs on the control plane's own thread and asks the controller like everybody else, so the data plane
+//! never notices it. Every error is a `Problem`; every change carries who asked for it and why; a call
+//! that changes something answers when every core has changed.
 
+mod access;
 pub mod api;
+mod body;
+mod caller;
+mod drain;
+mod environments;
+mod events;
+mod explain;
+mod journal;
+pub mod listener;
+mod metrics;
+mod path;
+mod patience;
+mod preview;
+mod probes;
 pub mod problem;
+mod problem_page;
+mod reload;
+mod rfc3339;
+mod router;
+mod services;
+pub mod state;
+mod status;
+mod switch;
+mod view;
+mod weights;
+
+pub use listener::{AdminListener, ListenError};
+pub use state::{Admin, ReadConfig};
+
+use crate::config::resolved::AdminSpec;
+
+/// Serves the admin API on `listener`, under the rules of `spec`, until the future is dropped.
+pub async fn serve(listener: AdminListener, spec: &AdminSpec, admin: Admin) {
+    let access = access::Access::new(spec);
+    listener.serve(router::router(admin, access)).await;
+}

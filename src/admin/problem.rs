@@ -16,28 +16,28 @@ use crate::model::assignment::AssignmentError;
 pub struct Problem {
     /// A path on the admin listener that explains this kind of error.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub kind: Box<str>,
     /// The kind in words; the same for every error of a kind.
-    pub title: String,
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What was wrong this time, with the value, the rule and the remedy.
-    pub detail: String,
+    pub detail: Box<str>,
     /// The request's id, as in the answer's `X-Request-Id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
+    pub instance: Option<Box<str>>,
     /// The fields at fault, where there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// The service as it is, where the caller had an older generation in mind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<Box<Service>>,
     /// When trying again makes sense.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<u32>,
+    pub retry_after_s: Option<u16>,
 }
 
 /// One field at fault.
@@ -68,8 +68,12 @@ pub enum ProblemKind {
     Conflict,
     /// The body is larger than 1 MiB.
     TooLarge,
+    /// `If-Match` names another generation.
+    PreconditionFailed,
     /// Well-formed, but against the rules.
     Invalid,
+    /// A limit on callers is reached.
+    TooMany,
     /// The request was not answered in time.
     Timeout,
     /// The store refuses to keep the change.
@@ -80,7 +84,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::ForeignOrigin,
@@ -88,8 +92,10 @@ impl ProblemKind {
         Self::MethodNotAllowed,
         Self::GenerationMismatch,
         Self::Conflict,
+        Self::PreconditionFailed,
         Self::TooLarge,
         Self::Invalid,
+        Self::TooMany,
         Self::Timeout,
         Self::StoreUnavailable,
         Self::ShuttingDown,
@@ -140,6 +146,12 @@ impl ProblemKind {
                 "The present state does not allow it",
                 "Nothing was changed. The detail says what stands against it and what to do first.",
             ),
+            Self::PreconditionFailed => (
+                412,
+                "precondition-failed",
+                "Somebody else was faster",
+                "The service has changed since the entity tag in If-Match. Nothing was changed. `current` holds the service as it is: look at it and decide anew.",
+            ),
             Self::TooLarge => (
                 413,
                 "too-large",
@@ -151,6 +163,12 @@ impl ProblemKind {
                 "invalid",
                 "The values break a rule",
                 "Nothing was changed. `errors` points at the fields at fault.",
+            ),
+            Self::TooMany => (
+                429,
+                "too-many",
+                "Too many callers",
+                "The detail names the limit. Long-lived calls must leave room for those that change something.",
             ),
             Self::Timeout => (
                 503,
@@ -198,10 +216,10 @@ impl Problem {
     /// A problem of this kind.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("/problems/{}", kind.slug()),
-            title: kind.title().to_owned(),
+            kind: format!("/problems/{}", kind.slug()).into(),
+            title: kind.title().into(),
             status: kind.status(),
-            detail: detail.into(),
+            detail: detail.into().into(),
             instance: None,
             errors: Vec::new(),
             hint: None,
@@ -213,14 +231,14 @@ impl Problem {
     /// The same, with what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 
     /// The same, pointing at a field of the body.
     #[must_use]
     pub fn at(mut self, field: &str) -> Self {
-        let error = FieldError { pointer: format!("#/{field}"), detail: self.detail.clone() };
+        let error = FieldError { pointer: format!("#/{field}"), detail: self.detail.to_string() };
         self.errors.push(error);
         self
     }
@@ -237,7 +255,9 @@ impl From<Refused> for Problem {
             Refused::State { .. } => Self::new(ProblemKind::Conflict, detail),
             Refused::Store(_) => Self::new(ProblemKind::StoreUnavailable, detail)
                 .hint("free or unlock the disk of state_dir, then repeat; see `cyan status`"),
-            Refused::ShuttingDown => Self::new(ProblemKind::ShuttingDown, detail),
+            Refused::ShuttingDown => {
+                Self { retry_after_s: Some(1), ..Self::new(ProblemKind::ShuttingDown, detail) }
+            }
         }
     }
 }
@@ -256,13 +276,23 @@ fn assignment(error: &AssignmentError, detail: String) -> Problem {
     }
 }
 
+/// The problem travels beside an empty body, because the request's id is known further out.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).expect("every kind has a status of its own above");
+        let mut response = self.code().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl Problem {
+    /// The answer as it goes out.
+    pub(super) fn render(self) -> Response {
+        let status = self.code();
         let mut response = (status, axum::Json(&self)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, json);
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -270,6 +300,10 @@ impl IntoResponse for Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+
+    fn code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).expect("every kind has a status of its own above")
     }
 }
 
@@ -296,7 +330,7 @@ mod tests {
         ] {
             let detail = refused.to_string();
             let problem = Problem::from(refused);
-            assert_eq!((problem.status, &problem.detail), (status, &detail));
+            assert_eq!((problem.status, &*problem.detail), (status, &*detail));
         }
     }
 

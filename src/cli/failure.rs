@@ -52,10 +52,10 @@ impl From<Problem> for Failure {
             404 | 409 | 412 | 422 | 503 => exit_code::REFUSED,
             _ => exit_code::UNEXPECTED,
         };
-        let hint = problem.hint.or_else(|| {
+        let hint = problem.hint.map(String::from).or_else(|| {
             (problem.status == 401)
                 .then(|| "pass the admin token with --token-file FILE".to_owned())
         });
-        Self { exit_code, message: problem.detail, hint }
+        Self { exit_code, message: problem.detail.into(), hint }
     }
 }

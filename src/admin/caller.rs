@@ -1,0 +1,73 @@
+//! Who asks, and which state they had in mind.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use super::api::ACTOR_HEADER;
+use super::problem::{Problem, ProblemKind};
+
+/// Most characters of a name in the journal.
+const ACTOR_CHARS_MAX: usize = 80;
+
+/// On whose behalf the call is made; `api` when it does not say.
+#[derive(Debug)]
+pub(super) struct Actor(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Actor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let said = parts.headers.get(ACTOR_HEADER).and_then(|value| value.to_str().ok());
+        let said = said.map(|text| text.chars().take(ACTOR_CHARS_MAX).collect::<String>());
+        Ok(Self(said.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "api".to_owned())))
+    }
+}
+
+/// `If-Match`: the generation that the caller saw as entity tag.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IfMatch(Option<u64>);
+
+/// The generation that the caller had in mind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// Which one; `None` for any.
+    pub(super) generation: Option<u64>,
+    /// It stood in `If-Match`, so a mismatch is 412 (RFC 9110, section 13.1.1) instead of 409.
+    pub(super) by_header: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        if value.as_bytes() == b"*" {
+            return Ok(Self(None)); // any state will do
+        }
+        let text = value.to_str().unwrap_or_default();
+        let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let generation = tag.and_then(|tag| tag.parse().ok()).ok_or_else(|| {
+            let detail =
+                format!("If-Match: `{text}` is no entity tag of a service; send \"GENERATION\"");
+            Problem::new(ProblemKind::BadRequest, detail)
+        })?;
+        Ok(Self(Some(generation)))
+    }
+}
+
+impl IfMatch {
+    /// What header and body agree on.
+    pub(super) fn or_body(self, body: Option<u64>) -> Result<Seen, Problem> {
+        match (self.0, body) {
+            (Some(header), Some(body)) if header != body => {
+                let detail =
+                    format!("If-Match says generation {header}, the body {body}; send one of them");
+                Err(Problem::new(ProblemKind::BadRequest, detail))
+            }
+            (header, body) => Ok(Seen { generation: header.or(body), by_header: header.is_some() }),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The admin listener: a TCP address or a unix socket.
+//!
+//! Whoever is slow here must not keep anybody from rolling back: connections are bounded in number, and
+//! a connection that sends no request, or takes none of its answer, is let go.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::patience::Patient;
+use crate::model::listener::ListenAddress;
+
+/// Most connections at once; beyond it accepting pauses.
+const CONNECTIONS_MAX: usize = 256;
+/// Time for a request head, and for an idle connection to bring the next.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// Time without a byte taken after which a connection is let go.
+const WRITE_LIMIT: Duration = Duration::from_secs(20);
+/// Pause after a failed accept: it fails for want of file descriptors, which takes a moment to pass.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the admin API cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[error("admin.address: cannot listen on {address}: {problem}")]
+pub struct ListenError {
+    address: ListenAddress,
+    problem: String,
+}
+
+/// A bound admin listener.
+#[derive(Debug)]
+pub struct AdminListener {
+    socket: Socket,
+    address: ListenAddress,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener, #[expect(dead_code, reason = "held for its drop")] UnixPath),
+}
+
+/// Removes the socket's file when the listener goes.
+#[derive(Debug)]
+struct UnixPath(PathBuf);
+
+impl Drop for UnixPath {
+    fn drop(&mut self) {
+        // It may be gone already; the next start replaces a stale one anyway.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl AdminListener {
+    /// Listens on `address`. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is taken or not ours.
+    pub fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
+        let error = |problem: String| ListenError { address: address.clone(), problem };
+        let socket = match address {
+            ListenAddress::Tcp(tcp) => {
+                Socket::Tcp(bind_tcp(*tcp).map_err(|e| error(e.to_string()))?)
+            }
+            ListenAddress::Unix(path) => {
+                Socket::Unix(bind_unix(path).map_err(error)?, UnixPath(path.clone()))
+            }
+        };
+        let address = match &socket {
+            Socket::Tcp(tcp) => {
+                ListenAddress::Tcp(tcp.local_addr().map_err(|e| error(e.to_string()))?)
+            }
+            Socket::Unix(..) => address.clone(),
+        };
+        Ok(Self { socket, address })
+    }
+
+    /// Where it listens; the port is the real one if 0 was asked for.
+    pub fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    /// Serves `router` until it is dropped.
+    pub(super) async fn serve(self, router: Router) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let place = Arc::clone(&places).acquire_owned().await;
+            let place = place.expect("nobody closes this semaphore");
+            let accepted = match &self.socket {
+                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+                    // An event is worth more early than a packet full.
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(converse(stream, router.clone(), place));
+                }),
+                Socket::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
+                    tokio::spawn(converse(stream, router.clone(), place));
+                }),
+            };
+            if let Err(error) = accepted {
+                tracing::warn!(%error, "the admin listener cannot accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One connection from its first request to its last.
+async fn converse<S>(stream: S, router: Router, _place: OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Patient::new(stream, WRITE_LIMIT));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(64 << 10)
+        .serve_connection(io, TowerToHyperService::new(router));
+    // Clients that break off are their own affair.
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "an admin connection ended early");
+    }
+}
+
+fn bind_tcp(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?; // SO_REUSEADDR is set by std
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Replaces a socket that nobody answers on, never one that is in use and never another file.
+fn bind_unix(path: &Path) -> Result<UnixListener, String> {
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        if !found.file_type().is_socket() {
+            return Err("a file of that name exists and is no socket; move it away".to_owned());
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err("another process listens there; stop it or choose another path".to_owned());
+        }
+        std::fs::remove_file(path).map_err(|error| format!("a stale socket stays: {error}"))?;
+    }
+    let listener = UnixListener::bind(path).map_err(|error| error.to_string())?;
+    let group = std::fs::Permissions::from_mode(0o660);
+    std::fs::set_permissions(path, group).map_err(|error| error.to_string())?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("admin.sock");
+        let address = ListenAddress::Unix(path.clone());
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap()); // leaves its file behind
+        let listener = AdminListener::bind(&address).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        let error = AdminListener::bind(&address).unwrap_err().to_string();
+        assert!(error.contains("another process listens there"), "{error}");
+        drop(listener);
+        assert!(!path.exists());
+        std::fs::write(&path, "data").unwrap();
+        let error = AdminListener::bind(&address).unwrap_err().to_string();
+        assert!(error.contains("is no socket; move it away"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let address = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+        let first = AdminListener::bind(&address).unwrap();
+        let error = AdminListener::bind(first.address()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("admin.address: cannot listen on {}", first.address())));
+    }
+}

@@ -1,0 +1,47 @@
+//! The services and environments that a call names in its path.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+
+use super::problem::{Problem, ProblemKind};
+use crate::model::name::Name;
+
+/// `/v1/services/{service}`
+#[derive(Debug)]
+pub(super) struct OfService(pub(super) Name);
+
+/// `/v1/services/{service}/environments/{environment}`
+#[derive(Debug)]
+pub(super) struct OfEnvironment(pub(super) Name, pub(super) Name);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfService {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(service) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| unreadable(&error))?;
+        Ok(Self(name(&service)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for OfEnvironment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((service, environment)) =
+            Path::<(String, String)>::from_request_parts(parts, state)
+                .await
+                .map_err(|error| unreadable(&error))?;
+        Ok(Self(name(&service)?, name(&environment)?))
+    }
+}
+
+/// What is no name cannot be the name of anything; a name to be given breaks the rule for names.
+fn name(text: &str) -> Result<Name, Problem> {
+    Name::new(text).map_err(|error| Problem::new(ProblemKind::Invalid, error.to_string()))
+}
+
+fn unreadable(error: &axum::extract::rejection::PathRejection) -> Problem {
+    Problem::new(ProblemKind::BadRequest, format!("the path cannot be read: {error}"))
+}

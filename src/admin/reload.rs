@@ -1,0 +1,40 @@
+//! `/v1/reload`: has the config file read anew. All or nothing: an error leaves the old config in place.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::api::Because;
+use super::body::Body;
+use super::caller::{Actor, Seen};
+use super::problem::{Problem, ProblemKind};
+use super::state::{Admin, Change};
+use crate::control_plane::command::Command;
+
+/// Reads the file and takes it over.
+pub(super) async fn reload(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    Body(body): Body<Because>,
+) -> Result<Response, Problem> {
+    let Some(read) = admin.read_config.clone() else {
+        let detail = "this Cyan runs without a config file; there is nothing to read anew";
+        return Err(Problem::new(ProblemKind::Conflict, detail));
+    };
+    // Files are read on a thread that may wait for a disk.
+    let config = tokio::task::spawn_blocking(move || read()).await;
+    let config = config.unwrap_or_else(|_| Err("reading the config file panicked".to_owned()));
+    let config = config.map_err(|problem| {
+        admin.controller.config_refused(&problem);
+        Problem::new(ProblemKind::Invalid, problem).hint("the old config stays; see `cyan check`")
+    })?;
+    let command = Command::Reload(Box::new(config));
+    admin
+        .submit(Change {
+            actor,
+            reason: body.reason,
+            service: None,
+            seen: Seen::default(),
+            command,
+        })
+        .await
+}

@@ -1,0 +1,104 @@
+//! From what the controller publishes to what the API says.
+
+use super::api::{Applied, Drain, Environment, Event, JournalEntry, Service, Upstream};
+use super::explain::explain;
+use super::rfc3339;
+use crate::control_plane::command::{self, DrainView, EnvironmentView, ServiceView, UpstreamView};
+use crate::control_plane::{event, journal};
+
+impl From<&ServiceView> for Service {
+    fn from(view: &ServiceView) -> Self {
+        let mut service = Self {
+            name: view.name.clone(),
+            generation: view.generation,
+            explanation: String::new(),
+            active: view.assignment.active.clone(),
+            environments: view.environments.iter().map(Environment::from).collect(),
+        };
+        service.explanation = explain(&service);
+        service
+    }
+}
+
+impl From<&EnvironmentView> for Environment {
+    fn from(view: &EnvironmentView) -> Self {
+        Self {
+            name: view.name.clone(),
+            version: view.version.clone(),
+            role: view.role.map(str::to_owned),
+            weight_percent: view.weight,
+            in_flight: view.in_flight,
+            upstreams: view.upstreams.iter().map(Upstream::from).collect(),
+            overridden: view.overridden.iter().map(|&field| field.to_owned()).collect(),
+            drain: view.drain.as_ref().map(Drain::from),
+        }
+    }
+}
+
+impl From<&UpstreamView> for Upstream {
+    fn from(view: &UpstreamView) -> Self {
+        Self {
+            address: view.address.clone(),
+            probe: view.probe,
+            last_probe: view.last_probe.clone(),
+            ejected: view.ejected,
+            in_flight: view.in_flight,
+            addresses: view.addresses.clone(),
+        }
+    }
+}
+
+impl From<&DrainView> for Drain {
+    fn from(view: &DrainView) -> Self {
+        Self {
+            state: view.state.to_owned(),
+            in_flight: view.in_flight,
+            left_ms: view.left_ms,
+            ended: view.ended,
+        }
+    }
+}
+
+impl From<command::Applied> for Applied {
+    fn from(applied: command::Applied) -> Self {
+        Self {
+            generation: applied.generation,
+            changed: applied.changed,
+            lagging_cores: applied.lagging_cores,
+            applied_us: applied.applied_us,
+            durable: applied.durable,
+            warnings: applied.warnings,
+        }
+    }
+}
+
+impl From<&event::Event> for Event {
+    fn from(event: &event::Event) -> Self {
+        Self {
+            seq: event.seq,
+            at: rfc3339::format(event.at),
+            service: event.service.clone(),
+            kind: event.kind.to_owned(),
+            text: event.text.clone(),
+            details: event.details.clone(),
+        }
+    }
+}
+
+impl From<journal::Entry> for JournalEntry {
+    fn from(entry: journal::Entry) -> Self {
+        Self {
+            id: entry.id,
+            at: rfc3339::format(entry.at),
+            service: entry.service,
+            generation: entry.generation,
+            actor: entry.actor,
+            kind: entry.kind,
+            reason: entry.reason,
+            text: entry.text,
+            before: entry.before,
+            after: entry.after,
+            details: entry.details,
+        }
+    }
+}
