@@ -1,5 +1,20 @@
-//! Serves requests: one thread per core, each with its own listener, connection pool and counts.
+//! Serves requests: one thread per core, each with its own listeners, connections and counts.
 
+mod accept;
+mod access_log;
 pub mod budget;
+mod client_io;
+mod clients;
+mod core;
+mod engine;
 pub mod exchange;
+mod flight;
+mod listen;
+mod pool;
+mod port_owner;
 pub mod recorder;
+mod socket;
+mod start;
+mod upgrade;
+
+pub use start::{DataPlane, StartError};

@@ -34,7 +34,9 @@ impl fmt::Debug for Secret {
 }
 
 /// The protocol spoken to upstreams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// HTTP/1.1, the default: one answer per connection, nothing shared between streams.

@@ -5,14 +5,12 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::edits::Edits;
 use super::head::{Headers, Peer, RequestHead};
 use crate::model::header_id::HeaderId;
 
 /// The client's address: from the right of `X-Forwarded-For`, the first hop that is not trusted.
-pub fn client_address(head: &impl Headers, peer: &Peer, trusted: &[IpNet]) -> Option<IpAddr> {
+pub fn client_address(head: &impl Headers, peer: &Peer) -> Option<IpAddr> {
     if !peer.is_trusted {
         return peer.address;
     }
@@ -20,7 +18,7 @@ pub fn client_address(head: &impl Headers, peer: &Peer, trusted: &[IpNet]) -> Op
     head.each_value(HeaderId::X_FORWARDED_FOR, &mut |value| {
         hops.extend(value.split(|byte| *byte == b',').map(parse_hop));
     });
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let is_trusted = |address: &IpAddr| peer.trusted.iter().any(|net| net.contains(address));
     let mut client = peer.address;
     for hop in hops.into_iter().rev() {
         let Some(address) = hop else { break }; // whatever stands left of nonsense is not believed

@@ -1,6 +1,9 @@
 //! What an exchange sees of a request or an answer: borrowed look-ups, whatever library parsed them.
 
 use std::net::IpAddr;
+use std::rc::Rc;
+
+use ipnet::IpNet;
 
 use crate::model::header_id::HeaderId;
 
@@ -77,4 +80,6 @@ pub struct Peer {
     pub is_trusted: bool,
     /// Whether it speaks TLS to us.
     pub is_tls: bool,
+    /// The peers that its listener believes.
+    pub trusted: Rc<[IpNet]>,
 }

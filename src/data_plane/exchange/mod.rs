@@ -44,7 +44,7 @@ use crate::model::environment::{Environment, EnvironmentId, HostPolicy, Replay};
 use crate::model::header_id::HeaderId;
 use crate::model::in_flight::InFlightGuard;
 use crate::model::routing_table::RoutingTable;
-use crate::model::service::ServiceSpec;
+use crate::model::service::{HeaderNames, ServiceSpec};
 use crate::model::snapshot::Snapshot;
 use crate::model::sticky::StickyKey;
 use crate::model::upstream::Upstream;
@@ -201,10 +201,9 @@ impl Exchange {
         &mut self,
         head: &impl RequestHead,
         snapshot: &Snapshot,
-        trusted: &[ipnet::IpNet],
         edits: &mut Edits,
     ) -> Next {
-        match self.admit(head, snapshot, trusted, edits) {
+        match self.admit(head, snapshot, edits) {
             Ok(next) => next,
             Err(refusal) => Next::Reply(self.refuse(refusal)),
         }
@@ -214,7 +213,6 @@ impl Exchange {
         &mut self,
         head: &impl RequestHead,
         snapshot: &Snapshot,
-        trusted: &[ipnet::IpNet],
         edits: &mut Edits,
     ) -> Result<Next, Refusal> {
         self.request_id = access::RequestId::of(head, self.unique, self.recorder.random());
@@ -227,7 +225,7 @@ impl Exchange {
         let service = &table.service;
         sanity::check_length(head, service.body_bytes_max)?;
         self.service = Some(Arc::clone(service));
-        self.client = forwarded::client_address(head, &self.peer, trusted);
+        self.client = forwarded::client_address(head, &self.peer);
         if self.recorder.is_logging() {
             self.target = Some(access::Target::of(head));
         }
@@ -539,7 +537,7 @@ impl Exchange {
         let (names, service) = match &self.service {
             Some(service) => (&service.headers, Some(service)),
             None => {
-                defaults = crate::model::service::HeaderNames::default();
+                defaults = HeaderNames::default();
                 (&defaults, None)
             }
         };
@@ -598,6 +596,12 @@ impl Exchange {
         self.refuse(refusal)
     }
 
+    /// The upstream's answer cannot be passed on.
+    pub fn on_bad_answer(&mut self, refusal: Refusal) -> Refusal {
+        self.verdict = Some(Verdict::AbortedByServer);
+        self.refuse(refusal)
+    }
+
     /// Cyan ends it: a drain's deadline has passed. Never a clean end for the client.
     pub fn on_evicted(&mut self, now: Instant) -> Refusal {
         self.end(Verdict::Shed, now);
@@ -647,6 +651,11 @@ impl Exchange {
     /// The service it is for.
     pub fn service(&self) -> Option<&Arc<ServiceSpec>> {
         self.service.as_ref()
+    }
+
+    /// The names of the headers that only Cyan may set.
+    pub fn header_names(&self) -> HeaderNames {
+        self.service.as_ref().map_or_else(HeaderNames::default, |service| service.headers.clone())
     }
 
     /// The environment whose drain would end it.

@@ -1,0 +1,305 @@
+//! From a new connection to its first request: TLS, and which HTTP version the client speaks.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::client_io::{Carrier, ClientIo, IoState};
+use super::clients::Graceful;
+use super::core::{Core, Handover};
+use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore, set_options};
+use super::engine::serve::serve;
+use super::exchange::head::Peer;
+use crate::model::listener::ListenerSpec;
+
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long accepting pauses when the process has no file descriptors left.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// Most streams that a client may have open on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+
+/// A listener as one core sees it.
+pub struct Entrance {
+    /// Its number, the same on every core.
+    pub number: usize,
+    /// What the operator wants of it.
+    pub spec: ListenerSpec,
+    /// Its socket on this core.
+    pub socket: Socket,
+    /// TLS settings.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Bounds its connections over all cores.
+    pub permits: Arc<Semaphore>,
+    /// Peers that are believed.
+    pub trusted: Rc<[ipnet::IpNet]>,
+}
+
+/// A listening socket in the event loop.
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+/// Accepts connections until the core stops. What is waiting in the queue then is still taken in, since
+/// closing the socket would reset it.
+pub async fn run(core: Rc<Core>, entrance: Rc<Entrance>) {
+    let stop = core.stop.notified();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let permit = tokio::select! {
+            biased;
+            () = stop.as_mut() => break,
+            permit = Arc::clone(&entrance.permits).acquire_owned() => permit,
+        };
+        let Ok(permit) = permit else { break };
+        tokio::select! {
+            biased;
+            () = stop.as_mut() => break,
+            accepted = entrance.socket.accept() => take_in(&core, &entrance, accepted, permit).await,
+        }
+    }
+    while let Ok(permit) = Arc::clone(&entrance.permits).try_acquire_owned() {
+        let waiting = tokio::time::timeout(Duration::ZERO, entrance.socket.accept()).await;
+        let Ok(accepted @ Ok(_)) = waiting else { break };
+        take_in(&core, &entrance, accepted, permit).await;
+    }
+}
+
+async fn take_in(
+    core: &Rc<Core>,
+    entrance: &Rc<Entrance>,
+    accepted: io::Result<Carrier>,
+    permit: OwnedSemaphorePermit,
+) {
+    match accepted {
+        Ok(Carrier::Tcp(stream)) => match less_loaded(core) {
+            Some(other) => hand_over(core, entrance, stream, permit, other),
+            None => welcome_tcp(core, entrance, stream, permit),
+        },
+        Ok(carrier) => welcome(core, entrance, carrier, None, permit),
+        Err(error) if is_out_of_descriptors(&error) => tokio::time::sleep(NO_DESCRIPTORS).await,
+        Err(_) => {} // the client was gone before we looked
+    }
+}
+
+/// Another core that has clearly fewer connections. Few long streams land unevenly on sockets that
+/// share a port: the kernel spreads by hash, not by load.
+fn less_loaded(core: &Core) -> Option<usize> {
+    // Relaxed: a hint.
+    let counts = core.open.iter().map(|open| open.load(Ordering::Relaxed));
+    let (least, other) = counts.zip(0..).min()?;
+    let mine = core.open[core.number].load(Ordering::Relaxed);
+    (mine > least + least / 4 + 8).then_some(other)
+}
+
+fn hand_over(
+    core: &Rc<Core>,
+    entrance: &Rc<Entrance>,
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+    other: usize,
+) {
+    let Ok(stream) = stream.into_std() else { return };
+    let handover = Handover { stream, listener: entrance.number, permit };
+    // A core that is too busy to take it sends it back to us.
+    if let Err(refused) = core.handovers[other].try_send(handover) {
+        let Handover { stream, permit, .. } = refused.into_inner();
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            welcome_tcp(core, entrance, stream, permit);
+        }
+    }
+}
+
+/// Takes in a TCP connection.
+pub fn welcome_tcp(
+    core: &Rc<Core>,
+    entrance: &Rc<Entrance>,
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+) {
+    set_options(&stream);
+    let address = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
+    welcome(core, entrance, Carrier::Tcp(stream), address, permit);
+}
+
+fn welcome(
+    core: &Rc<Core>,
+    entrance: &Rc<Entrance>,
+    carrier: Carrier,
+    address: Option<std::net::IpAddr>,
+    permit: OwnedSemaphorePermit,
+) {
+    let is_trusted = address.is_some_and(|a| entrance.trusted.iter().any(|net| net.contains(&a)));
+    let peer = Peer {
+        address,
+        is_trusted,
+        is_tls: entrance.tls.is_some(),
+        trusted: Rc::clone(&entrance.trusted),
+    };
+    let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));
+    // One task per connection: a panic in it costs that connection only.
+    tokio::task::spawn_local(async move {
+        let talk =
+            tokio::task::spawn_local(talk(Rc::clone(&core), entrance, carrier, Rc::new(peer)));
+        if talk.await.is_err_and(|error| error.is_panic()) {
+            core.recorder.panicked();
+        }
+        drop(permit);
+    });
+}
+
+/// Talks to a client until its connection ends.
+async fn talk(core: Rc<Core>, entrance: Rc<Entrance>, carrier: Carrier, peer: Rc<Peer>) {
+    let timeouts = entrance.spec.timeouts.clone();
+    let shaken = handshake(carrier, entrance.tls.as_ref());
+    let Ok(Ok((mut carrier, alpn))) = tokio::time::timeout(timeouts.handshake, shaken).await else {
+        return;
+    };
+    let first = read_preface(&mut carrier, alpn);
+    let Ok(Ok((is_http2, ahead))) = tokio::time::timeout(timeouts.idle, first).await else {
+        return;
+    };
+    let io = Arc::new(IoState::default());
+    let place = core.clients.admit(peer, Arc::clone(&io), carrier.fd(), timeouts);
+    let client = Rc::clone(place.client());
+    let stream = TokioIo::new(ClientIo::new(carrier, ahead, io));
+    let service_core = Rc::clone(&core);
+    let service =
+        service_fn(move |request| serve(Rc::clone(&service_core), Rc::clone(&client), request));
+    if is_http2 {
+        place.drive(http2_builder(&entrance.spec).serve_connection(stream, service)).await;
+    } else {
+        let connection = http1_builder(&entrance.spec).serve_connection(stream, service);
+        place.drive(connection.with_upgrades()).await;
+    }
+}
+
+/// What a client said it speaks, before its first byte.
+#[derive(Clone, Copy)]
+enum Alpn {
+    Http1,
+    Http2,
+    Silent,
+}
+
+async fn handshake(
+    carrier: Carrier,
+    tls: Option<&Arc<ServerConfig>>,
+) -> io::Result<(Carrier, Alpn)> {
+    match (carrier, tls) {
+        (Carrier::Tcp(stream), Some(config)) => {
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(config));
+            let stream = acceptor.accept(stream).await?;
+            let alpn = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Alpn::Http2,
+                Some(_) => Alpn::Http1,
+                None => Alpn::Silent,
+            };
+            Ok((Carrier::Tls(Box::new(stream.into())), alpn))
+        }
+        (carrier, _) => Ok((carrier, Alpn::Silent)),
+    }
+}
+
+/// Tells HTTP/2 by prior knowledge from HTTP/1.1: reads as long as it looks like the preface. hyper's
+/// own detection has no time limit before the first byte.
+async fn read_preface(carrier: &mut Carrier, alpn: Alpn) -> io::Result<(bool, Vec<u8>)> {
+    let mut ahead = Vec::new();
+    match alpn {
+        Alpn::Http1 => return Ok((false, ahead)),
+        Alpn::Http2 => return Ok((true, ahead)),
+        Alpn::Silent => {}
+    }
+    ahead.reserve(1024);
+    loop {
+        if carrier.read_buf(&mut ahead).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let compared = ahead.len().min(PREFACE.len());
+        if ahead[..compared] != PREFACE[..compared] {
+            return Ok((false, ahead));
+        }
+        if compared == PREFACE.len() {
+            return Ok((true, ahead));
+        }
+    }
+}
+
+fn http1_builder(spec: &ListenerSpec) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .max_header_size(spec.head_bytes_max as usize)
+        // Slow heads and idle connections are ours to time: hyper's one limit covers both.
+        .header_read_timeout(None);
+    builder
+}
+
+fn http2_builder(spec: &ListenerSpec) -> http2::Builder<OnThisCore> {
+    let mut builder = http2::Builder::new(OnThisCore);
+    builder
+        .timer(TokioTimer::new())
+        // Never equal to each other: one stream that nobody reads must not stop the others.
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(BUFFER_BYTES_MAX)
+        .max_header_list_size(spec.head_bytes_max)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<Carrier> {
+        match self {
+            Self::Tcp(listener) => Ok(Carrier::Tcp(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Carrier::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+impl<I, S, B> Graceful for http1::UpgradeableConnection<I, S>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}
+
+impl<I, S, B> Graceful for http2::Connection<I, S, OnThisCore>
+where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::Future: 'static,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        Self::graceful_shutdown(self);
+    }
+}

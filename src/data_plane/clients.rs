@@ -1,0 +1,255 @@
+//! The client connections of one core: how long each may be idle or slow, and which clients have gone.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::os::fd::RawFd;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::client_io::IoState;
+use super::exchange::head::Peer;
+use super::socket;
+use crate::model::timeouts::ClientTimeouts;
+
+/// Longest time that the rest of a refused request is read before its connection closes.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// One client connection.
+pub struct Client {
+    /// Who it is.
+    pub peer: Rc<Peer>,
+    /// What its stream knows.
+    pub io: Arc<IoState>,
+    fd: RawFd,
+    timeouts: ClientTimeouts,
+    in_flight: Cell<u32>,
+    /// When it became idle, or its head began, or lingering began.
+    since: Cell<Instant>,
+    was_head_begun: Cell<bool>,
+    is_cut: Cell<bool>,
+    is_closing: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// An exchange on a client's connection; the connection is busy until it is dropped.
+pub struct Work {
+    client: Rc<Client>,
+    clients: Rc<Clients>,
+}
+
+/// All client connections of one core.
+pub struct Clients {
+    table: RefCell<Slab<Rc<Client>>>,
+    is_closing: Cell<bool>,
+    /// The same number for the other cores to see.
+    open: Arc<AtomicU32>,
+    now: Cell<Instant>,
+}
+
+/// A connection's place in the table; given back on drop.
+pub struct ClientPlace {
+    clients: Rc<Clients>,
+    client: Rc<Client>,
+    slot: usize,
+}
+
+/// A connection that can be asked to end when it is idle.
+pub trait Graceful: Future {
+    /// Take no further request.
+    fn graceful_shutdown(self: Pin<&mut Self>);
+}
+
+impl Clients {
+    /// No connections; `open` shows other cores how many there are.
+    pub fn new(open: Arc<AtomicU32>, now: Instant) -> Self {
+        Self { table: RefCell::default(), is_closing: Cell::new(false), open, now: Cell::new(now) }
+    }
+
+    /// Takes a connection in.
+    pub fn admit(
+        self: &Rc<Self>,
+        peer: Rc<Peer>,
+        io: Arc<IoState>,
+        fd: RawFd,
+        timeouts: ClientTimeouts,
+    ) -> ClientPlace {
+        let client = Rc::new(Client {
+            peer,
+            io,
+            fd,
+            timeouts,
+            in_flight: Cell::new(0),
+            since: Cell::new(self.now.get()),
+            was_head_begun: Cell::new(false),
+            is_cut: Cell::new(false),
+            is_closing: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        let slot = self.table.borrow_mut().insert(Rc::clone(&client));
+        // Relaxed: a hint for balancing.
+        self.open.fetch_add(1, Ordering::Relaxed);
+        ClientPlace { clients: Rc::clone(self), client, slot }
+    }
+
+    /// How many connections are open.
+    pub fn count(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    /// Whether no new requests are wanted.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.get()
+    }
+
+    /// Asks every connection to end as soon as it is idle.
+    pub fn close_all(&self) {
+        self.is_closing.set(true);
+        self.table.borrow().iter().for_each(|(_, client)| client.close());
+    }
+
+    /// Cuts every connection.
+    pub fn cut_all(&self) {
+        self.is_closing.set(true);
+        self.table.borrow().iter().for_each(|(_, client)| client.cut());
+    }
+
+    /// Ends connections that were idle or slow for too long.
+    pub fn tick(&self, now: Instant) {
+        self.now.set(now);
+        self.table.borrow().iter().for_each(|(_, client)| client.tick(now));
+    }
+
+    /// Cuts busy connections whose client has gone.
+    pub fn sweep(&self) {
+        let table = self.table.borrow();
+        let busy: Vec<&Rc<Client>> =
+            table.iter().map(|(_, client)| client).filter(|c| c.in_flight.get() > 0).collect();
+        if busy.is_empty() {
+            return;
+        }
+        let fds: Vec<RawFd> = busy.iter().map(|client| client.fd).collect();
+        socket::gone(&fds).into_iter().for_each(|index| busy[index].cut());
+    }
+}
+
+impl Client {
+    /// Begins an exchange.
+    pub fn work(self: &Rc<Self>, clients: &Rc<Clients>) -> Work {
+        self.in_flight.set(self.in_flight.get() + 1);
+        Work { client: Rc::clone(self), clients: Rc::clone(clients) }
+    }
+
+    /// Reads the rest of a refused request for a moment before the connection closes.
+    pub fn linger(&self, now: Instant) {
+        self.io.linger();
+        self.since.set(now);
+    }
+
+    /// Ends the connection with a reset, for a client that takes a FIN for the end of an answer.
+    pub fn reset_on_close(&self) {
+        socket::reset_on_close(self.fd);
+    }
+
+    fn tick(&self, now: Instant) {
+        if self.in_flight.get() > 0 && !self.io.is_lingering() {
+            return;
+        }
+        let is_head_begun = self.io.is_head_begun();
+        if is_head_begun && !self.was_head_begun.replace(true) {
+            self.since.set(now);
+        }
+        let waited = now.saturating_duration_since(self.since.get());
+        if self.io.is_lingering() {
+            if waited >= LINGER {
+                self.cut();
+            }
+        } else if is_head_begun && waited >= self.timeouts.head {
+            self.cut();
+        } else if !is_head_begun && waited >= self.timeouts.idle {
+            self.close();
+        }
+    }
+
+    fn rest(&self, now: Instant) {
+        self.in_flight.set(self.in_flight.get() - 1);
+        if self.in_flight.get() == 0 && !self.io.is_lingering() {
+            self.io.await_head();
+            self.was_head_begun.set(false);
+            self.since.set(now);
+        }
+    }
+
+    fn cut(&self) {
+        self.is_cut.set(true);
+        self.wake();
+    }
+
+    fn close(&self) {
+        self.is_closing.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Work {
+    /// The client it is for.
+    pub fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.client.rest(self.clients.now.get());
+    }
+}
+
+impl ClientPlace {
+    /// The connection.
+    pub fn client(&self) -> &Rc<Client> {
+        &self.client
+    }
+
+    /// Drives a connection until it ends, or is cut.
+    pub async fn drive(self, connection: impl Graceful) {
+        let mut connection = std::pin::pin!(connection);
+        let mut was_asked = false;
+        std::future::poll_fn(|cx| {
+            self.remember(cx);
+            if self.client.is_cut.get() {
+                return Poll::Ready(());
+            }
+            let is_closing = self.client.is_closing.get() || self.clients.is_closing();
+            if is_closing && !std::mem::replace(&mut was_asked, true) {
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx).map(drop)
+        })
+        .await;
+    }
+
+    fn remember(&self, cx: &Context<'_>) {
+        let mut waker = self.client.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Drop for ClientPlace {
+    fn drop(&mut self) {
+        self.clients.table.borrow_mut().remove(self.slot);
+        self.clients.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

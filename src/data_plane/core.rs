@@ -1,0 +1,180 @@
+//! One core: a thread with its own event loop, listeners, connections and counts.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::MissedTickBehavior;
+
+use super::accept::{self, Entrance};
+use super::budget::BufferBudget;
+use super::clients::Clients;
+use super::engine::serve::Engine;
+use super::flight::Flights;
+use super::recorder::Recorder;
+use crate::link::CoreMessage;
+use crate::metrics::shard::ShardReport;
+use crate::model::snapshot::Snapshot;
+
+/// Deadlines are kept to this precision: one wake-up per core instead of one timer per request.
+const TICK: Duration = Duration::from_millis(50);
+/// Ticks between two looks for clients that have gone: 150 ms.
+const SWEEP_TICKS: u32 = 3;
+/// Ticks between two looks at resting connections: 1 s.
+const EXPIRE_TICKS: u32 = 20;
+/// Rounds of the run queue after which whatever chose on an older table has written its first byte.
+/// hyper hands an HTTP/1.1 request to the connection's task (one round), an HTTP/2 request on to a
+/// second task (two); one more is for good measure.
+const QUIESCE_ROUNDS: usize = 3;
+/// How long a core stays after it was told to stop, for connections that were accepted just before.
+const LAST_CALL: Duration = Duration::from_millis(250);
+
+/// What one core works with. Everything in it belongs to its thread, but for the snapshot.
+pub struct Core {
+    /// Its number, from 0.
+    pub number: usize,
+    /// The routing tables.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Where exchanges are recorded.
+    pub recorder: Rc<Recorder>,
+    /// Exchanges in flight.
+    pub flights: Rc<Flights>,
+    /// Client connections.
+    pub clients: Rc<Clients>,
+    /// Bytes of request bodies that the process may hold.
+    pub budget: Arc<BufferBudget>,
+    /// What the HTTP engine keeps.
+    pub engine: Engine,
+    /// Connections open on each core.
+    pub open: Arc<[Arc<AtomicU32>]>,
+    /// Where connections are handed to other cores.
+    pub handovers: Arc<[mpsc::Sender<Handover>]>,
+    /// Rings when accepting shall stop.
+    pub stop: Notify,
+}
+
+/// A connection that one core hands to another.
+#[derive(Debug)]
+pub struct Handover {
+    /// The socket, taken out of the first core's event loop.
+    pub stream: std::net::TcpStream,
+    /// The listener it came in by.
+    pub listener: usize,
+    /// Keeps it counted against the listener's limit.
+    pub permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Core {
+    /// Runs until it is told to stop and nothing is open any more.
+    pub async fn run(
+        self: Rc<Self>,
+        entrances: Vec<Rc<Entrance>>,
+        mut mailbox: mpsc::Receiver<CoreMessage>,
+        mut handed: mpsc::Receiver<Handover>,
+    ) {
+        // One task per listener, for as long as it listens.
+        for entrance in &entrances {
+            tokio::task::spawn_local(accept::run(Rc::clone(&self), Rc::clone(entrance)));
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut count: u32 = 0;
+        let mut stopped_at = None;
+        loop {
+            tokio::select! {
+                biased;
+                message = mailbox.recv() => match message {
+                    Some(message) => self.obey(message, &mut stopped_at),
+                    None => return, // the control plane is gone, and so is the process
+                },
+                _ = ticks.tick() => {
+                    count = count.wrapping_add(1);
+                    self.tick(Instant::now(), count);
+                    if self.is_finished(stopped_at) {
+                        return;
+                    }
+                }
+                Some(handover) = handed.recv() => self.take_over(handover, &entrances),
+            }
+        }
+    }
+
+    fn tick(&self, now: Instant, count: u32) {
+        self.flights.tick(now);
+        self.clients.tick(now);
+        if count.is_multiple_of(SWEEP_TICKS) {
+            self.clients.sweep();
+        }
+        if count.is_multiple_of(EXPIRE_TICKS) {
+            self.engine.pool.borrow_mut().expire(now);
+            for connections in self.engine.http2.borrow_mut().values_mut() {
+                connections.retain(|connection| !connection.sender.is_closed());
+            }
+        }
+    }
+
+    fn is_finished(&self, stopped_at: Option<Instant>) -> bool {
+        stopped_at.is_some_and(|at| at.elapsed() >= LAST_CALL)
+            && self.clients.count() == 0
+            && self.flights.count() == 0
+    }
+
+    fn obey(self: &Rc<Self>, message: CoreMessage, stopped_at: &mut Option<Instant>) {
+        match message {
+            CoreMessage::Quiesce(ack) => {
+                // A task of its own, so that it queues behind everything that runs already.
+                tokio::task::spawn_local(async move {
+                    for _ in 0..QUIESCE_ROUNDS {
+                        tokio::task::yield_now().await;
+                    }
+                    let _ = ack.send(());
+                });
+            }
+            CoreMessage::CloseIdle(upstreams) => {
+                for upstream in upstreams {
+                    self.engine.pool.borrow_mut().close(upstream);
+                    self.engine.http2.borrow_mut().remove(&upstream);
+                }
+            }
+            CoreMessage::EndExchanges(environment) => self.flights.evict(Some(environment)),
+            CoreMessage::Collect(reply) => {
+                let _ = reply.send(self.report());
+            }
+            CoreMessage::StopAccepting => {
+                stopped_at.get_or_insert_with(Instant::now);
+                self.stop.notify_waiters();
+                self.clients.close_all();
+            }
+            CoreMessage::EndAll => {
+                stopped_at.get_or_insert_with(Instant::now);
+                self.stop.notify_waiters();
+                self.flights.evict(None);
+                let clients = Rc::clone(&self.clients);
+                // The answers just broken off get their last bytes out before the sockets close.
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(TICK).await;
+                    clients.cut_all();
+                });
+            }
+        }
+    }
+
+    fn report(&self) -> ShardReport {
+        let mut report = self.recorder.collect();
+        report.connections = self.clients.count() as u64;
+        report.pooled = self.engine.pool.borrow().count() as u64;
+        report
+    }
+
+    fn take_over(self: &Rc<Self>, handover: Handover, entrances: &[Rc<Entrance>]) {
+        let Handover { stream, listener, permit } = handover;
+        if let (Some(entrance), Ok(stream)) = (entrances.get(listener), TcpStream::from_std(stream))
+        {
+            accept::welcome_tcp(self, entrance, stream, permit);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The body of an answer on its way to the client.
+//!
+//! Chunk by chunk, as it comes: nothing is merged, copied or held back. An answer that does not end as
+//! announced ends with an error here, which makes hyper break the connection (HTTP/1.1) or reset the
+//! stream (HTTP/2): a client must never take a broken answer for a whole one.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::connection::UpstreamConnection;
+use super::serve::Hangup;
+use crate::data_plane::clients::Work;
+use crate::data_plane::core::Core;
+use crate::data_plane::exchange::strip::is_trailer_allowed;
+use crate::data_plane::exchange::{BodyEnd, OnTime};
+use crate::data_plane::flight::FlightOwner;
+use crate::data_plane::pool::Rest;
+
+/// A body for a client.
+pub enum Answer {
+    /// An upstream's answer, passed on.
+    Relay(Box<Relay>),
+    /// Cyan's own.
+    Own(Option<Bytes>),
+}
+
+/// An upstream's answer, passed on.
+pub struct Relay {
+    /// What comes from the upstream.
+    pub incoming: Incoming,
+    /// The exchange; its end is recorded when this is dropped.
+    pub flight: FlightOwner,
+    /// The connection it comes on, to be pooled when it has ended well.
+    pub connection: Option<UpstreamConnection>,
+    /// How that connection may rest; `None` when it must not be used again.
+    pub rest: Option<Rest>,
+    /// The upstream of the connection.
+    pub upstream: crate::model::upstream::UpstreamId,
+    /// The core.
+    pub core: Rc<Core>,
+    /// Keeps the client's connection counted as busy.
+    pub work: Work,
+    /// The client takes the end of the connection for the end of the answer.
+    pub ends_with_connection: bool,
+    /// It has ended.
+    pub is_over: bool,
+}
+
+impl Relay {
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+        loop {
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Pending => return self.poll_due(cx),
+                Poll::Ready(None) => {
+                    self.finish();
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Some(Err(self.broken(&error))));
+                }
+                Poll::Ready(Some(Ok(frame))) => match self.pass(frame) {
+                    Some(frame) => return Poll::Ready(Some(Ok(frame))),
+                    None => continue,
+                },
+            }
+        }
+    }
+
+    /// A frame as the client gets it; `None` for one that says nothing.
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let frame = match frame.into_data() {
+            Ok(data) if data.is_empty() => None,
+            Ok(data) => {
+                let now = Instant::now();
+                self.flight.with(|exchange| exchange.on_response_data(&data, now));
+                Some(Frame::data(data))
+            }
+            Err(frame) => frame.into_trailers().ok().map(|mut trailers| {
+                let names = self.flight.with(|exchange| exchange.header_names());
+                let kept =
+                    trailers.keys().filter(|name| !is_trailer_allowed(name.as_str(), &names));
+                for name in kept.cloned().collect::<Vec<_>>() {
+                    trailers.remove(name);
+                }
+                Frame::trailers(trailers)
+            }),
+        };
+        // hyper does not ask again once the announced length is reached.
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+        frame
+    }
+
+    fn poll_due(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+        let now = self.core.flights.coarse_now();
+        self.flight.with(|exchange| exchange.on_waiting_for_upstream(now));
+        if self.flight.poll_due(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        let is_over = self.flight.is_evicted()
+            || self.flight.with(|exchange| exchange.on_time(now)) == OnTime::Abort;
+        if !is_over {
+            return Poll::Pending; // the deadline moved; the tick wakes us again
+        }
+        if self.flight.is_evicted() {
+            self.flight.with(|exchange| exchange.on_evicted(now));
+        }
+        Poll::Ready(Some(Err(self.hang_up())))
+    }
+
+    fn broken(&mut self, error: &hyper::Error) -> Hangup {
+        let now = Instant::now();
+        let end = if is_reset(error) { BodyEnd::Reset } else { BodyEnd::Cut };
+        self.flight.with(|exchange| exchange.on_response_end(end, now));
+        self.hang_up()
+    }
+
+    fn hang_up(&mut self) -> Hangup {
+        self.is_over = true;
+        self.connection = None;
+        if self.ends_with_connection {
+            self.work.client().reset_on_close();
+        }
+        Hangup
+    }
+
+    /// The answer is whole: it is recorded, and its connection may rest.
+    fn finish(&mut self) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let now = Instant::now();
+        self.flight.with(|exchange| exchange.on_response_end(BodyEnd::Whole, now));
+        if let (Some(UpstreamConnection::Http1(connection)), Some(rest)) =
+            (self.connection.take(), self.rest)
+        {
+            self.core.engine.pool.borrow_mut().put(self.upstream, connection, rest, now);
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // hyper drops an empty body without asking it for its end.
+        if !self.is_over && self.incoming.is_end_stream() {
+            self.finish();
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Hangup;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+        match self.get_mut() {
+            Self::Relay(relay) => relay.poll_relay(cx),
+            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Own(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+        }
+    }
+}
+
+/// Whether the upstream broke off on purpose: a reset connection or stream.
+fn is_reset(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return io.kind() == std::io::ErrorKind::ConnectionReset;
+        }
+        source = cause.source();
+    }
+    false
+}

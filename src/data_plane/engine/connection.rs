@@ -1,0 +1,129 @@
+//! Connections to upstreams as hyper gives them.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+
+use super::upload::Upload;
+use crate::data_plane::pool::Pooled;
+
+/// Most streams on one HTTP/2 connection. Few, because the connection's flow control and h2's guard
+/// against small DATA frames are shared: one slow reader must not stop many streams of tokens.
+const STREAMS_MAX: u32 = 16;
+
+/// A connection that one request may use now.
+pub enum UpstreamConnection {
+    /// HTTP/1.1: exclusively.
+    Http1(Http1Connection),
+    /// HTTP/2: one stream of it.
+    Http2(Http2Stream),
+}
+
+/// An HTTP/1.1 connection.
+pub struct Http1Connection {
+    /// hyper's half.
+    pub sender: http1::SendRequest<Upload>,
+    /// The socket, to be looked at; valid as long as the sender is not closed.
+    pub fd: RawFd,
+    /// It has carried a request before.
+    pub is_reused: bool,
+}
+
+/// A place for one stream on an HTTP/2 connection.
+pub struct Http2Stream {
+    sender: http2::SendRequest<Upload>,
+    streams: Rc<Cell<u32>>,
+    is_reused: bool,
+}
+
+/// An HTTP/2 connection that has places left, or will have.
+pub struct Http2Connection {
+    /// hyper's half.
+    pub sender: http2::SendRequest<Upload>,
+    /// Streams on it.
+    pub streams: Rc<Cell<u32>>,
+}
+
+impl UpstreamConnection {
+    /// Whether it has carried a request before.
+    pub fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_reused,
+            Self::Http2(stream) => stream.is_reused,
+        }
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    /// Hands a request over. The first byte goes out when the connection's task runs next.
+    pub fn send(
+        &mut self,
+        request: Request<Upload>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Upload>>>> + use<>
+    {
+        enum Either<A, B> {
+            Http1(A),
+            Http2(B),
+        }
+        let sent = match self {
+            Self::Http1(connection) => {
+                connection.is_reused = true;
+                Either::Http1(connection.sender.try_send_request(request))
+            }
+            Self::Http2(stream) => {
+                stream.is_reused = true;
+                Either::Http2(stream.sender.try_send_request(request))
+            }
+        };
+        async move {
+            match sent {
+                Either::Http1(sent) => sent.await,
+                Either::Http2(sent) => sent.await,
+            }
+        }
+    }
+}
+
+impl Http2Connection {
+    /// A place on it, if it has one left.
+    pub fn stream(&self, is_reused: bool) -> Option<Http2Stream> {
+        if self.sender.is_closed() || self.streams.get() >= STREAMS_MAX {
+            return None;
+        }
+        self.streams.set(self.streams.get() + 1);
+        Some(Http2Stream {
+            sender: self.sender.clone(),
+            streams: Rc::clone(&self.streams),
+            is_reused,
+        })
+    }
+}
+
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        self.streams.set(self.streams.get() - 1);
+    }
+}
+
+impl Pooled for Http1Connection {
+    fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    fn was_closed_by_peer(&self) -> bool {
+        // A resting connection has nothing to say: readable means a FIN, a reset or unasked bytes.
+        crate::data_plane::socket::is_readable(self.fd)
+    }
+}

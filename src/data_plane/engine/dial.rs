@@ -1,0 +1,192 @@
+//! Makes connections to upstreams.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::connection::{Http1Connection, Http2Connection};
+use crate::data_plane::client_io::Carrier;
+use crate::model::environment::{EnvironmentId, EnvironmentSpec, Protocol, UpstreamTls};
+use crate::model::upstream::{Upstream, UpstreamAddress};
+use crate::tls::client::{TlsClientError, client_config, server_name};
+
+/// Read buffers grow with the largest piece ever read and never shrink, so they are kept small.
+pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// A peer that vanished without a word is noticed by keep-alive after about this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Runs hyper's HTTP/2 tasks on the core they belong to.
+#[derive(Clone, Copy)]
+pub struct OnThisCore;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OnThisCore {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// A connection just made.
+pub enum Dialed {
+    /// HTTP/1.1.
+    Http1(Http1Connection),
+    /// HTTP/2.
+    Http2(Http2Connection),
+}
+
+/// Why no connection could be made. The text goes to the client and the log; it holds no secret.
+#[derive(Debug)]
+pub enum DialError {
+    /// The name has no address yet.
+    Unresolved(String),
+    /// The system refused: refused, unreachable, reset.
+    Io(String, io::Error),
+    /// TLS cannot be set up.
+    Tls(TlsClientError),
+    /// The HTTP handshake failed.
+    Http(hyper::Error),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved(host) => write!(f, "the name `{host}` has no address"),
+            Self::Io(upstream, error) => write!(f, "{upstream}: {error}"),
+            Self::Tls(error) => error.fmt(f),
+            Self::Http(error) => error.fmt(f),
+        }
+    }
+}
+
+/// TLS settings towards upstreams, made once per environment and protocol.
+#[derive(Default)]
+pub struct TlsSettings {
+    made: RefCell<HashMap<(EnvironmentId, Protocol), (UpstreamTls, Arc<ClientConfig>)>>,
+}
+
+impl TlsSettings {
+    /// The settings of an environment.
+    ///
+    /// # Errors
+    /// When its authorities cannot be read.
+    pub fn of(
+        &self,
+        environment: EnvironmentId,
+        spec: &EnvironmentSpec,
+        protocol: Protocol,
+    ) -> Result<Arc<ClientConfig>, DialError> {
+        if let Some((tls, config)) = self.made.borrow().get(&(environment, protocol))
+            && *tls == spec.tls
+        {
+            return Ok(Arc::clone(config));
+        }
+        let config = client_config(&spec.tls, protocol).map_err(DialError::Tls)?;
+        let made = (spec.tls.clone(), Arc::clone(&config));
+        self.made.borrow_mut().insert((environment, protocol), made);
+        Ok(config)
+    }
+}
+
+/// Connects to an upstream; over TLS if `tls` is given. The connection's task runs on this core.
+///
+/// # Errors
+/// When no address could be connected to, or a handshake failed.
+pub async fn dial(
+    upstream: &Upstream,
+    spec: &EnvironmentSpec,
+    tls: Option<Arc<ClientConfig>>,
+    protocol: Protocol,
+) -> Result<Dialed, DialError> {
+    let carrier = match &upstream.spec.address {
+        UpstreamAddress::Unix(path) => {
+            let io = UnixStream::connect(path).await;
+            Carrier::Unix(io.map_err(|error| DialError::Io(upstream.spec.to_string(), error))?)
+        }
+        UpstreamAddress::Tcp { host, .. } => {
+            let addresses = upstream.addresses.load_full();
+            let io = connect_any(&addresses, host, upstream).await?;
+            match tls {
+                None => Carrier::Tcp(io),
+                Some(config) => handshake_tls(upstream, spec, config, io).await?,
+            }
+        }
+    };
+    match protocol {
+        Protocol::Http1 => handshake_http1(carrier).await.map(Dialed::Http1),
+        Protocol::Http2 => handshake_http2(carrier).await.map(Dialed::Http2),
+    }
+    .map_err(DialError::Http)
+}
+
+async fn connect_any(
+    addresses: &[SocketAddr],
+    host: &str,
+    upstream: &Upstream,
+) -> Result<TcpStream, DialError> {
+    let mut failure = DialError::Unresolved(host.to_owned());
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                set_options(&stream);
+                return Ok(stream);
+            }
+            Err(error) => failure = DialError::Io(upstream.spec.to_string(), error),
+        }
+    }
+    Err(failure)
+}
+
+/// No delay, because tokens are small; keep-alive, because peers vanish. Both may fail without harm.
+pub fn set_options(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3);
+    let _ = SockRef::from(stream).set_tcp_keepalive(&keep_alive);
+}
+
+async fn handshake_tls(
+    upstream: &Upstream,
+    spec: &EnvironmentSpec,
+    config: Arc<ClientConfig>,
+    io: TcpStream,
+) -> Result<Carrier, DialError> {
+    let name = server_name(&upstream.spec, &spec.tls).map_err(DialError::Tls)?;
+    let connected = tokio_rustls::TlsConnector::from(config).connect(name, io).await;
+    let stream = connected.map_err(|error| DialError::Io(upstream.spec.to_string(), error))?;
+    Ok(Carrier::Tls(Box::new(stream.into())))
+}
+
+async fn handshake_http1(carrier: Carrier) -> hyper::Result<Http1Connection> {
+    let fd = carrier.fd();
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(BUFFER_BYTES_MAX);
+    let (sender, connection) = builder.handshake(TokioIo::new(carrier)).await?;
+    // One task per connection, not per request; it ends with its sender or its peer.
+    tokio::task::spawn_local(connection.with_upgrades());
+    Ok(Http1Connection { sender, fd, is_reused: false })
+}
+
+async fn handshake_http2(carrier: Carrier) -> hyper::Result<Http2Connection> {
+    let mut builder = http2::Builder::new(OnThisCore);
+    builder
+        .timer(TokioTimer::new())
+        // Never equal to each other: an upstream that stops reading one stream must not stop them all.
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+        .max_send_buf_size(BUFFER_BYTES_MAX)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let (sender, connection) = builder.handshake(TokioIo::new(carrier)).await?;
+    tokio::task::spawn_local(connection);
+    Ok(Http2Connection { sender, streams: Rc::new(Cell::new(0)) })
+}

@@ -1,0 +1,13 @@
+//! The first engine: hyper on both sides.
+//!
+//! It parses, frames, flushes and carries bytes; what to do is asked of the exchange. Nothing outside
+//! of this folder knows hyper's types, so that a leaner engine can take its place.
+
+pub mod answer;
+pub mod connection;
+pub mod dial;
+pub mod heads;
+pub mod serve;
+mod target;
+pub mod tunnel;
+pub mod upload;

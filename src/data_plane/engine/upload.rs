@@ -1,0 +1,240 @@
+//! A request's body on its way to the upstream.
+//!
+//! Pieces that were read to find the sticky key go first, then whatever the client still sends. While
+//! the whole body fits the replay buffer it is kept, so that a request that met a dying connection can
+//! be sent once more; a piece is a reference to the read buffer, not a copy.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::data_plane::budget::{BufferBudget, BufferLease};
+use crate::data_plane::exchange::Refusal;
+use crate::data_plane::exchange::strip::is_trailer_allowed;
+use crate::data_plane::flight::{Flight, Flights};
+use crate::model::service::HeaderNames;
+
+/// Longest body that is kept for a replay.
+pub const REPLAY_BYTES_MAX: usize = 64 * 1024;
+
+/// Why sending stopped before the end. The upstream's connection is closed, never ended cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The client broke off.
+    #[error("the client stopped sending its body: {0}")]
+    Client(#[from] hyper::Error),
+    /// Longer than the service allows.
+    #[error("the request body exceeds its limit")]
+    TooLarge,
+}
+
+/// The body, shared by the attempts to send it.
+pub struct RequestBody {
+    incoming: RefCell<Option<Incoming>>,
+    kept: RefCell<VecDeque<Bytes>>,
+    kept_bytes: Cell<usize>,
+    lease: RefCell<BufferLease>,
+    /// Everything that came is still in `kept`.
+    is_whole: Cell<bool>,
+    is_ended: Cell<bool>,
+    total: Cell<u64>,
+    max: u64,
+    refusal: RefCell<Option<Refusal>>,
+    flight: Rc<Flight>,
+    flights: Rc<Flights>,
+    hint: SizeHint,
+    names: HeaderNames,
+}
+
+impl RequestBody {
+    /// The body of a request that is in flight.
+    pub fn new(
+        incoming: Incoming,
+        max: u64,
+        names: HeaderNames,
+        budget: &Arc<BufferBudget>,
+        flight: Rc<Flight>,
+        flights: Rc<Flights>,
+    ) -> Rc<Self> {
+        let hint = incoming.size_hint();
+        Rc::new(Self {
+            is_ended: Cell::new(incoming.is_end_stream()),
+            incoming: RefCell::new(Some(incoming)),
+            kept: RefCell::default(),
+            kept_bytes: Cell::new(0),
+            lease: RefCell::new(budget.lease()),
+            is_whole: Cell::new(true),
+            total: Cell::new(0),
+            max,
+            refusal: RefCell::default(),
+            flight,
+            flights,
+            hint,
+            names,
+        })
+    }
+
+    /// Reads one more piece for the sticky key; `None` at the end.
+    ///
+    /// # Errors
+    /// The metric label of why it could not be read or kept.
+    pub async fn read_ahead(&self) -> Option<Result<Bytes, &'static str>> {
+        let frame = std::future::poll_fn(|cx| self.poll_incoming(cx)).await?;
+        let Ok(frame) = frame else { return Some(Err("client_gone")) };
+        let Ok(piece) = frame.into_data() else { return Some(Ok(Bytes::new())) };
+        let is_kept = self.lease.borrow_mut().extend(piece.len());
+        self.keep(piece.clone());
+        if is_kept { Some(Ok(piece)) } else { Some(Err("no_buffer")) }
+    }
+
+    /// Whether all of it that came can still be sent from the beginning.
+    pub fn can_replay(&self) -> bool {
+        self.is_whole.get()
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended.get()
+    }
+
+    /// Why sending was stopped, if it was.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal.borrow().clone()
+    }
+
+    fn keep(&self, piece: Bytes) {
+        self.kept_bytes.set(self.kept_bytes.get() + piece.len());
+        self.kept.borrow_mut().push_back(piece);
+    }
+
+    /// Keeps a piece that is being sent, as long as the whole body fits the buffer.
+    fn keep_for_replay(&self, piece: &Bytes) {
+        if !self.is_whole.get() {
+            return;
+        }
+        let fits = self.kept_bytes.get() + piece.len() <= REPLAY_BYTES_MAX;
+        if fits && self.lease.borrow_mut().extend(piece.len()) {
+            self.keep(piece.clone());
+        } else {
+            self.is_whole.set(false);
+        }
+    }
+
+    fn poll_incoming(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let mut slot = self.incoming.borrow_mut();
+        let Some(incoming) = slot.as_mut() else { return Poll::Ready(None) };
+        let now = self.flights.coarse_now();
+        match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Pending => {
+                self.flight.with(|exchange| exchange.on_waiting_for_client(now));
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.is_ended.set(true);
+                self.flight.with(|exchange| exchange.on_client_sent(now));
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let broken = Refusal::Malformed("the body broke its own framing");
+                *self.refusal.borrow_mut() = Some(broken);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                self.is_ended.set(incoming.is_end_stream());
+                self.flight.with(|exchange| exchange.on_client_sent(now));
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.total.set(self.total.get() + bytes);
+                if self.total.get() > self.max {
+                    *self.refusal.borrow_mut() = Some(Refusal::BodyTooLarge(self.max));
+                    return Poll::Ready(Some(Err(UploadError::TooLarge)));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+}
+
+/// One attempt to send a body.
+pub struct Upload {
+    body: Option<Rc<RequestBody>>,
+    next_kept: usize,
+}
+
+impl Upload {
+    /// The body from its beginning; `None` for a request without one.
+    pub fn new(body: Option<Rc<RequestBody>>) -> Self {
+        Self { body, next_kept: 0 }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Some(body) = self.body.clone() else { return Poll::Ready(None) };
+        loop {
+            let kept = body.kept.borrow().get(self.next_kept).cloned();
+            if let Some(piece) = kept {
+                self.next_kept += 1;
+                body.flight.with(|exchange| exchange.on_request_data(piece.len()));
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+            let frame = match std::task::ready!(body.poll_incoming(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => frame,
+            };
+            let frame = match frame.into_data() {
+                Ok(piece) if piece.is_empty() => continue, // an empty DATA frame ends h2 connections
+                Ok(piece) => {
+                    body.keep_for_replay(&piece);
+                    self.next_kept = body.kept.borrow().len();
+                    body.flight.with(|exchange| exchange.on_request_data(piece.len()));
+                    Frame::data(piece)
+                }
+                Err(frame) => match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        body.is_whole.set(false);
+                        let forbidden: Vec<_> = trailers
+                            .keys()
+                            .filter(|name| !is_trailer_allowed(name.as_str(), &body.names))
+                            .cloned()
+                            .collect();
+                        forbidden.iter().for_each(|name| drop(trailers.remove(name)));
+                        Frame::trailers(trailers)
+                    }
+                    Err(_) => continue,
+                },
+            };
+            return Poll::Ready(Some(Ok(frame)));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body
+            .as_ref()
+            .is_none_or(|body| body.is_ended() && self.next_kept >= body.kept.borrow().len())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            None => SizeHint::with_exact(0),
+            Some(body) if self.next_kept == 0 => body.hint.clone(),
+            Some(_) => SizeHint::new(),
+        }
+    }
+}

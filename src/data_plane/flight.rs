@@ -1,0 +1,162 @@
+//! The exchanges in flight on one core, and their deadlines.
+//!
+//! There is no timer per request and none per chunk: an exchange stores the instant at which it wants to
+//! be asked, and one coarse tick per core wakes those that are due. Moving a deadline is a store.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::exchange::Exchange;
+use crate::model::environment::EnvironmentId;
+
+/// One exchange, and what its core needs to wake it.
+pub struct Flight {
+    exchange: RefCell<Exchange>,
+    deadline: Cell<Option<Instant>>,
+    is_evicted: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// All flights of one core.
+#[derive(Default)]
+pub struct Flights {
+    table: RefCell<Slab<Weak<Flight>>>,
+    now: Cell<Option<Instant>>,
+}
+
+/// The owner of a flight: the handler first, then the body of the answer or the tunnel. Dropping it
+/// records the exchange.
+pub struct FlightOwner {
+    flight: Rc<Flight>,
+    flights: Rc<Flights>,
+    slot: usize,
+}
+
+/// A flight was woken because its time has passed, or because it shall end.
+#[derive(Debug)]
+pub struct Due;
+
+impl Flights {
+    /// Takes an exchange in.
+    pub fn depart(self: &Rc<Self>, exchange: Exchange) -> FlightOwner {
+        let flight = Rc::new(Flight {
+            deadline: Cell::new(exchange.deadline()),
+            exchange: RefCell::new(exchange),
+            is_evicted: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        let slot = self.table.borrow_mut().insert(Rc::downgrade(&flight));
+        FlightOwner { flight, flights: Rc::clone(self), slot }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.table.borrow().len()
+    }
+
+    /// The time of the last tick: good enough for limits, and free.
+    pub fn coarse_now(&self) -> Instant {
+        self.now.get().unwrap_or_else(Instant::now)
+    }
+
+    /// Wakes every flight that is due.
+    pub fn tick(&self, now: Instant) {
+        self.now.set(Some(now));
+        self.wake(|flight| flight.deadline.get().is_some_and(|deadline| deadline <= now));
+    }
+
+    /// Ends every flight of an environment, or all of them.
+    pub fn evict(&self, environment: Option<EnvironmentId>) {
+        self.wake(|flight| {
+            let is_meant =
+                environment.is_none() || flight.exchange.borrow().environment_id() == environment;
+            flight.is_evicted.set(flight.is_evicted.get() || is_meant);
+            is_meant
+        });
+    }
+
+    fn wake(&self, is_meant: impl Fn(&Flight) -> bool) {
+        // Wakers only push into the run queue, so nothing runs while the table is borrowed.
+        for (_, flight) in &*self.table.borrow() {
+            if let Some(flight) = flight.upgrade()
+                && is_meant(&flight)
+                && let Some(waker) = flight.waker.borrow_mut().take()
+            {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Flight {
+    /// Asks or tells the exchange something, and takes over its new deadline.
+    pub fn with<R>(&self, tell: impl FnOnce(&mut Exchange) -> R) -> R {
+        let mut exchange = self.exchange.borrow_mut();
+        let answer = tell(&mut exchange);
+        self.deadline.set(exchange.deadline());
+        answer
+    }
+
+    /// Whether it shall end because of a drain.
+    pub fn is_evicted(&self) -> bool {
+        self.is_evicted.get()
+    }
+}
+
+impl FlightOwner {
+    /// The flight, for others that report to it.
+    pub fn share(&self) -> Rc<Flight> {
+        Rc::clone(&self.flight)
+    }
+
+    /// Asks or tells the exchange something.
+    pub fn with<R>(&self, tell: impl FnOnce(&mut Exchange) -> R) -> R {
+        self.flight.with(tell)
+    }
+
+    /// Whether it shall end because of a drain.
+    pub fn is_evicted(&self) -> bool {
+        self.flight.is_evicted()
+    }
+
+    /// Whether it is due; if not, the task is woken when it is.
+    pub fn poll_due(&self, cx: &Context<'_>) -> Poll<Due> {
+        let is_late = |deadline| deadline <= self.flights.coarse_now();
+        if self.is_evicted() || self.flight.deadline.get().is_some_and(is_late) {
+            return Poll::Ready(Due);
+        }
+        let mut waker = self.flight.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits for `work`, unless the flight falls due before. Cancel safe if `work` is.
+    ///
+    /// # Errors
+    /// When it fell due.
+    pub async fn wait<F: Future>(&self, work: F) -> Result<F::Output, Due> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            self.poll_due(cx).map(Err)
+        })
+        .await
+    }
+}
+
+impl Drop for FlightOwner {
+    fn drop(&mut self) {
+        self.flights.table.borrow_mut().remove(self.slot);
+        self.flight.exchange.borrow_mut().close(Instant::now());
+    }
+}

@@ -1,0 +1,155 @@
+//! Binds the public listeners: one socket per core on the same address, so that the kernel spreads new
+//! connections and no core wakes another.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::port_owner;
+use crate::model::listener::ListenAddress;
+
+/// Connections the kernel may hold for us before they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket of one core.
+#[derive(Debug)]
+pub enum Bound {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else has it.
+    #[error(
+        "cannot listen on {address}: it is in use{by}; stop that process or choose another port"
+    )]
+    Busy {
+        /// The address.
+        address: String,
+        /// `, by PID (NAME)` where that can be found out.
+        by: String,
+    },
+    /// The system refused.
+    #[error("cannot listen on {address}: {problem}")]
+    Refused {
+        /// The address.
+        address: String,
+        /// What the system said.
+        problem: String,
+    },
+}
+
+/// Binds one socket per core. A port of 0 becomes the same free port for all of them.
+///
+/// # Errors
+/// When the address is in use or not to be had.
+pub fn bind(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenError> {
+    match address {
+        ListenAddress::Tcp(address) => bind_tcp(*address, cores).map_err(|error| {
+            let shown = address.to_string();
+            if error.kind() == io::ErrorKind::AddrInUse {
+                ListenError::Busy { address: shown, by: port_owner::describe(*address) }
+            } else {
+                ListenError::Refused { address: shown, problem: error.to_string() }
+            }
+        }),
+        ListenAddress::Unix(path) => bind_unix(path, cores),
+    }
+}
+
+fn bind_tcp(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
+    // Sockets that share a port would also share it with a second Cyan, silently. So the port is asked
+    // for exclusively first.
+    let probe = tcp_socket(address, false)?;
+    let address = SocketAddr::new(address.ip(), local_port(&probe)?);
+    drop(probe);
+    (0..cores)
+        .map(|_| {
+            let socket = tcp_socket(address, true)?;
+            socket.listen(BACKLOG)?;
+            Ok(Bound::Tcp(socket.into()))
+        })
+        .collect()
+}
+
+fn tcp_socket(address: SocketAddr, shares_port: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(shares_port)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    if !shares_port {
+        socket.listen(1)?; // two sockets may be bound to one address; only listening tells
+    }
+    Ok(socket)
+}
+
+fn local_port(socket: &Socket) -> io::Result<u16> {
+    let address = socket.local_addr()?;
+    Ok(address.as_socket().map_or(0, |address| address.port()))
+}
+
+fn bind_unix(path: &Path, cores: usize) -> Result<Vec<Bound>, ListenError> {
+    let address = format!("unix:{}", path.display());
+    if UnixStream::connect(path).is_ok() {
+        return Err(ListenError::Busy { address, by: String::new() });
+    }
+    let listen = || {
+        // A socket file that nobody answers on is left over from a process that was killed.
+        if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+        listener.set_nonblocking(true)?;
+        (0..cores).map(|_| listener.try_clone().map(Bound::Unix)).collect::<io::Result<_>>()
+    };
+    listen().map_err(|error| ListenError::Refused { address, problem: error.to_string() })
+}
+
+impl Bound {
+    /// The address with the port that was given.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_port_is_shared_by_our_cores_and_by_nobody_else() {
+        let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+        let bound = bind(&any, 3).unwrap();
+        let address = bound[0].address().unwrap();
+        assert!(bound.iter().all(|socket| socket.address() == Some(address)));
+        let error = bind(&ListenAddress::Tcp(address), 1).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot listen on {address}: it is in use")), "{error}");
+        if cfg!(target_os = "linux") {
+            assert!(error.contains(&format!("by process {}", std::process::id())), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stale_unix_socket_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = ListenAddress::Unix(folder.path().join("cyan.sock"));
+        let first = bind(&address, 2).unwrap();
+        assert!(matches!(bind(&address, 1), Err(ListenError::Busy { .. })));
+        drop(first);
+        assert!(bind(&address, 1).is_ok());
+    }
+}

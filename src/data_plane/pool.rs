@@ -1,0 +1,198 @@
+//! Connections to upstreams that rest between two requests, one pool per core.
+//!
+//! A shared pool would need a lock, and Cyan has few cores and few upstreams. What the pool guards
+//! against is the race that every keep-alive pool has: an upstream closes a resting connection just when
+//! we use it. So connections rest shorter than the usual servers keep them (uvicorn and llama-server:
+//! 5 s), are looked at for a FIN before use when that is likely, and after a streamed answer wait 10 ms
+//! first, because llama-server closes after each stream without saying so.
+
+use std::time::{Duration, Instant};
+
+use crate::model::upstream::UpstreamId;
+
+/// How long a connection rests after a streamed answer before it is looked at and used again.
+const REST_AFTER_STREAM: Duration = Duration::from_millis(10);
+/// A connection that rested longer than this is looked at for a FIN: the event loop may not have seen
+/// it yet. Below it the look would cost more than the rare replay.
+const REST_UNSEEN: Duration = Duration::from_millis(50);
+
+/// A connection that can rest in a pool.
+pub trait Pooled {
+    /// Whether it can take a request now, as far as the event loop knows.
+    fn is_ready(&self) -> bool;
+
+    /// Whether it is closed, as far as the event loop knows.
+    fn is_closed(&self) -> bool;
+
+    /// Whether the peer has sent a FIN or unasked bytes: one system call.
+    fn was_closed_by_peer(&self) -> bool;
+}
+
+/// The connections at rest of one core.
+#[derive(Debug)]
+pub struct Pool<C> {
+    /// By upstream id, which are small numbers; the youngest last.
+    resting: Vec<Vec<Resting<C>>>,
+    count: usize,
+}
+
+#[derive(Debug)]
+struct Resting<C> {
+    connection: C,
+    since: Instant,
+    until: Instant,
+    after_stream: bool,
+}
+
+/// How a connection comes to rest.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    /// How long it may rest.
+    pub idle: Duration,
+    /// Most connections resting beside it, itself included.
+    pub idle_max: usize,
+    /// Its last answer was a stream.
+    pub after_stream: bool,
+}
+
+impl<C> Default for Pool<C> {
+    fn default() -> Self {
+        Self { resting: Vec::new(), count: 0 }
+    }
+}
+
+impl<C: Pooled> Pool<C> {
+    /// A connection that can take a request now. The youngest first, so that old ones expire.
+    pub fn take(&mut self, upstream: UpstreamId, now: Instant) -> Option<C> {
+        let resting = self.resting.get_mut(upstream.0 as usize)?;
+        let mut index = resting.len();
+        while index > 0 {
+            index -= 1;
+            let entry = &resting[index];
+            if entry.connection.is_closed() || entry.until <= now {
+                resting.remove(index);
+                self.count -= 1;
+                continue;
+            }
+            let rested = now.saturating_duration_since(entry.since);
+            if !entry.connection.is_ready() || (entry.after_stream && rested < REST_AFTER_STREAM) {
+                continue;
+            }
+            let is_suspect = entry.after_stream || rested > REST_UNSEEN;
+            let is_dead = is_suspect && entry.connection.was_closed_by_peer();
+            let entry = resting.remove(index);
+            self.count -= 1;
+            if !is_dead {
+                return Some(entry.connection);
+            }
+        }
+        None
+    }
+
+    /// Lets a connection rest.
+    pub fn put(&mut self, upstream: UpstreamId, connection: C, rest: Rest, now: Instant) {
+        let index = upstream.0 as usize;
+        if self.resting.len() <= index {
+            self.resting.resize_with(index + 1, Vec::new);
+        }
+        let resting = &mut self.resting[index];
+        if resting.len() >= rest.idle_max {
+            return;
+        }
+        let (since, until) = (now, now + rest.idle);
+        resting.push(Resting { connection, since, until, after_stream: rest.after_stream });
+        self.count += 1;
+    }
+
+    /// Closes what has rested too long or was closed.
+    pub fn expire(&mut self, now: Instant) {
+        for resting in &mut self.resting {
+            resting.retain(|entry| entry.until > now && !entry.connection.is_closed());
+        }
+        self.count = self.resting.iter().map(Vec::len).sum();
+    }
+
+    /// Closes everything that rests for an upstream.
+    pub fn close(&mut self, upstream: UpstreamId) {
+        if let Some(resting) = self.resting.get_mut(upstream.0 as usize) {
+            self.count -= resting.len();
+            resting.clear();
+        }
+    }
+
+    /// How many rest.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Fake {
+        name: u32,
+        closed: Rc<Cell<bool>>,
+        fin: Rc<Cell<bool>>,
+    }
+
+    impl Pooled for Fake {
+        fn is_ready(&self) -> bool {
+            true
+        }
+        fn is_closed(&self) -> bool {
+            self.closed.get()
+        }
+        fn was_closed_by_peer(&self) -> bool {
+            self.fin.get()
+        }
+    }
+
+    const REST: Rest = Rest { idle: Duration::from_secs(4), idle_max: 2, after_stream: false };
+    const UPSTREAM: UpstreamId = UpstreamId(3);
+
+    fn named(name: u32) -> Fake {
+        Fake { name, ..Fake::default() }
+    }
+
+    #[test]
+    fn the_youngest_is_taken_and_old_ones_expire() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        pool.put(UPSTREAM, named(1), REST, now);
+        pool.put(UPSTREAM, named(2), REST, now + Duration::from_secs(1));
+        pool.put(UPSTREAM, named(3), REST, now); // one too many
+        assert_eq!(pool.take(UPSTREAM, now + Duration::from_secs(2)).unwrap().name, 2);
+        assert_eq!(pool.count(), 1);
+        assert!(pool.take(UPSTREAM, now + Duration::from_secs(4)).is_none());
+        assert_eq!(pool.count(), 0);
+    }
+
+    #[test]
+    fn after_a_stream_it_rests_and_is_looked_at() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let fake = named(1);
+        let after_stream = Rest { after_stream: true, ..REST };
+        pool.put(UPSTREAM, fake.clone(), after_stream, now);
+        assert!(pool.take(UPSTREAM, now + Duration::from_millis(9)).is_none());
+        assert_eq!(pool.count(), 1);
+        fake.fin.set(true);
+        assert!(pool.take(UPSTREAM, now + Duration::from_millis(10)).is_none());
+        assert_eq!(pool.count(), 0);
+    }
+
+    #[test]
+    fn a_closed_one_is_never_taken() {
+        let (mut pool, now) = (Pool::default(), Instant::now());
+        let fake = named(1);
+        pool.put(UPSTREAM, fake.clone(), REST, now);
+        fake.closed.set(true);
+        assert!(pool.take(UPSTREAM, now).is_none());
+        pool.put(UPSTREAM, named(2), REST, now);
+        pool.close(UPSTREAM);
+        assert_eq!(pool.count(), 0);
+    }
+}

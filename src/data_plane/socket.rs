@@ -1,0 +1,92 @@
+//! Looks at sockets past the HTTP engine.
+//!
+//! hyper does not read a connection while unread bytes of a pipelined request lie before it, or while an
+//! upload that nobody takes blocks it; neither FIN nor RST is noticed then, and an LLM server goes on
+//! generating for a client that left. poll(2) with POLLRDHUP reports both whatever lies unread.
+
+use std::os::fd::RawFd;
+
+/// Of these sockets, the positions of those whose other end has gone. One system call.
+pub fn gone(fds: &[RawFd]) -> Vec<usize> {
+    let is_gone = |entry: &libc::pollfd| {
+        entry.revents & (libc::POLLERR | libc::POLLHUP | RDHUP | libc::POLLNVAL) != 0
+    };
+    let polled = poll(fds, RDHUP);
+    polled.iter().enumerate().filter(|(_, entry)| is_gone(entry)).map(|(index, _)| index).collect()
+}
+
+/// Whether a socket has something to read, a FIN or an error included.
+pub fn is_readable(fd: RawFd) -> bool {
+    poll(&[fd], libc::POLLIN | RDHUP).iter().any(|entry| entry.revents != 0)
+}
+
+/// Closes the socket with a reset instead of a FIN when it is dropped. An HTTP/1.0 client takes a FIN
+/// for the end of the answer, so an answer that was cut must not end with one.
+pub fn reset_on_close(fd: RawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let size = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the pointer and the size are those of a live value of the type this option takes; a bad
+    // descriptor is answered with an error, which changes nothing.
+    let _ = unsafe {
+        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size)
+    };
+}
+
+#[cfg(target_os = "linux")]
+const RDHUP: i16 = libc::POLLRDHUP;
+/// Elsewhere only full hang-ups are seen.
+#[cfg(not(target_os = "linux"))]
+const RDHUP: i16 = libc::POLLHUP;
+
+fn poll(fds: &[RawFd], events: i16) -> Vec<libc::pollfd> {
+    let mut entries: Vec<_> =
+        fds.iter().map(|fd| libc::pollfd { fd: *fd, events, revents: 0 }).collect();
+    // SAFETY: the pointer and the length are those of a live vector, and a timeout of 0 returns at once.
+    let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, 0) };
+    if ready <= 0 {
+        entries.iter_mut().for_each(|entry| entry.revents = 0);
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    fn eventually(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !condition() {
+            assert!(Instant::now() < deadline, "not within 5 s");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_client_that_left_is_seen_behind_unread_bytes() {
+        let ((mut leaver, left), (_stayer, stayed)) = (pair(), pair());
+        leaver.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        let fds = [stayed.as_raw_fd(), left.as_raw_fd()];
+        assert!(gone(&fds).is_empty());
+        drop(leaver);
+        eventually(|| gone(&fds) == [1]);
+    }
+
+    #[test]
+    fn a_resting_connection_is_readable_once_the_peer_closed() {
+        let (client, server) = pair();
+        assert!(!is_readable(client.as_raw_fd()));
+        drop(server);
+        eventually(|| is_readable(client.as_raw_fd()));
+    }
+}

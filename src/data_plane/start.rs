@@ -1,0 +1,227 @@
+//! Starts the cores, and waits for them to end.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc::SyncSender;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use super::accept::{Entrance, Socket};
+use super::access_log;
+use super::budget::BufferBudget;
+use super::clients::Clients;
+use super::core::{Core, Handover};
+use super::engine::serve::Engine;
+use super::flight::Flights;
+use super::listen::{self, Bound, ListenError};
+use super::recorder::{Log, Recorder};
+use crate::config::Config;
+use crate::link::{CoreLinks, CoreMessage, CoreReport, MAILBOX_MESSAGES_MAX};
+use crate::model::listener::ListenerSpec;
+use crate::model::snapshot::Snapshot;
+use crate::tls::server::{TlsServerError, server_config};
+
+/// Connections on their way from one core to another.
+const HANDOVERS_MAX: usize = 1024;
+/// Event-loop rounds that a runtime does between two looks at its sockets. Lower than tokio's 61: with
+/// few cores a burst of new streams must not keep the tokens of the others waiting.
+const EVENT_INTERVAL: u32 = 31;
+
+/// The running data plane.
+pub struct DataPlane {
+    /// The mailboxes of its cores.
+    pub links: CoreLinks,
+    /// The addresses it listens on, free ports resolved, in the order of the config.
+    pub addresses: Vec<SocketAddr>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Why the data plane cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsServerError),
+    /// The access log.
+    #[error("cannot open the access log `{path}`: {problem}; see `access_log.path`")]
+    AccessLog {
+        /// Its path.
+        path: String,
+        /// What the system said.
+        problem: String,
+    },
+    /// A thread or its event loop.
+    #[error("cannot start a core: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// What a core's thread needs to begin.
+struct Seed {
+    number: usize,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    budget: Arc<BufferBudget>,
+    open: Arc<[Arc<AtomicU32>]>,
+    handovers: Arc<[mpsc::Sender<Handover>]>,
+    reports: mpsc::Sender<CoreReport>,
+    log: Option<(SyncSender<String>, f64)>,
+    entrances: Vec<EntranceSeed>,
+    mailbox: mpsc::Receiver<CoreMessage>,
+    handed: mpsc::Receiver<Handover>,
+}
+
+struct EntranceSeed {
+    spec: ListenerSpec,
+    bound: Bound,
+    tls: Option<Arc<ServerConfig>>,
+    permits: Arc<Semaphore>,
+}
+
+impl DataPlane {
+    /// Binds every listener and starts one thread per core. They serve from the first moment.
+    ///
+    /// # Errors
+    /// When an address, a certificate or the log cannot be had. Nothing is left running then.
+    pub fn start(
+        config: &Config,
+        snapshot: &Arc<ArcSwap<Snapshot>>,
+        reports: &mpsc::Sender<CoreReport>,
+    ) -> Result<Self, StartError> {
+        let cores = config.workers.unwrap_or_else(available_cores);
+        let (mut entrances, addresses) = open_entrances(config, cores)?;
+        let log = open_log(config)?;
+        let (links, mailboxes): (Vec<_>, Vec<_>) =
+            (0..cores).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
+        let (handovers, handed): (Vec<_>, Vec<_>) =
+            (0..cores).map(|_| mpsc::channel(HANDOVERS_MAX)).unzip();
+        let open: Arc<[_]> = (0..cores).map(|_| Arc::new(AtomicU32::new(0))).collect();
+        let handovers: Arc<[_]> = handovers.into();
+        let budget = BufferBudget::new(config.body_buffer_bytes_max);
+        let mut threads = Vec::with_capacity(cores);
+        for (number, (mailbox, handed)) in mailboxes.into_iter().zip(handed).enumerate() {
+            let seed = Seed {
+                number,
+                snapshot: Arc::clone(snapshot),
+                budget: Arc::clone(&budget),
+                open: Arc::clone(&open),
+                handovers: Arc::clone(&handovers),
+                reports: reports.clone(),
+                log: log.clone(),
+                entrances: entrances.remove(0),
+                mailbox,
+                handed,
+            };
+            let runtime = move || -> std::io::Result<LocalRuntime> {
+                Builder::new_current_thread()
+                    .enable_all()
+                    .event_interval(EVENT_INTERVAL)
+                    .build_local(LocalOptions::default())
+            };
+            let name = format!("cyan-core-{number}");
+            let thread = thread::Builder::new().name(name).spawn(move || {
+                // Only the limit on file descriptors makes this fail, and then nothing else works.
+                let runtime = runtime().expect("an event loop can be made at start");
+                runtime.block_on(seed.grow());
+            })?;
+            threads.push(thread);
+        }
+        Ok(Self { links: CoreLinks::new(links), addresses, threads })
+    }
+
+    /// Whether every core has ended.
+    pub fn is_over(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+}
+
+impl Seed {
+    async fn grow(self) {
+        let recorder = Rc::new(self.recorder());
+        let now = Instant::now();
+        let core = Rc::new(Core {
+            number: self.number,
+            snapshot: self.snapshot,
+            recorder,
+            flights: Rc::new(Flights::default()),
+            clients: Rc::new(Clients::new(Arc::clone(&self.open[self.number]), now)),
+            budget: self.budget,
+            engine: Engine::default(),
+            open: self.open,
+            handovers: self.handovers,
+            stop: Notify::new(),
+        });
+        let entrances = self.entrances.into_iter().enumerate();
+        let entrances = entrances.filter_map(|(number, seed)| seed.grow(number)).collect();
+        core.run(entrances, self.mailbox, self.handed).await;
+    }
+
+    fn recorder(&self) -> Recorder {
+        let reports = self.reports.clone();
+        let log = self.log.clone().map(|(lines, sample)| Log {
+            lines: Box::new(move |line| lines.try_send(line).is_ok()),
+            sample,
+        });
+        let tell = Box::new(move |report| reports.try_send(report).is_ok());
+        Recorder::new(fastrand::Rng::new(), tell, log)
+    }
+}
+
+impl EntranceSeed {
+    /// Puts the socket into this thread's event loop.
+    fn grow(self, number: usize) -> Option<Rc<Entrance>> {
+        let socket = match self.bound {
+            Bound::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Socket::Tcp),
+            Bound::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Socket::Unix),
+        };
+        let trusted = self.spec.trusted_proxies.clone().into();
+        let (spec, tls, permits) = (self.spec, self.tls, self.permits);
+        Some(Rc::new(Entrance { number, spec, socket: socket.ok()?, tls, permits, trusted }))
+    }
+}
+
+/// The listeners of every core, and their addresses.
+fn open_entrances(
+    config: &Config,
+    cores: usize,
+) -> Result<(Vec<Vec<EntranceSeed>>, Vec<SocketAddr>), StartError> {
+    let mut by_core: Vec<Vec<EntranceSeed>> = (0..cores).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    for spec in &config.listeners {
+        let tls = spec.tls.as_ref().map(server_config).transpose()?;
+        let permits = Arc::new(Semaphore::new(spec.connections_max as usize));
+        let bound = listen::bind(&spec.address, cores)?;
+        addresses.extend(bound.first().and_then(Bound::address));
+        for (core, bound) in bound.into_iter().enumerate() {
+            by_core[core].push(EntranceSeed {
+                spec: spec.clone(),
+                bound,
+                tls: tls.clone(),
+                permits: Arc::clone(&permits),
+            });
+        }
+    }
+    Ok((by_core, addresses))
+}
+
+fn open_log(config: &Config) -> Result<Option<(SyncSender<String>, f64)>, StartError> {
+    let Some(log) = &config.access_log else { return Ok(None) };
+    let lines = access_log::start(&log.path).map_err(|error| StartError::AccessLog {
+        path: log.path.display().to_string(),
+        problem: error.to_string(),
+    })?;
+    Ok(Some((lines, log.sample)))
+}
+
+/// Cores this process may use; a container's quota counts.
+fn available_cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
