@@ -45,6 +45,8 @@ pub struct StoreState {
 pub(super) struct Shared {
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) published: ArcSwap<Published>,
+    /// Counts publications, for those who follow them.
+    pub(super) changed: watch::Sender<u64>,
     pub(super) probes: ProbeLog,
     pub(super) events: Events,
     pub(super) totals: ArcSwap<Totals>,

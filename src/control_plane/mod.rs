@@ -1,13 +1,26 @@
 //! Decides who gets what: one task owns every change, a thread of its own owns the disk.
 
+pub mod boot;
+mod change;
 mod clock;
+mod collector;
 pub mod command;
+mod controller;
+pub mod drain;
+mod drain_watch;
 pub mod event;
 pub mod handle;
 pub mod journal;
+mod observers;
 mod probe_log;
 mod published;
 pub mod readiness;
 pub mod record;
+mod services;
 pub mod store;
+#[cfg(test)]
+mod test_rig;
 pub mod totals;
+
+pub use boot::{Boot, StartError};
+pub use handle::ControllerHandle;

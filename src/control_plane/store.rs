@@ -16,7 +16,6 @@ pub use reader::JournalReader;
 
 use super::journal::NewEntry;
 use super::record::ServiceRecord;
-use crate::model::name::Name;
 
 /// A place that keeps records and journal.
 pub trait Store: Send + 'static {
@@ -37,8 +36,6 @@ pub trait Store: Send + 'static {
 pub struct Write {
     /// Records to keep, each in place of the service's older one.
     pub records: Vec<ServiceRecord>,
-    /// Services whose record goes.
-    pub removed: Vec<Name>,
     /// What is to be said about it.
     pub journal: Vec<NewEntry>,
 }
@@ -107,9 +104,9 @@ pub enum StoreError {
     /// The disk is silent.
     #[error("the disk has not answered within {0:?}")]
     Silent(Duration),
-    /// Too much waits for the disk already.
-    #[error("{0} writes wait for the disk already")]
-    Backlog(usize),
+    /// Something waits for the disk already.
+    #[error("an earlier write still waits for the disk")]
+    Busy,
     /// The store's thread has ended.
     #[error("the store is closed")]
     Closed,

@@ -113,6 +113,13 @@ impl Totals {
         }
     }
 
+    /// A core has not answered.
+    pub(super) fn unanswered(&mut self, core: usize) {
+        if let Some(now) = self.cores.get_mut(core) {
+            now.unanswered += 1;
+        }
+    }
+
     /// Adds what a core counted since it was last asked.
     pub(super) fn add(&mut self, core: usize, report: &ShardReport) {
         for (id, counts) in &report.environments {

@@ -77,6 +77,11 @@ impl CoreLinks {
         self.cores.iter().enumerate().filter_map(refused).collect()
     }
 
+    /// Posts a message to one core; tells whether it took it.
+    pub fn post_to(&self, core: usize, message: CoreMessage) -> bool {
+        self.cores.get(core).is_some_and(|link| link.try_send(message).is_ok())
+    }
+
     /// Asks every core to go round once. To be called after a new table was stored, without waiting in
     /// between.
     pub fn quiesce(&self) -> Quiesce {

@@ -80,10 +80,6 @@ impl SqliteStore {
         for record in &write.records {
             keep(&transaction, record)?;
         }
-        for service in &write.removed {
-            transaction
-                .execute("DELETE FROM service WHERE name = ?1", params![service.as_str()])?;
-        }
         for entry in &write.journal {
             append(&transaction, entry)?;
         }
@@ -229,5 +225,214 @@ fn problem(error: &rusqlite::Error) -> String {
             "another program holds it; close the tool that has it open for writing".to_owned()
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::control_plane::journal::Query;
+    use crate::control_plane::record::Override;
+    use crate::control_plane::store::JournalReader;
+    use crate::model::assignment::Assignment;
+    use crate::model::routing_table::Weighted;
+    use crate::model::service::InitialSplit;
+    use crate::model::weight::Weight;
+
+    fn record(generation: u64) -> ServiceRecord {
+        let blue = Name::new("blue").unwrap();
+        let initial = InitialSplit {
+            active: blue.clone(),
+            candidate: None,
+            fallback: None,
+            weights: vec![Weighted { environment: blue.clone(), weight: Weight::FULL }],
+        };
+        let own = Override { upstreams: Some(vec!["http://b:1".into()]), ..Override::default() };
+        ServiceRecord {
+            service: Name::new("chat").unwrap(),
+            generation,
+            // Salts above 2^63 must survive too.
+            assignment: Assignment::initial(&initial, || u64::MAX - 1),
+            overrides: BTreeMap::from([(blue, own)]),
+            last_change: "weights_set".into(),
+        }
+    }
+
+    fn entry(number: u64) -> NewEntry {
+        NewEntry {
+            at: unix_ms(),
+            service: Some(Name::new("chat").unwrap()),
+            generation: number,
+            actor: "cli:ana".into(),
+            kind: "weights_set".into(),
+            reason: Some("looks good".into()),
+            text: format!("change {number}"),
+            before: Value::Null,
+            after: json!({ "generation": number }),
+            details: json!({}),
+        }
+    }
+
+    fn write(generation: u64) -> Write {
+        Write { records: vec![record(generation)], journal: vec![entry(generation)] }
+    }
+
+    #[tokio::test]
+    async fn a_committed_change_is_there_after_opening_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        assert_eq!(store.load().unwrap(), []);
+        for generation in 1..=3 {
+            let committed = store.commit(&write(generation), &|| true).unwrap();
+            assert_eq!(committed, Committed::Written);
+        }
+        drop(store);
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        assert_eq!(store.load().unwrap(), [record(3)]);
+        let reader = JournalReader::new(store.path());
+        let page = reader.page(Query { limit: Some(2), ..Query::default() }).await.unwrap();
+        let texts = |page: &crate::control_plane::journal::Page| -> Vec<String> {
+            page.entries.iter().map(|entry| entry.text.clone()).collect()
+        };
+        assert_eq!(texts(&page), ["change 3", "change 2"]);
+        assert_eq!(page.entries[0].after, json!({ "generation": 3 }));
+        let rest = Query { before: page.next_before, ..Query::default() };
+        let rest = reader.page(rest).await.unwrap();
+        assert_eq!((texts(&rest), rest.next_before), (vec!["change 1".to_owned()], None));
+        let other = Query { service: Name::new("other").ok(), ..Query::default() };
+        assert_eq!(reader.page(other).await.unwrap().entries, []);
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_leaves_no_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        store.commit(&write(1), &|| true).unwrap();
+        assert_eq!(store.commit(&write(2), &|| false).unwrap(), Committed::Unwanted);
+        assert_eq!(store.load().unwrap(), [record(1)]);
+        let count: i64 =
+            store.connection.query_row("SELECT count(*) FROM journal", [], |r| r.get(0)).unwrap();
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        store.connection.execute("UPDATE cyan SET schema_version = 7", []).unwrap();
+        drop(store);
+        let before = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
+        let error = SqliteStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 1, .. }));
+        let text = error.to_string();
+        assert!(
+            text.contains("has schema 7, this version knows up to 1; run the newer version again"),
+            "{text}"
+        );
+        assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), before);
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        std::fs::write(&path, "these are not the pages you are looking for").unwrap();
+        let error = SqliteStore::open(dir.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{text}");
+        assert!(text.contains("nothing was changed in it. Restore a copy"), "{text}");
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("these are not"));
+
+        std::fs::remove_file(&path).unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE accounts (id INTEGER)").unwrap();
+        drop(other);
+        let error = SqliteStore::open(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with("it holds other tables; choose another `state_dir`"), "{error}");
+    }
+
+    #[test]
+    fn a_page_that_was_overwritten_is_found_at_the_start() {
+        use std::os::unix::fs::FileExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        for generation in 1..200 {
+            store.commit(&write(generation), &|| true).unwrap();
+        }
+        store.connection.pragma_update(None, "wal_checkpoint", "truncate").unwrap();
+        drop(store);
+        let path = dir.path().join(FILE_NAME);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        for page in 6..12 {
+            file.write_all_at(&[0xa5; 4096], page * 4096).unwrap();
+        }
+        let error = SqliteStore::open(dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_row_that_makes_no_sense_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        store.commit(&write(1), &|| true).unwrap();
+        store.connection.execute("UPDATE service SET assignment = '{}'", []).unwrap();
+        let error = store.load().unwrap_err().to_string();
+        assert!(
+            error.contains("is damaged: assignment of service `chat`: missing field"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn failures_to_write_say_what_to_look_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        store.connection.busy_timeout(Duration::from_millis(1)).unwrap();
+        let tool = Connection::open(store.path()).unwrap();
+        tool.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let held = store.commit(&write(1), &|| true).unwrap_err();
+        tool.execute_batch("ROLLBACK").unwrap();
+
+        store.connection.pragma_update(None, "query_only", true).unwrap();
+        let read_only = store.commit(&write(1), &|| true).unwrap_err();
+        store.connection.pragma_update(None, "query_only", false).unwrap();
+
+        let pages: i64 =
+            store.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        store
+            .connection
+            .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+            .unwrap();
+        let full = (0..500).find_map(|generation| store.commit(&write(generation), &|| true).err());
+        for (error, text) in [
+            (Some(held), "another program holds it; close the tool that has it open for writing"),
+            (Some(read_only), "it is read-only; let Cyan write to `state_dir`"),
+            (full, "the disk is full; make room in `state_dir`"),
+        ] {
+            let expected = format!("the state file cannot be written: {text}");
+            assert_eq!(error.unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn old_entries_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        let old = NewEntry { at: 1, ..entry(1) };
+        let journal = vec![old, entry(2)];
+        store.commit(&Write { records: vec![], journal }, &|| true).unwrap();
+        let left: Vec<String> = store
+            .connection
+            .prepare("SELECT text FROM journal")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(left, ["change 2"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The store's own thread: the only place of Cyan that waits for the disk to keep a change.
 //!
-//! Writes are done in the order in which they were handed in. That order is what makes a rollback safe
-//! that overtakes a raise: its record is written after the raise's, whatever the disk does meanwhile.
+//! Writes are done one after the other. That order is what makes a rollback safe that overtakes a
+//! raise: its record is written after the raise's, whatever the disk does meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Committed, Store, StoreError, Write};
 
-/// Writes that may wait. A disk that is this far behind is broken, and more would not help it.
-pub const WAITING_WRITES_MAX: usize = 64;
+/// Writes that may wait. The controller hands in the next one when it has heard of the last.
+const WAITING_WRITES_MAX: usize = 1;
 
 /// What a commit answers.
 pub type CommitResult = Result<Committed, StoreError>;
@@ -70,7 +70,7 @@ impl Writer {
     /// the thread has ended.
     ///
     /// # Errors
-    /// When too many writes wait already.
+    /// When a write waits already.
     pub fn commit(
         &self,
         write: Write,
@@ -78,7 +78,7 @@ impl Writer {
     ) -> Result<oneshot::Receiver<CommitResult>, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.jobs.try_send(Job { write, recall, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Backlog(WAITING_WRITES_MAX),
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })?;
         Ok(answered)

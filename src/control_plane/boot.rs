@@ -1,0 +1,187 @@
+//! The start of the control plane, in two halves.
+//!
+//! The first tables must exist before the cores do, and the controller needs the cores' mailboxes. So
+//! `open` takes the state directory and makes the tables, and `run` goes to work when the cores are up.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::change::{Next, reload};
+use super::clock::unix_ms;
+use super::command::Refused;
+use super::controller::Controller;
+use super::event::Events;
+use super::handle::{ControllerHandle, REQUESTS_MAX, Shared, StoreState};
+use super::journal::NewEntry;
+use super::probe_log::ProbeLog;
+use super::published::Published;
+use super::readiness::Readiness;
+use super::record::ServiceRecord;
+use super::services::Services;
+use super::store::lock::StateLock;
+use super::store::sqlite::SqliteStore;
+use super::store::writer::Writer;
+use super::store::{JournalReader, Store as _, StoreError, Write};
+use super::totals::Totals;
+use crate::config::Config;
+use crate::link::{CoreLinks, CoreReport};
+use crate::model::snapshot::Snapshot;
+
+/// Why Cyan does not start. `Display` names the value, the rule and the remedy.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// The state cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// File and state do not fit together.
+    #[error("the config does not fit the state in `state_dir`: {0}")]
+    Unfit(Box<Refused>),
+    /// The system gives no thread for the store.
+    #[error("no thread for the store: {0}; raise the limit on threads or processes")]
+    Thread(String),
+}
+
+/// The state, taken and brought under the config; not yet at work.
+pub struct Boot {
+    config: Config,
+    lock: StateLock,
+    writer: Writer,
+    journal: JournalReader,
+    services: Services,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    owed: Option<(Vec<ServiceRecord>, Vec<NewEntry>)>,
+}
+
+impl Boot {
+    /// Takes the state directory, restores what was there or begins with the file's weights, and makes
+    /// the first tables.
+    ///
+    /// # Errors
+    /// When another process has the state, it cannot be read, or it does not fit the config. It is not
+    /// changed then.
+    pub fn open(config: &Config) -> Result<Self, StartError> {
+        let lock = StateLock::take(&config.state_dir)?;
+        let mut store = SqliteStore::open(&config.state_dir)?;
+        let journal = JournalReader::new(store.path());
+        let kept = store.load()?;
+        let mut services = Services::default();
+        services.dormant.extend(kept.into_iter().map(|record| (record.service.clone(), record)));
+        let (records, entries) = restore(config, &mut services)?;
+        let write = Write { records, journal: entries };
+        // A disk that cannot be written keeps nobody from being served with what is known; the
+        // controller tries again and says so.
+        let owed =
+            store.commit(&write, &|| true).is_err().then_some((write.records, write.journal));
+        let writer = Writer::start(store).map_err(|error| StartError::Thread(error.to_string()))?;
+        let snapshot = Arc::new(ArcSwap::from_pointee(services.snapshot()));
+        let config = config.clone();
+        Ok(Self { config, lock, writer, journal, services, snapshot, owed })
+    }
+
+    /// The tables, for the cores.
+    pub fn snapshot(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// Goes to work on the runtime it is called in: the controller, probes, name look-ups, counts.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn run(self, links: CoreLinks, reports: mpsc::Receiver<CoreReport>) -> ControllerHandle {
+        let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let shared = Arc::new(Shared {
+            snapshot: self.snapshot,
+            published: ArcSwap::from_pointee(Published::default()),
+            changed: watch::Sender::new(0),
+            probes: ProbeLog::default(),
+            events: Events::default(),
+            totals: ArcSwap::from_pointee(Totals::new(links.count())),
+            journal: self.journal,
+            readiness: watch::Sender::new(Readiness::Starting),
+            store: ArcSwap::from_pointee(StoreState::default()),
+            config_problem: ArcSwapOption::empty(),
+        });
+        let mut controller = Controller::new(
+            self.services,
+            self.config,
+            links.clone(),
+            Arc::clone(&shared),
+            self.writer,
+            self.lock,
+        );
+        if let Some((records, entries)) = self.owed {
+            controller.owe_first_records(records, entries);
+        }
+        controller.publish_view();
+        let observers = super::observers::Observers::start(&links, &shared);
+        // The one task that changes anything. It ends by `shutdown`, and the observers with it.
+        tokio::spawn(async move {
+            controller.run(inbox, reports).await;
+            drop(observers);
+        });
+        ControllerHandle { requests, shared }
+    }
+}
+
+/// Brings every kept record under the config, or makes a first one, and puts it to work. Returns what
+/// the store does not have yet.
+fn restore(
+    config: &Config,
+    services: &mut Services,
+) -> Result<(Vec<ServiceRecord>, Vec<NewEntry>), StartError> {
+    let unfit = |refused| StartError::Unfit(Box::new(refused));
+    let mut random = || fastrand::u64(..);
+    let (mut records, mut entries) = (Vec::new(), vec![started(config)]);
+    for file in &config.services {
+        let kept = services.dormant.get(&file.name).cloned();
+        let mut record = match &kept {
+            Some(kept) => reload::reconcile(file, kept, &|_| 0, &mut random).map_err(unfit)?,
+            None => reload::first_record(file, &mut random),
+        };
+        if kept.as_ref() != Some(&record) {
+            record.generation += 1;
+            entries.push(began(&record, kept.as_ref()));
+            records.push(record.clone());
+        }
+        services.install(Next::new(Arc::new(file.clone()), record).map_err(unfit)?);
+    }
+    Ok((records, entries))
+}
+
+fn started(config: &Config) -> NewEntry {
+    let services: Vec<_> = config.services.iter().map(|file| file.name.to_string()).collect();
+    NewEntry {
+        at: unix_ms(),
+        service: None,
+        generation: 0,
+        actor: "controller".to_owned(),
+        kind: "started".to_owned(),
+        reason: None,
+        text: format!("cyan {} started for {}", env!("CARGO_PKG_VERSION"), services.join(", ")),
+        before: Value::Null,
+        after: Value::Null,
+        details: json!({ "services": services, "pid": std::process::id() }),
+    }
+}
+
+fn began(record: &ServiceRecord, before: Option<&ServiceRecord>) -> NewEntry {
+    let (kind, text) = match before {
+        None => ("service_began", "began with the file's weights"),
+        Some(_) => ("service_adapted", "took over the file's environments; weights stay"),
+    };
+    NewEntry {
+        at: unix_ms(),
+        service: Some(record.service.clone()),
+        generation: record.generation,
+        actor: "file".to_owned(),
+        kind: kind.to_owned(),
+        reason: None,
+        text: format!("{} {text}", record.service),
+        before: json!(before),
+        after: json!(record),
+        details: Value::Null,
+    }
+}

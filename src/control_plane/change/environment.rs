@@ -1,0 +1,206 @@
+//! Environments at run time: made, given other upstreams, removed, given back to the file.
+
+use serde_json::json;
+
+use super::{Next, Planned, Random, Said};
+use crate::control_plane::command::Refused;
+use crate::control_plane::record::{Override, ServiceRecord, parse_upstreams};
+use crate::control_plane::services::Live;
+use crate::model::assignment::AssignmentError;
+use crate::model::environment::EnvironmentSpec;
+use crate::model::name::Name;
+use crate::model::salt::Salt;
+
+/// Most environments of a service; a dashboard with more would help nobody.
+const ENVIRONMENTS_MAX: usize = 64;
+
+/// Most upstreams of an environment.
+const UPSTREAMS_MAX: usize = 256;
+
+/// Most characters of a version label. It stands in metrics, logs and one row of the dashboard.
+const VERSION_CHARS_MAX: usize = 120;
+
+/// What is to be put.
+pub(super) struct Put<'a> {
+    pub(super) name: &'a Name,
+    pub(super) upstreams: Option<&'a [String]>,
+    pub(super) version: Option<&'a str>,
+}
+
+pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Planned, Refused> {
+    let upstreams = checked_upstreams(put)?;
+    check_version(put)?;
+    let before = live.table.environment(put.name.as_str()).map(|environment| &*environment.spec);
+    let mut record = live.record.clone();
+    let in_file = live.file.environments.iter().any(|spec| spec.name == *put.name);
+    let own = record.overrides.entry(put.name.clone()).or_default();
+    let upstreams_before = before.map(|spec| texts(spec));
+    if upstreams_before != upstreams {
+        own.upstreams = upstreams.or(own.upstreams.take());
+    }
+    let version_before = before.map(|spec| spec.version.as_deref().unwrap_or_default());
+    if version_before != put.version {
+        own.version = put.version.map(str::to_owned).or(own.version.take());
+    }
+    own.removed = false;
+    own.created = !in_file;
+    drop_if_empty(&mut record, put.name);
+    match before {
+        Some(_) => keeps_an_address(live, put)?,
+        None => join(live, put, &mut record, in_file, random)?,
+    }
+    let kind = if before.is_some() { "environment_changed" } else { "environment_created" };
+    let next = Next::of(live, record)?;
+    let spec = next.specs.iter().find(|spec| spec.name == *put.name);
+    let spec = spec.expect("it was in the assignment or has joined it");
+    let text = describe(kind, before, spec);
+    let details = json!({
+        "environment": put.name, "upstreams": texts(spec), "version": spec.version,
+    });
+    Ok(next.planned(live, Said { kind, text, details }))
+}
+
+pub(super) fn remove(live: &Live, name: &Name) -> Result<Planned, Refused> {
+    let mut record = live.record.clone();
+    record.assignment = record.assignment.remove(name)?;
+    let in_flight = live.in_flight(name);
+    if in_flight > 0 {
+        return Err(Refused::State {
+            problem: format!("`{name}` has {in_flight} in flight"),
+            remedy: format!("drain it first: cyan drain {} {name}", live.file.name),
+        });
+    }
+    record.overrides.remove(name);
+    if live.file.environments.iter().any(|spec| spec.name == *name) {
+        let away = Override { removed: true, ..Override::default() };
+        record.overrides.insert(name.clone(), away);
+    }
+    let text = format!("{name} was removed");
+    let details = json!({ "environment": name });
+    let said = Said { kind: "environment_removed", text, details };
+    Ok(Next::of(live, record)?.planned(live, said))
+}
+
+pub(super) fn reset(live: &Live, name: &Name, field: &str) -> Result<Planned, Refused> {
+    known(live, name)?;
+    let mut record = live.record.clone();
+    let own = record.overrides.entry(name.clone()).or_default();
+    if own.created {
+        return Err(Refused::State {
+            problem: format!("`{name}` is not in the file, so there is nothing to go back to"),
+            remedy: "change it by the API, or write it into the file and reload".to_owned(),
+        });
+    }
+    match field {
+        "upstreams" => own.upstreams = None,
+        "version" => own.version = None,
+        other => {
+            let problem = format!("`{other}` is never overridden; write `upstreams` or `version`");
+            return Err(Refused::Invalid { field: "field", problem });
+        }
+    }
+    drop_if_empty(&mut record, name);
+    let text = format!("{name}: the file decides `{field}` again");
+    let details = json!({ "environment": name, "field": field });
+    Ok(Next::of(live, record)?.planned(live, Said { kind: "field_reset", text, details }))
+}
+
+/// A new environment joins without traffic, so nobody moves.
+fn join(
+    live: &Live,
+    put: &Put<'_>,
+    record: &mut ServiceRecord,
+    in_file: bool,
+    random: Random<'_>,
+) -> Result<(), Refused> {
+    if put.upstreams.is_none() && !in_file {
+        let problem = format!("`{}` is new and needs some, e.g. http://127.0.0.1:8002", put.name);
+        return Err(Refused::Invalid { field: "upstreams", problem });
+    }
+    if live.record.assignment.members.len() >= ENVIRONMENTS_MAX {
+        return Err(Refused::State {
+            problem: format!("`{}` has {ENVIRONMENTS_MAX} environments already", live.file.name),
+            remedy: "remove one that is not used any more".to_owned(),
+        });
+    }
+    record.assignment = record.assignment.add(put.name, Salt(random()))?;
+    Ok(())
+}
+
+/// The upstreams to put, each written as Cyan writes it, so that equal ones compare as equal.
+fn checked_upstreams(put: &Put<'_>) -> Result<Option<Vec<String>>, Refused> {
+    let Some(upstreams) = put.upstreams else { return Ok(None) };
+    let invalid = |problem| Refused::Invalid { field: "upstreams", problem };
+    if upstreams.len() > UPSTREAMS_MAX {
+        let problem = format!("{} of them; at most {UPSTREAMS_MAX} are allowed", upstreams.len());
+        return Err(invalid(problem));
+    }
+    let parsed = parse_upstreams(upstreams).map_err(|error| invalid(error.to_string()))?;
+    for (index, upstream) in parsed.iter().enumerate() {
+        if parsed[..index].contains(upstream) {
+            return Err(invalid(format!("`{upstream}` is named twice; name each once")));
+        }
+    }
+    Ok(Some(parsed.iter().map(ToString::to_string).collect()))
+}
+
+fn check_version(put: &Put<'_>) -> Result<(), Refused> {
+    let chars = put.version.map_or(0, |version| version.chars().count());
+    let control = put.version.is_some_and(|version| version.chars().any(char::is_control));
+    if chars > VERSION_CHARS_MAX || control {
+        let problem =
+            format!("has {chars} characters; use up to {VERSION_CHARS_MAX} printable ones");
+        return Err(Refused::Invalid { field: "version", problem });
+    }
+    Ok(())
+}
+
+/// An environment with users keeps at least one address.
+fn keeps_an_address(live: &Live, put: &Put<'_>) -> Result<(), Refused> {
+    let weight = live.record.assignment.weight(put.name);
+    if put.upstreams.is_some_and(<[String]>::is_empty) && !weight.is_zero() {
+        return Err(Refused::State {
+            problem: format!(
+                "`{}` has {weight} % of the traffic and would have no upstream",
+                put.name
+            ),
+            remedy: "name at least one upstream, or set its weight to 0 first".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn known(live: &Live, name: &Name) -> Result<(), Refused> {
+    if live.table.environment(name.as_str()).is_some() {
+        return Ok(());
+    }
+    let names = live.record.assignment.members.iter().map(|m| m.environment.as_str());
+    let known = names.collect::<Vec<_>>().join(", ");
+    Err(AssignmentError::Unknown { name: name.clone(), known }.into())
+}
+
+fn drop_if_empty(record: &mut ServiceRecord, name: &Name) {
+    if record.overrides.get(name).is_some_and(Override::is_empty) {
+        record.overrides.remove(name);
+    }
+}
+
+fn texts(spec: &EnvironmentSpec) -> Vec<String> {
+    spec.upstreams.iter().map(ToString::to_string).collect()
+}
+
+fn describe(kind: &str, before: Option<&EnvironmentSpec>, after: &EnvironmentSpec) -> String {
+    let name = &after.name;
+    let version = after.version.as_deref().unwrap_or("no version");
+    if kind == "environment_created" {
+        return format!("{name} ({version}) joined without traffic: {}", texts(after).join(", "));
+    }
+    let mut parts = Vec::new();
+    if before.is_none_or(|before| before.upstreams != after.upstreams) {
+        parts.push(format!("upstreams are {}", texts(after).join(", ")));
+    }
+    if before.is_none_or(|before| before.version != after.version) {
+        parts.push(format!("version is {version}"));
+    }
+    format!("{name}: {}", parts.join("; "))
+}

@@ -1,0 +1,236 @@
+//! A config read anew: what the file owns is taken over, what the store owns stays.
+//!
+//! All or nothing. The file owns hosts, sticky rules, limits and timeouts; the store owns weights,
+//! roles, salts and every field the API has changed. The same rules bring a kept record and the file
+//! together at a start.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::exposure::{self, Exposure};
+use super::{Change, Next, Planned, Random};
+use crate::config::Config;
+use crate::control_plane::command::Refused;
+use crate::control_plane::record::ServiceRecord;
+use crate::control_plane::services::{Live, Services};
+use crate::model::assignment::Assignment;
+use crate::model::name::Name;
+use crate::model::salt::Salt;
+use crate::model::service::ServiceSpec;
+
+/// The journal's code of a reload.
+pub(in crate::control_plane) const RELOADED: &str = "reloaded";
+
+pub(super) fn plan(
+    services: &Services,
+    started_with: &Config,
+    config: &Config,
+    random: Random<'_>,
+) -> Result<Planned, Refused> {
+    let mut warnings = needs_restart(started_with, config);
+    let mut next = Vec::new();
+    let mut exposure = Exposure::Neutral;
+    for file in &config.services {
+        let live = services.find(&file.name);
+        let kept = live.map(|live| &live.record).or_else(|| services.dormant.get(&file.name));
+        let in_flight = |name: &Name| live.map_or(0, |live| live.in_flight(name));
+        let mut record = match kept {
+            Some(record) => reconcile(file, record, &in_flight, random)?,
+            None => first_record(file, random),
+        };
+        warnings.extend(kept_from_the_file(live, file, &record));
+        let unchanged = |live: &Live| *live.file == *file && live.record == record;
+        if live.is_some_and(unchanged) {
+            continue;
+        }
+        RELOADED.clone_into(&mut record.last_change);
+        let service = Next::new(Arc::new(file.clone()), record)?;
+        let exposes = live.map_or(Exposure::Raises, |live| exposure::of(live, &service));
+        exposure = exposure.max(exposes);
+        next.push(service);
+    }
+    let order: Vec<Name> = config.services.iter().map(|file| file.name.clone()).collect();
+    let gone = leaving(services, &order)?;
+    let same_order = services.list.iter().map(|live| &live.file.name).eq(order.iter());
+    if next.is_empty() && same_order {
+        let generation = services.list.iter().map(|live| live.record.generation).max();
+        return Ok(Planned::Nothing { generation: generation.unwrap_or(0), warnings });
+    }
+    Ok(Planned::Change(describe(next, order, &gone, exposure, warnings)))
+}
+
+/// The record a service begins with.
+pub(in crate::control_plane) fn first_record(
+    file: &ServiceSpec,
+    random: Random<'_>,
+) -> ServiceRecord {
+    ServiceRecord {
+        service: file.name.clone(),
+        generation: 0,
+        assignment: Assignment::initial(&file.initial, random),
+        overrides: std::collections::BTreeMap::new(),
+        last_change: "started".to_owned(),
+    }
+}
+
+/// Brings a kept record under a file: environments join without traffic and leave without traffic.
+///
+/// # Errors
+/// When an environment that the file does not have any more is still needed.
+pub(in crate::control_plane) fn reconcile(
+    file: &ServiceSpec,
+    kept: &ServiceRecord,
+    in_flight: &dyn Fn(&Name) -> u32,
+    random: Random<'_>,
+) -> Result<ServiceRecord, Refused> {
+    let mut record = kept.clone();
+    let in_file = |name: &Name| file.environments.iter().any(|spec| spec.name == *name);
+    record.overrides.retain(|name, own| {
+        own.created &= !in_file(name);
+        (own.created || in_file(name)) && !own.is_empty()
+    });
+    let is_away =
+        |record: &ServiceRecord, name: &Name| record.overrides.get(name).is_some_and(|o| o.removed);
+    record.assignment.fallback =
+        file.initial.fallback.clone().filter(|name| !is_away(&record, name));
+    for member in &kept.assignment.members {
+        let name = &member.environment;
+        let created = record.overrides.get(name).is_some_and(|own| own.created);
+        if !in_file(name) && !created {
+            record.assignment = leave(&record.assignment, name, in_flight(name), &file.name)?;
+        }
+    }
+    for spec in &file.environments {
+        let joins = !record.assignment.members.iter().any(|m| m.environment == spec.name);
+        if joins && !is_away(&record, &spec.name) {
+            record.assignment = record.assignment.add(&spec.name, Salt(random()))?;
+        }
+    }
+    if let (None, Some(candidate)) = (&record.assignment.partner, &file.initial.candidate)
+        && record.assignment.weight(candidate).is_zero()
+        && !is_away(&record, candidate)
+        && record.assignment.active != *candidate
+    {
+        record.assignment = record.assignment.set_candidate(candidate, &mut *random)?;
+    }
+    Ok(record)
+}
+
+/// Takes an environment out that the file does not have any more.
+fn leave(
+    assignment: &Assignment,
+    name: &Name,
+    in_flight: u32,
+    service: &Name,
+) -> Result<Assignment, Refused> {
+    let refused = |problem: String| {
+        let remedy = "write it into the file again, or move its traffic away and drain it first";
+        Refused::State { problem, remedy: remedy.to_owned() }
+    };
+    let gone = format!("the file has no environment `{name}` of service `{service}` any more, but");
+    if assignment.active == *name {
+        return Err(refused(format!("{gone} it is the active one")));
+    }
+    let weight = assignment.weight(name);
+    if !weight.is_zero() {
+        return Err(refused(format!("{gone} it has {weight} % of the traffic")));
+    }
+    if in_flight > 0 {
+        return Err(refused(format!("{gone} it has {in_flight} in flight")));
+    }
+    Ok(assignment.remove(name)?)
+}
+
+/// Services that the new config does not have.
+fn leaving<'a>(services: &'a Services, order: &[Name]) -> Result<Vec<&'a Name>, Refused> {
+    let mut gone = Vec::new();
+    for live in services.list.iter().filter(|live| !order.contains(&live.file.name)) {
+        let name = &live.file.name;
+        let environments = live.table.environments.iter();
+        let in_flight: u32 = environments.map(|e| e.in_flight.count()).sum();
+        if in_flight > 0 {
+            return Err(Refused::State {
+                problem: format!(
+                    "the file has no service `{name}` any more, but it has {in_flight} in flight"
+                ),
+                remedy: "take its clients away first, then reload".to_owned(),
+            });
+        }
+        gone.push(name);
+    }
+    Ok(gone)
+}
+
+fn describe(
+    next: Vec<Next>,
+    order: Vec<Name>,
+    gone: &[&Name],
+    exposure: Exposure,
+    warnings: Vec<String>,
+) -> Change {
+    let changed: Vec<_> = next.iter().map(|next| next.file.name.to_string()).collect();
+    let gone: Vec<_> = gone.iter().map(|name| name.to_string()).collect();
+    let mut text = "config reloaded; weights stay as they are".to_owned();
+    if !changed.is_empty() {
+        text.push_str(&format!("; changed: {}", changed.join(", ")));
+    }
+    if !gone.is_empty() {
+        text.push_str(&format!("; gone: {}", gone.join(", ")));
+    }
+    let details = json!({ "changed": changed, "gone": gone, "warnings": warnings });
+    Change { next, order: Some(order), exposure, kind: RELOADED, text, details, warnings }
+}
+
+/// What is read at the start only.
+fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
+    let parts = [
+        ("listeners", started_with.listeners != config.listeners),
+        ("admin", started_with.admin != config.admin),
+        ("state_dir", started_with.state_dir != config.state_dir),
+        ("workers", started_with.workers != config.workers),
+        ("shutdown", started_with.shutdown != config.shutdown),
+        ("access_log", started_with.access_log != config.access_log),
+        ("body_buffer", started_with.body_buffer_bytes_max != config.body_buffer_bytes_max),
+    ];
+    let changed = parts.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(part, _)| format!("`{part}` has changed; it needs a restart")).collect()
+}
+
+/// What the file says and the state knows better.
+fn kept_from_the_file(
+    live: Option<&Live>,
+    file: &ServiceSpec,
+    record: &ServiceRecord,
+) -> Vec<String> {
+    let mut kept = Vec::new();
+    let service = &file.name;
+    if live.is_some_and(|live| live.file.initial.weights != file.initial.weights) {
+        let weights = record.assignment.weights();
+        let weights: Vec<_> =
+            weights.iter().map(|w| format!("{}={}", w.environment, w.weight)).collect();
+        kept.push(format!(
+            "{service}: weights stay {}; the file's are for a first start, set them with cyan weights",
+            weights.join(" ")
+        ));
+    }
+    if live.is_some_and(|live| live.file.sticky != file.sticky) {
+        kept.push(format!(
+            "{service}: the sticky rule has changed, so users may change sides once"
+        ));
+    }
+    for (name, own) in &record.overrides {
+        for field in own.fields() {
+            kept.push(format!(
+                "{service}: `{field}` of {name} was changed by the API and stays; \
+                 give it back with cyan config reset {service} {name} {field}"
+            ));
+        }
+        if own.removed {
+            kept.push(format!(
+                "{service}: {name} was removed by the API and stays away until it is put"
+            ));
+        }
+    }
+    kept
+}

@@ -1,0 +1,87 @@
+//! Collects the cores' counts once a second and sums them up.
+//!
+//! Each core is asked by a task of its own and not asked again before it has answered, so one that is
+//! stuck delays nobody and its mailbox does not fill up with questions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::handle::Shared;
+use super::totals::Totals;
+use crate::link::{CoreLinks, CoreMessage};
+use crate::metrics::shard::ShardReport;
+
+/// How often cores are asked.
+const COLLECT_EVERY: Duration = Duration::from_secs(1);
+
+/// What a core's task hands on.
+enum Heard {
+    /// The core answered.
+    Report(usize, Box<ShardReport>),
+    /// A second has passed without an answer.
+    Nothing(usize),
+}
+
+/// Runs until it is dropped.
+pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
+    // Two per core: more cannot be under way, as each is asked again only after its answer.
+    let (heard, mut inbox) = mpsc::channel(2 * links.count().max(1));
+    let mut cores = JoinSet::new();
+    for core in 0..links.count() {
+        // A task per core, so that nobody waits for a slow one. All end with this future.
+        cores.spawn(ask(core, links.clone(), heard.clone()));
+    }
+    drop(heard);
+    let mut totals = Totals::new(links.count());
+    let mut publish = tokio::time::interval(COLLECT_EVERY);
+    publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            Some(heard) = inbox.recv() => match heard {
+                Heard::Report(core, report) => totals.add(core, &report),
+                Heard::Nothing(core) => totals.unanswered(core),
+            },
+            _ = publish.tick() => {
+                let published = shared.published.load();
+                let known = published.environments().map(|(service, environment)| {
+                    (environment.id, (service.clone(), environment.name().clone()))
+                });
+                totals.know(&known.collect::<HashMap<_, _>>());
+                shared.totals.store(Arc::new(totals.clone()));
+            }
+        }
+    }
+}
+
+async fn ask(core: usize, links: CoreLinks, heard: mpsc::Sender<Heard>) {
+    let mut tick = tokio::time::interval(COLLECT_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let (answer, mut answered) = oneshot::channel();
+        if !links.post_to(core, CoreMessage::Collect(answer)) {
+            if heard.send(Heard::Nothing(core)).await.is_err() {
+                return;
+            }
+            continue;
+        }
+        loop {
+            let news = match tokio::time::timeout(COLLECT_EVERY, &mut answered).await {
+                Ok(Ok(report)) => Heard::Report(core, Box::new(report)),
+                Ok(Err(_)) | Err(_) => Heard::Nothing(core),
+            };
+            let done = answered.is_terminated() || matches!(news, Heard::Report(..));
+            if heard.send(news).await.is_err() {
+                return;
+            }
+            if done {
+                break;
+            }
+        }
+    }
+}

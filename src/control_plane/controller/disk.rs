@@ -1,0 +1,210 @@
+//! What the disk still owes: the write under way, and what was published before it was written.
+//!
+//! One write at a time. What has been published already goes before what wants to be raised, so the
+//! disk never ends up with an older state than the one it was given later.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tokio::sync::oneshot;
+
+use super::Decided;
+use crate::control_plane::handle::StoreState;
+use crate::control_plane::journal::NewEntry;
+use crate::control_plane::record::ServiceRecord;
+use crate::control_plane::store::writer::{CommitResult, Recall, Writer};
+use crate::control_plane::store::{StoreError, Write};
+use crate::model::name::Name;
+
+/// Journal entries kept while the disk is away; beyond it the oldest are lost.
+const ENTRIES_MAX: usize = 1000;
+
+/// The store's thread as the controller sees it.
+#[derive(Debug)]
+pub(super) struct Disk {
+    writer: Writer,
+    under_way: Option<UnderWay>,
+    unwritten: Unwritten,
+    problem: Option<StoreError>,
+}
+
+/// Published, and not on the disk.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    records: BTreeMap<Name, ServiceRecord>,
+    journal: VecDeque<NewEntry>,
+    /// The changes that wait for it, by number.
+    changes: Vec<u64>,
+}
+
+/// The write that the disk has now.
+#[derive(Debug)]
+pub(super) enum UnderWay {
+    /// What was published already.
+    Flush(Unwritten),
+    /// What shall be published when it is written.
+    Raise(Box<Raise>),
+}
+
+/// A change that waits for the disk before it is published.
+#[derive(Debug)]
+pub(super) struct Raise {
+    /// The change; `None` when its caller has been refused, because it took too long.
+    pub(super) decided: Option<Decided>,
+    /// The services it would change.
+    pub(super) services: Vec<Name>,
+    recall: Recall,
+}
+
+impl Disk {
+    pub(super) fn new(writer: Writer) -> Self {
+        Self { writer, under_way: None, unwritten: Unwritten::default(), problem: None }
+    }
+
+    /// Whether a raise may be handed in: nothing is under way or owed.
+    pub(super) fn is_free(&self) -> bool {
+        self.under_way.is_none() && self.unwritten.is_empty()
+    }
+
+    /// The raise that waits for its write.
+    pub(super) fn raise(&mut self) -> Option<&mut Raise> {
+        match &mut self.under_way {
+            Some(UnderWay::Raise(raise)) if raise.decided.is_some() => Some(raise),
+            _ => None,
+        }
+    }
+
+    /// Hands a raise in.
+    ///
+    /// # Errors
+    /// When the store takes no writes; the change is given back.
+    pub(super) fn begin_raise(
+        &mut self,
+        decided: Decided,
+    ) -> Result<oneshot::Receiver<CommitResult>, (Box<Decided>, StoreError)> {
+        let write = Write { records: decided.records(), journal: decided.entries.clone() };
+        let recall = Recall::default();
+        match self.writer.commit(write, recall.clone()) {
+            Ok(answer) => {
+                let services = decided.change.next.iter().map(|n| n.file.name.clone()).collect();
+                let raise = Raise { decided: Some(decided), services, recall };
+                self.under_way = Some(UnderWay::Raise(Box::new(raise)));
+                Ok(answer)
+            }
+            Err(error) => Err((Box::new(decided), error)),
+        }
+    }
+
+    /// Takes note of something published that the disk must get.
+    pub(super) fn owe(
+        &mut self,
+        records: Vec<ServiceRecord>,
+        entries: Vec<NewEntry>,
+        change: Option<u64>,
+    ) {
+        for record in records {
+            self.unwritten.records.insert(record.service.clone(), record);
+        }
+        self.unwritten.journal.extend(entries);
+        let excess = self.unwritten.journal.len().saturating_sub(ENTRIES_MAX);
+        self.unwritten.journal.drain(..excess);
+        self.unwritten.changes.extend(change);
+    }
+
+    /// Hands in what is owed, unless the disk is at work or nothing is owed.
+    pub(super) fn flush(&mut self) -> Option<oneshot::Receiver<CommitResult>> {
+        if self.under_way.is_some() || self.unwritten.is_empty() {
+            return None;
+        }
+        let flushed = std::mem::take(&mut self.unwritten);
+        let write = Write {
+            records: flushed.records.values().cloned().collect(),
+            journal: flushed.journal.iter().cloned().collect(),
+        };
+        match self.writer.commit(write, Recall::default()) {
+            Ok(answer) => {
+                self.under_way = Some(UnderWay::Flush(flushed));
+                Some(answer)
+            }
+            Err(error) => {
+                self.give_back(flushed);
+                self.problem = Some(error);
+                None
+            }
+        }
+    }
+
+    /// The write under way has ended.
+    pub(super) fn take_under_way(&mut self) -> Option<UnderWay> {
+        self.under_way.take()
+    }
+
+    /// A flush has ended. Tells which changes are on the disk now.
+    pub(super) fn flushed(&mut self, flushed: Unwritten, succeeded: bool) -> Vec<u64> {
+        if succeeded {
+            return flushed.changes;
+        }
+        self.give_back(flushed);
+        vec![]
+    }
+
+    /// Takes note of how the last write went. Tells whether that is news.
+    pub(super) fn set_problem(&mut self, problem: Option<StoreError>) -> bool {
+        let news = self.problem.is_some() != problem.is_some();
+        self.problem = problem;
+        news
+    }
+
+    /// Why raising is refused while the disk is not free.
+    pub(super) fn reason(&self, waited: std::time::Duration) -> StoreError {
+        self.problem.clone().unwrap_or(StoreError::Silent(waited))
+    }
+
+    /// What status shows.
+    pub(super) fn state(&self) -> StoreState {
+        let mut names: Vec<&Name> = self.unwritten.records.keys().collect();
+        if let Some(UnderWay::Flush(flushed)) = &self.under_way {
+            names.extend(flushed.records.keys());
+        }
+        names.sort();
+        names.dedup();
+        StoreState {
+            not_durable: names.into_iter().map(ToString::to_string).collect(),
+            problem: self.problem.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Takes no more writes; the thread ends when the one under way has.
+    pub(super) fn close(self) -> std::thread::JoinHandle<()> {
+        self.writer.close()
+    }
+
+    /// Puts back what could not be written, behind what was published since.
+    fn give_back(&mut self, flushed: Unwritten) {
+        for (name, record) in flushed.records {
+            self.unwritten.records.entry(name).or_insert(record);
+        }
+        let since = std::mem::replace(&mut self.unwritten.journal, flushed.journal);
+        self.unwritten.journal.extend(since);
+        let excess = self.unwritten.journal.len().saturating_sub(ENTRIES_MAX);
+        self.unwritten.journal.drain(..excess);
+        self.unwritten.changes.extend(flushed.changes);
+    }
+}
+
+impl Unwritten {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.journal.is_empty()
+    }
+}
+
+impl Raise {
+    /// Takes the write back, if the disk has not committed it yet.
+    pub(super) fn recall(&self) {
+        self.recall.recall();
+    }
+
+    /// Whether it was taken back.
+    pub(super) fn is_recalled(&self) -> bool {
+        self.recall.is_recalled()
+    }
+}

@@ -1,0 +1,137 @@
+//! Watches one drain: reads the counts, tells of progress, does what the drain asks for.
+//!
+//! A task of its own, so that a drain of half a minute holds up no other command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::command::DrainView;
+use super::drain::{Drain, Effect, Seen};
+use super::event::Events;
+use crate::link::{CoreLinks, CoreMessage, Quiesce};
+use crate::model::environment::Environment;
+use crate::model::name::Name;
+
+/// How often the counts are read. The counter has no bell, since ringing it would cost every request.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Least time between two events of progress while counts change, and most while they do not.
+const TELL_CHANGES_EVERY: Duration = Duration::from_millis(250);
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// The state of a drain that was called off because the environment got traffic again.
+pub(super) const CALLED_OFF: &str = "called_off";
+
+/// One drain under way.
+pub(super) struct DrainWatch {
+    pub(super) service: Name,
+    pub(super) environment: Arc<Environment>,
+    pub(super) deadline: Duration,
+    pub(super) links: CoreLinks,
+    pub(super) events: Events,
+    pub(super) view: watch::Sender<DrainView>,
+    /// Resolves, or is dropped, when the environment gets traffic again.
+    pub(super) called_off: oneshot::Receiver<()>,
+}
+
+/// What was told last.
+struct Told {
+    at: Instant,
+    in_flight: u32,
+}
+
+impl DrainWatch {
+    /// How a drain looks before its first step.
+    pub(super) fn first_view(environment: &Environment, deadline: Duration) -> DrainView {
+        view(Drain::Draining, environment.in_flight.count(), Duration::ZERO, deadline)
+    }
+
+    /// Runs the drain to its end and returns how it ended.
+    pub(super) async fn run(mut self, mut quiesce: Quiesce) -> DrainView {
+        let began = Instant::now();
+        let mut drain = Drain::Draining;
+        let mut all_acked = false;
+        let mut told = Told { at: began, in_flight: u32::MAX };
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                lagging = quiesce.wait(Duration::from_secs(1)), if !all_acked => {
+                    all_acked = lagging.is_empty();
+                }
+                _ = &mut self.called_off => return self.call_off(),
+            }
+            let in_flight = self.environment.in_flight.count();
+            let elapsed = began.elapsed();
+            let (next, effect) =
+                drain.advance(Seen { in_flight, all_acked, elapsed }, self.deadline);
+            drain = next;
+            if let Some(effect) = effect {
+                self.perform(effect);
+            }
+            let now = view(drain, in_flight, elapsed, self.deadline);
+            self.view.send_replace(now.clone());
+            self.tell(&now, &mut told);
+            if drain.is_finished() {
+                return now;
+            }
+        }
+    }
+
+    fn perform(&self, effect: Effect) {
+        // A core whose mailbox is full misses the message. It lags then, which is told elsewhere, and
+        // what it does not end shows as left.
+        let _ = self.links.post(|| match effect {
+            Effect::EndExchanges => CoreMessage::EndExchanges(self.environment.id),
+            Effect::CloseIdle => {
+                let ids = self.environment.upstreams.iter().map(|upstream| upstream.id);
+                CoreMessage::CloseIdle(ids.collect())
+            }
+        });
+    }
+
+    fn tell(&self, now: &DrainView, told: &mut Told) {
+        let since = told.at.elapsed();
+        let changed = now.in_flight != told.in_flight;
+        let first = told.in_flight == u32::MAX;
+        let due = first || since >= TELL_EVERY || (changed && since >= TELL_CHANGES_EVERY);
+        let name = self.environment.name();
+        let (kind, text) = match now.state {
+            "drained" => ("drained", format!("{name} is drained: nothing is in flight any more")),
+            "ended" => ("drain_ended", format!("{name} reached its deadline: {} ended", now.ended)),
+            _ if due => {
+                let left_s = now.left_ms.div_ceil(1000);
+                let text = format!("{name} drains: {} in flight, {left_s} s left", now.in_flight);
+                ("drain_progress", text)
+            }
+            _ => return,
+        };
+        *told = Told { at: Instant::now(), in_flight: now.in_flight };
+        let details = json!({ "environment": name, "drain": now });
+        self.events.tell(Some(&self.service), kind, text, details);
+    }
+
+    fn call_off(&self) -> DrainView {
+        let view = DrainView { state: CALLED_OFF, ..self.view.borrow().clone() };
+        self.view.send_replace(view.clone());
+        let name = self.environment.name();
+        let text = format!("{name} gets traffic again; its drain was called off");
+        let details = json!({ "environment": name, "drain": view });
+        self.events.tell(Some(&self.service), "drain_called_off", text, details);
+        view
+    }
+}
+
+fn view(drain: Drain, in_flight: u32, elapsed: Duration, deadline: Duration) -> DrainView {
+    let left = deadline.saturating_sub(elapsed);
+    DrainView {
+        state: drain.label(),
+        in_flight,
+        left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+        ended: if let Drain::Ended { ended, .. } = drain { ended } else { 0 },
+    }
+}
