@@ -55,13 +55,12 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
 /// The shortest text that [`parse`] reads as `duration`. Anything below a millisecond is dropped.
 pub fn print(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let mut text = String::new();
-    for (unit, ms) in UNITS {
-        if rest >= ms {
-            text.push_str(&format!("{}{unit}", rest / ms));
-            rest %= ms;
-        }
-    }
+    let mut part = |(unit, ms): (&str, u64)| {
+        let count = rest / ms;
+        rest %= ms;
+        if count == 0 { String::new() } else { format!("{count}{unit}") }
+    };
+    let text: String = UNITS.into_iter().map(&mut part).collect();
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 

@@ -1,6 +1,84 @@
 //! From a file to values: as written, as resolved, and errors that name file, line, field and remedy.
+//!
+//! A reading is all or nothing, and tells everything that is wrong at once. It is a pure function of
+//! the text and its `Surroundings` (variables, other files): what it returns needs no check later.
+
+mod element;
+mod error;
+mod expand;
+mod nearest;
+mod reader;
+mod source;
+mod surroundings;
+mod value;
 
 pub mod duration;
+pub mod keys;
 pub mod resolved;
+pub mod size;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use toml::de::DeTable;
+
+pub use error::ConfigErrors;
 pub use resolved::Config;
+pub use surroundings::{Surroundings, read_file};
+
+use error::ConfigError;
+use reader::{Reader, Section};
+use source::{Place, Source};
+
+/// Reads the config file at `path`; `env` gives the value of a variable.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
+    let name = path.display().to_string();
+    let file_error = |problem: String| ConfigErrors::of_file(&name, problem);
+    let content = read_file(path)
+        .map_err(|error| file_error(format!("cannot be read: {error}; check the path")))?;
+    let text = String::from_utf8(content)
+        .map_err(|_| file_error("is not UTF-8; save it as UTF-8 text".to_owned()))?;
+    from_text(&text, &name, &Surroundings { variable: env, file: &read_file })
+}
+
+/// Reads a config text that goes by `name` in errors.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn from_text(
+    text: &str,
+    name: &str,
+    surroundings: &Surroundings<'_>,
+) -> Result<Config, ConfigErrors> {
+    read(text, name, surroundings).0
+}
+
+/// Also tells which keys were asked for, which a test holds against `keys`.
+fn read(
+    text: &str,
+    name: &str,
+    surroundings: &Surroundings<'_>,
+) -> (Result<Config, ConfigErrors>, BTreeSet<&'static str>) {
+    let source = Source::new(name, text);
+    let (document, broken) = DeTable::parse_recoverable(text);
+    if !broken.is_empty() {
+        let errors = broken.iter().map(syntax_error).collect();
+        return (Err(ConfigErrors::new(source, errors, Vec::new())), BTreeSet::new());
+    }
+    let reader = Reader::new(surroundings);
+    let config = element::process::read(&Section::root(&reader, document.get_ref()));
+    let (errors, hidden, asked) = reader.finish();
+    match config {
+        Some(config) if errors.is_empty() => (Ok(config), asked),
+        _ => (Err(ConfigErrors::new(source, errors, hidden)), asked),
+    }
+}
+
+fn syntax_error(error: &toml::de::Error) -> ConfigError {
+    let place = Place { field: String::new(), span: error.span().unwrap_or(0..0) };
+    let problem = error.message().lines().collect::<Vec<_>>().join(", ");
+    ConfigError { place, sentence: format!("{problem}; mend the TOML"), related: Vec::new() }
+}

@@ -1,0 +1,25 @@
+//! One element of a config per file: how its table is read, and its tests below it.
+
+pub(super) mod process;
+
+mod address;
+mod admin;
+mod certificate;
+mod ejection;
+mod endpoint;
+mod environment;
+mod force;
+mod header;
+mod health;
+mod listen;
+mod overlap;
+mod range;
+mod rewrite;
+mod service;
+mod split;
+mod sticky;
+mod timeouts;
+mod upstreams;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,94 @@
+//! The top of the file: the process, its listeners and its services.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::keys::Kind;
+use super::super::reader::Section;
+use super::super::resolved::{AccessLogSpec, Config, ShutdownSpec};
+use super::{admin, listen, overlap, service};
+use crate::model::service::ServiceSpec;
+
+const BODY_BUFFER_BYTES_MAX: u64 = 128 << 20;
+
+/// Most services; their tables are searched in order for every request.
+const SERVICES_MAX: usize = 256;
+
+/// The whole config; `None` where something that has no default is wrong or missing.
+pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
+    let listeners = listen::read(&root.section("listen"));
+    let admin = admin::read(&root.section("admin"), &listeners);
+    let limits = root.section("limits");
+    let body_buffer_bytes_max =
+        limits.size("body_buffer_max", BODY_BUFFER_BYTES_MAX, 1 << 20..=1 << 40);
+    let state_dir = root.value("state_dir", Kind::Path).and_then(|value| value.path());
+    let workers = root.whole("workers", 1..=1024).and_then(|count| usize::try_from(count).ok());
+    let shutdown = read_shutdown(&root.section("shutdown"));
+    let access_log = read_access_log(&root.section("access_log"));
+    let services = read_services(root, &listeners);
+    Some(Config {
+        listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
+        admin,
+        state_dir: state_dir.unwrap_or_else(|| PathBuf::from("./cyan-state")),
+        workers,
+        services: services?,
+        shutdown,
+        access_log,
+        body_buffer_bytes_max,
+    })
+}
+
+fn read_shutdown(section: &Section<'_>) -> ShutdownSpec {
+    ShutdownSpec {
+        pre_stop: section.duration_or_zero("pre_stop", Duration::ZERO),
+        drain: section.duration("drain", Duration::from_secs(300)),
+    }
+}
+
+fn read_access_log(section: &Section<'_>) -> Option<AccessLogSpec> {
+    let path = section.value("path", Kind::Path).and_then(|value| value.path());
+    let sample = section.value("sample", Kind::Number).and_then(|value| {
+        let share = value.number()?;
+        if !(0.0..=1.0).contains(&share) {
+            value.error(format!("{share} is no share; write 0 to 1, e.g. 0.1 for every tenth"));
+            return None;
+        }
+        Some(share)
+    });
+    section.is_written().then(|| AccessLogSpec {
+        path: path.unwrap_or_else(|| PathBuf::from("-")),
+        sample: sample.unwrap_or(1.0),
+    })
+}
+
+/// Either `[service.NAME]` tables, or the keys of the only service at the top.
+fn read_services(
+    root: &Section<'_>,
+    listeners: &[listen::PlacedListener],
+) -> Option<Vec<ServiceSpec>> {
+    let mut sections = root.named_sections("service");
+    if let Some(only) = root.as_only_service() {
+        if let [(name, _), ..] = sections.as_slice() {
+            let sentence = format!(
+                "keys of a service stand at the top beside [service.{name}]; move them into a [service.NAME] of their own"
+            );
+            root.reader.error(&only.place, sentence);
+        }
+        sections.push((service::only_name(), only));
+    }
+    if sections.len() > SERVICES_MAX {
+        let sentence =
+            format!("{} services, at most 256 are served; split the file", sections.len());
+        root.reader.error(&root.section("service").place, sentence);
+        return None;
+    }
+    if sections.is_empty() && root.section("service").written_keys().is_empty() {
+        let sentence =
+            "no service; write [environment.blue] with upstreams = [\"http://127.0.0.1:8001\"]";
+        root.reader.error(&root.place, sentence);
+    }
+    let services: Vec<_> =
+        sections.iter().map(|(name, section)| service::read(name.clone(), section)).collect();
+    overlap::check(root.reader, &services.iter().flatten().collect::<Vec<_>>(), listeners);
+    services.into_iter().map(|service| service.map(|service| service.spec)).collect()
+}

@@ -1,0 +1,173 @@
+//! What is wrong with a config: everything at once, each with file, line, field, problem and remedy.
+//!
+//! Two renderings of the same errors. `Display` has one line each, for logs, events and scripts; it
+//! never quotes the text around a value. `render_excerpts` shows the lines as a compiler would, for a
+//! person at a terminal; secrets in those lines are covered.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::source::{Line, Place, Source};
+
+/// Columns of an excerpt; a longer line is cut.
+const EXCERPT_CHARS_MAX: usize = 120;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConfigError {
+    pub(super) place: Place,
+    /// `problem; remedy`: what follows the last semicolon is the hint.
+    pub(super) sentence: String,
+    /// Other values that the problem is about, shown above it.
+    pub(super) related: Vec<Range<usize>>,
+}
+
+/// Everything that is wrong with a config; at least one error. Nothing of it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    source: Source,
+    errors: Vec<ConfigError>,
+    /// Bytes of secrets, covered in excerpts.
+    hidden: Vec<Range<usize>>,
+}
+
+impl ConfigErrors {
+    pub(super) fn new(
+        source: Source,
+        mut errors: Vec<ConfigError>,
+        hidden: Vec<Range<usize>>,
+    ) -> Self {
+        errors.sort_by_key(|error| error.place.span.start);
+        Self { source, errors, hidden }
+    }
+
+    /// A file that has no text to point into.
+    pub(super) fn of_file(name: &str, sentence: String) -> Self {
+        let place = Place { field: String::new(), span: 0..0 };
+        let error = ConfigError { place, sentence, related: Vec::new() };
+        Self::new(Source::new(name, ""), vec![error], Vec::new())
+    }
+
+    /// The errors, one line each: `cyan.toml:7: field: problem; remedy`.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.errors.iter().map(|error| self.headline(error, &error.sentence))
+    }
+
+    /// The errors with the lines they are about, as a compiler shows them.
+    pub fn render_excerpts(&self) -> String {
+        let blocks = self.errors.iter().map(|error| self.block(error));
+        blocks.chain([self.summary()]).collect::<Vec<_>>().join("\n")
+    }
+
+    fn headline(&self, error: &ConfigError, sentence: &str) -> String {
+        let line = self.source.line(&error.place.span).number;
+        let file = self.source.name();
+        match error.place.field.as_str() {
+            "" => format!("{file}:{line}: {sentence}"),
+            field => format!("{file}:{line}: {field}: {sentence}"),
+        }
+    }
+
+    fn block(&self, error: &ConfigError) -> String {
+        let (problem, hint) = match error.sentence.rsplit_once("; ") {
+            Some((problem, hint)) => (problem, Some(hint)),
+            None => (error.sentence.as_str(), None),
+        };
+        let mut lines = vec![self.headline(error, problem)];
+        lines.extend(error.related.iter().map(|span| self.excerpt(span)));
+        if !error.place.span.is_empty() {
+            lines.push(self.excerpt(&error.place.span));
+            lines.push(carets(&self.source.line(&error.place.span)));
+        }
+        lines.extend(hint.map(|hint| format!("hint: {hint}")));
+        lines.join("\n")
+    }
+
+    fn excerpt(&self, span: &Range<usize>) -> String {
+        let line = self.source.line(span);
+        let begin = span.start.saturating_sub(line.marked.start);
+        let is_hidden = |at: usize| self.hidden.iter().any(|hidden| hidden.contains(&(begin + at)));
+        let shown = line.text.char_indices().take(EXCERPT_CHARS_MAX);
+        let shown: String =
+            shown.map(|(at, c)| if is_hidden(at) { '*' } else { plain(c) }).collect();
+        format!("{:>5} | {}", line.number, shown.trim_end())
+    }
+
+    fn summary(&self) -> String {
+        match self.errors.len() {
+            1 => "1 error; nothing was changed".to_owned(),
+            count => format!("{count} errors; nothing was changed"),
+        }
+    }
+}
+
+/// Marks the part of the line that is meant.
+fn carets(line: &Line<'_>) -> String {
+    let chars = |range: Range<usize>| line.text.get(range).map_or(0, |text| text.chars().count());
+    let before = chars(0..line.marked.start).min(EXCERPT_CHARS_MAX);
+    let marked = chars(line.marked.clone()).clamp(1, EXCERPT_CHARS_MAX);
+    format!("      | {}{}", " ".repeat(before), "^".repeat(marked))
+}
+
+/// Control characters could move the cursor or the carets.
+fn plain(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines().try_for_each(|line| writeln!(f, "{line}"))?;
+        f.write_str(&self.summary())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(span: Range<usize>, sentence: &str, related: Vec<Range<usize>>) -> ConfigError {
+        let place = Place { field: "green.weight".into(), span };
+        ConfigError { place, sentence: sentence.into(), related }
+    }
+
+    #[test]
+    fn errors_read_in_the_order_of_the_file_and_one_line_each() {
+        let source = Source::new("cyan.toml", "a = 1\nb = 2\n");
+        let errors = vec![error(10..11, "late; mend it", vec![]), error(4..5, "early", vec![])];
+        let errors = ConfigErrors::new(source, errors, vec![]);
+        assert_eq!(
+            errors.to_string(),
+            "cyan.toml:1: green.weight: early\n\
+             cyan.toml:2: green.weight: late; mend it\n\
+             2 errors; nothing was changed"
+        );
+    }
+
+    #[test]
+    fn excerpts_show_lines_carets_and_hint() {
+        let source = Source::new("cyan.toml", "weight = 75 # blue\n\nweight = 35\n");
+        let sum = error(29..31, "75 + 35 = 110, must be 100; write 25", vec![9..11, 0..6]);
+        let errors = ConfigErrors::new(source, vec![sum], vec![]);
+        assert_eq!(
+            errors.render_excerpts(),
+            "cyan.toml:3: green.weight: 75 + 35 = 110, must be 100\n    \
+             1 | weight = 75 # blue\n    \
+             1 | weight = 75 # blue\n    \
+             3 | weight = 35\n      \
+             |          ^^\n\
+             hint: write 25\n\
+             1 error; nothing was changed"
+        );
+    }
+
+    #[test]
+    fn secrets_are_covered_in_excerpts() {
+        let source = Source::new("cyan.toml", "x = { a = \"hunter2\", b = 1 }");
+        let other = error(25..26, "wrong", vec![]);
+        let errors = ConfigErrors::new(source, vec![other], vec![10..19, 0..0]);
+        let rendered = errors.render_excerpts();
+        assert!(rendered.contains("x = { a = *********, b = 1 }"), "{rendered}");
+    }
+}

@@ -1,0 +1,359 @@
+//! Every key that a config may have: the one list.
+//!
+//! The reader refuses what is not in it, and may not read what is not in it; `config/reference.toml` and
+//! `docs/reference/config.md` are printed from it (`reference`). Tests hold it against the truth: a
+//! default written out changes nothing, an example changes something, every key is read.
+//!
+//! `NAME` in a path stands for a name that the operator chooses. Values are TOML, with `'` for `"`.
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// A text, or a list of texts.
+    Texts,
+    /// A file or directory.
+    Path,
+    /// `5s`.
+    Duration,
+    /// `5s`, or `off`.
+    DurationOrOff,
+    /// `32MiB`.
+    Size,
+    /// A whole number.
+    Whole,
+    /// A number that may have a fraction.
+    Number,
+    /// A text that is never printed.
+    Secret,
+}
+
+impl Kind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Text,
+        Self::Texts,
+        Self::Path,
+        Self::Duration,
+        Self::DurationOrOff,
+        Self::Size,
+        Self::Whole,
+        Self::Number,
+        Self::Secret,
+    ];
+
+    /// Its name in errors and documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Texts => "text or list of texts",
+            Self::Path => "path",
+            Self::Duration => "duration",
+            Self::DurationOrOff => "duration or `off`",
+            Self::Size => "size",
+            Self::Whole => "whole number",
+            Self::Number => "number",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// How it is written, in one sentence.
+    pub fn form(self) -> &'static str {
+        match self {
+            Self::Text => {
+                "A string; `${VAR}` is taken from the environment, `$$` is a dollar sign."
+            }
+            Self::Texts => "One string, or a list of strings in brackets.",
+            Self::Path => "A string; relative paths begin at the working directory.",
+            Self::Duration => {
+                "A string of numbers with units `d`, `h`, `m`, `s`, `ms`: `\"1h30m\"`."
+            }
+            Self::DurationOrOff => "As a duration; `\"off\"` for no limit.",
+            Self::Size => {
+                "A string with unit `B`, `KiB`, `MiB`, `GiB`, `kB`, `MB` or `GB`, or bytes."
+            }
+            Self::Whole => "An integer.",
+            Self::Number => "An integer, or a number with a decimal point.",
+            Self::Secret => {
+                "A string, or where it stands: `{ file = \"/run/secrets/key\" }`, `{ env = \"KEY\" }`."
+            }
+        }
+    }
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// `service.NAME.environment.NAME.weight`
+    pub path: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What holds when it is not written; `None` where the sentence says what happens then.
+    pub default: Option<&'static str>,
+    /// A value other than the default.
+    pub example: &'static str,
+    /// A short form of keys that are listed too, and cannot stand beside them.
+    pub is_short_form: bool,
+    /// One sentence: meaning, unit, range.
+    pub doc: &'static str,
+}
+
+const fn preset(
+    path: &'static str,
+    kind: Kind,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key { path, kind, default: Some(default), example, is_short_form: false, doc }
+}
+
+const fn unset(path: &'static str, kind: Kind, example: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, default: None, example, is_short_form: false, doc }
+}
+
+const fn short(path: &'static str, kind: Kind, example: &'static str, doc: &'static str) -> Key {
+    Key { path, kind, default: None, example, is_short_form: true, doc }
+}
+
+/// What each table is about.
+pub const TABLES: &[(&str, &str)] = &[
+    ("", "The process."),
+    ("listen", "Where clients connect. The settings hold for every address."),
+    ("listen.timeouts", "Limits on time towards clients."),
+    ("admin", "Where operators connect: API, metrics, dashboard."),
+    ("shutdown", "How the process ends on SIGTERM."),
+    ("access_log", "One line per request; without this table there is none."),
+    ("limits", "Limits of the whole process."),
+    (
+        "service.NAME",
+        "A public endpoint. With a single service its keys may stand at the top instead.",
+    ),
+    ("service.NAME.sticky", "What makes a user a user."),
+    ("service.NAME.headers", "Names of the headers that Cyan adds; no two alike."),
+    (
+        "service.NAME.force",
+        "Requests that name their environment, for evaluations and tests; without this table none may.",
+    ),
+    (
+        "service.NAME.environment.NAME",
+        "A named deployment that gets traffic, at most 64 per service.",
+    ),
+    ("service.NAME.environment.NAME.set_headers", "Headers set on the way to the upstreams."),
+    ("service.NAME.environment.NAME.timeouts", "Limits on time towards the upstreams."),
+    ("service.NAME.environment.NAME.health", "Active probes."),
+    (
+        "service.NAME.environment.NAME.ejection",
+        "Failures of connections that take an upstream out.",
+    ),
+    ("service.NAME.environment.NAME.pool", "Idle connections that are kept."),
+    ("service.NAME.environment.NAME.tls", "TLS towards upstreams that are written `https://`."),
+];
+
+use Kind::{Duration, DurationOrOff, Number, Path, Secret, Size, Text, Texts, Whole};
+
+/// Every key, in the order of the documentation. Keys of one table stand together.
+#[rustfmt::skip] // one key, two lines
+pub const KEYS: &[Key] = &[
+    preset("state_dir", Path, "'./cyan-state'", "'/var/lib/cyan'",
+        "Directory of state and journal; made when it is missing."),
+    unset("workers", Whole, "4",
+        "Threads that serve requests, 1 to 1024; when not written, one per core that the process may use."),
+
+    unset("listen.http", Texts, "['127.0.0.1:8080', 'unix:/run/cyan.sock']",
+        "Addresses that speak plain HTTP: `IP:PORT` or `unix:/path`; at least one of `http` and `https` is needed."),
+    unset("listen.https", Texts, "'0.0.0.0:8443'",
+        "Addresses that speak HTTP over TLS; they need a certificate and its key."),
+    unset("listen.certificate_file", Path, "'/etc/cyan/tls.crt'",
+        "Certificate chain in PEM, leaf first."),
+    unset("listen.key_file", Path, "'/etc/cyan/tls.key'",
+        "Private key of the certificate, in PEM."),
+    preset("listen.trusted_proxies", Texts, "[]", "['10.0.0.0/8', '::1']",
+        "Addresses or CIDR ranges whose `X-Forwarded-*` headers are believed."),
+    preset("listen.connections_max", Whole, "20000", "5000",
+        "Most open connections per address, 1 to 1000000; beyond it accepting pauses."),
+    preset("listen.head_bytes_max", Size, "'32KiB'", "'64KiB'",
+        "Most bytes of a request head, 4KiB to 1MiB; beyond it 431."),
+    preset("listen.timeouts.handshake", Duration, "'5s'", "'10s'",
+        "A TLS handshake."),
+    preset("listen.timeouts.head", Duration, "'10s'", "'20s'",
+        "From the first byte of a request head to its last."),
+    preset("listen.timeouts.idle", Duration, "'1m30s'", "'2m'",
+        "A connection without a request; above the 60 s that most client pools keep one."),
+    preset("listen.timeouts.body_idle", Duration, "'30s'", "'1m'",
+        "A request body that brings no byte."),
+
+    preset("admin.address", Text, "'127.0.0.1:9901'", "'unix:/run/cyan-admin.sock'",
+        "`IP:PORT` or `unix:/path`; an address that is not loopback needs a token."),
+    unset("admin.token", Secret, "{ env = 'CYAN_ADMIN_TOKEN' }",
+        "Asked for as `Authorization: Bearer …`; at least 8 characters."),
+    short("admin.token_file", Path, "'/run/secrets/cyan-token'",
+        "The same as `token = { file = … }`."),
+
+    preset("shutdown.pre_stop", Duration, "'0s'", "'5s'",
+        "`/readyz` answers 503 for this long while connections are still accepted; may be 0s."),
+    preset("shutdown.drain", Duration, "'5m'", "'10m'",
+        "Time for what is in flight after that; then it is ended."),
+
+    preset("access_log.path", Path, "'-'", "'/var/log/cyan/access.log'",
+        "A file that is appended to, or `-` for standard output."),
+    preset("access_log.sample", Number, "1.0", "0.1",
+        "Share of requests that are logged, 0 to 1; failed and forced ones always are."),
+
+    preset("limits.body_buffer_max", Size, "'128MiB'", "'256MiB'",
+        "Most bytes of request bodies held by all cores together, for sticky keys and replays; 1MiB to 1024GiB."),
+
+    preset("service.NAME.hosts", Texts, "[]", "['api.example.com', '*.example.org']",
+        "Hosts the service answers to, `*.` for every name below; none for every host."),
+    preset("service.NAME.paths", Texts, "[]", "['/v1', '/embeddings']",
+        "Path prefixes it answers to, each on a segment boundary; none for every path."),
+    preset("service.NAME.body_max", Size, "'32MiB'", "'64MiB'",
+        "Most bytes of a request body; beyond it 413."),
+    unset("service.NAME.active", Text, "'blue'",
+        "The active environment; when not written, the only one with weight 100, else the first."),
+    unset("service.NAME.candidate", Text, "'green'",
+        "The environment under judgement; when not written, the only one that is neither active nor fallback."),
+    unset("service.NAME.fallback", Text, "'red'",
+        "The environment that serves when the active one has no usable upstream."),
+    short("service.NAME.sticky", Texts, "['header:x-user-id', 'json:/user']",
+        "Short for `sticky.sources`."),
+    preset("service.NAME.sticky.sources", Texts,
+        "['header:x-session-id', 'header:x-user-id', 'json:/user', 'json:/safety_identifier', 'json:/prompt_cache_key']",
+        "['cookie:sid', 'query:user', 'bearer', 'client-address']",
+        "Where the key of a user may stand, 1 to 16 of `header:NAME`, `cookie:NAME`, `query:NAME`, `json:/pointer`, `bearer`, `client-address`; the first that a request has wins."),
+    preset("service.NAME.sticky.body_max", Size, "'1MiB'", "'256KiB'",
+        "Most bytes of a body read to find a `json:` key, up to 64MiB; beyond it the next source."),
+    short("service.NAME.sticky.cookie", Text, "'cyan'",
+        "Short for `sticky.cookie.name`."),
+    unset("service.NAME.sticky.cookie.name", Text, "'cyan'",
+        "Cookie given to users that bring no key, and looked up before every source; when not written, none is given."),
+    preset("service.NAME.sticky.cookie.max_age", Duration, "'30d'", "'7d'",
+        "How long the browser keeps it."),
+    preset("service.NAME.headers.deployment", Text, "'x-deployment'", "'x-served-by'",
+        "Names the environment, on requests and answers."),
+    preset("service.NAME.headers.request_id", Text, "'x-request-id'", "'x-correlation-id'",
+        "Identifies the request; kept when the client sent one."),
+    preset("service.NAME.headers.exchange", Text, "'x-cyan-exchange'", "'x-exchange'",
+        "Identifies the exchange in answers; quality scores are sent back with it."),
+    preset("service.NAME.force.header", Text, "'x-cyan-environment'", "'x-environment'",
+        "The header that names the environment."),
+    unset("service.NAME.force.cookie", Text, "'environment'",
+        "A cookie that names it too."),
+    preset("service.NAME.force.trusted", Texts, "[]", "['127.0.0.1', '10.1.0.0/16']",
+        "Addresses or CIDR ranges that may name one without a signature."),
+    unset("service.NAME.force.secret", Secret, "{ env = 'CYAN_FORCE_SECRET' }",
+        "Key of signed values, at least 16 characters; with it anybody who has a signed value may name one."),
+
+    unset("service.NAME.environment.NAME.upstreams", Texts, "['http://10.0.0.1:8000', 'https://api.example.com', 'unix:/run/llm.sock']",
+        "Its addresses, up to 256: `http://HOST:PORT`, `https://HOST` or `unix:/path`; `[]` until the API adds some."),
+    unset("service.NAME.environment.NAME.weight", Number, "95",
+        "Its share of traffic in percent, 0 to 100 with at most two decimals, where the service has no state yet; all sum to 100, one that is not written takes the rest."),
+    unset("service.NAME.environment.NAME.version", Text, "'llama-3.1-8b, prompt 42'",
+        "A free label, up to 200 characters: model, prompt or build."),
+    preset("service.NAME.environment.NAME.protocol", Text, "'http1'", "'http2'",
+        "`http1` or `http2`; gRPC needs `http2`."),
+    preset("service.NAME.environment.NAME.host", Text, "'preserve'", "'upstream'",
+        "What upstreams see in `Host`: `preserve` what the client sent, `upstream` for their own name, or a fixed name."),
+    unset("service.NAME.environment.NAME.path_prefix", Text, "'/prod'",
+        "Put before the path of every request."),
+    unset("service.NAME.environment.NAME.credentials", Secret, "{ file = '/run/secrets/api-key' }",
+        "Sent as `Authorization: Bearer …` instead of what the client sent; another header is set by `set_headers`."),
+    preset("service.NAME.environment.NAME.remove_headers", Texts, "[]", "['x-internal-user']",
+        "Headers removed on the way to the upstreams."),
+    unset("service.NAME.environment.NAME.in_flight_max", Whole, "64",
+        "Most exchanges in flight, 1 to 1000000; beyond it 503 with `Retry-After`; when not written, no limit."),
+    preset("service.NAME.environment.NAME.replay", Text, "'reused-connection'", "'never'",
+        "When a request may be sent twice: `reused-connection` when one ended before any answer, `idempotent` for such methods only, or `never`."),
+    preset("service.NAME.environment.NAME.connect_retries", Whole, "2", "1",
+        "Further upstreams tried when one cannot be connected to, 0 to 10."),
+    preset("service.NAME.environment.NAME.slow_start", Duration, "'10s'", "'1m'",
+        "How long an upstream that returns gets less than its share; may be 0s."),
+    unset("service.NAME.environment.NAME.set_headers.NAME", Secret, "{ env = 'UPSTREAM_KEY' }",
+        "A header of this name, instead of what the client sent."),
+    preset("service.NAME.environment.NAME.timeouts.connect", Duration, "'1s'", "'3s'",
+        "From the first SYN to an open connection, TLS included."),
+    preset("service.NAME.environment.NAME.timeouts.response_head", Duration, "'10m'", "'2m'",
+        "From the request sent to the head of the answer."),
+    preset("service.NAME.environment.NAME.timeouts.idle", Duration, "'5m'", "'1m'",
+        "Between two chunks of an answer."),
+    preset("service.NAME.environment.NAME.timeouts.stalled", Duration, "'30s'", "'15s'",
+        "Between two pieces of content after the first; a verdict, not a cut."),
+    preset("service.NAME.environment.NAME.timeouts.total", DurationOrOff, "'off'", "'1h'",
+        "From request head to last byte."),
+    preset("service.NAME.environment.NAME.timeouts.write_stall", Duration, "'1m'", "'30s'",
+        "A client that takes no byte of a waiting answer for this long is let go."),
+    preset("service.NAME.environment.NAME.timeouts.tunnel_idle", Duration, "'1h'", "'10m'",
+        "A tunnel (WebSocket) without a byte in either direction."),
+    unset("service.NAME.environment.NAME.health.path", Text, "'/health'",
+        "Path asked for by probes; when not written, there are none."),
+    preset("service.NAME.environment.NAME.health.interval", Duration, "'5s'", "'10s'",
+        "Time between two probes of one upstream."),
+    preset("service.NAME.environment.NAME.health.timeout", Duration, "'2s'", "'1s'",
+        "Time an answer may take."),
+    preset("service.NAME.environment.NAME.health.healthy_after", Whole, "1", "2",
+        "Passed probes in a row that make an upstream up, 1 to 100."),
+    preset("service.NAME.environment.NAME.health.unhealthy_after", Whole, "3", "5",
+        "Failed probes in a row that make it down, 1 to 100."),
+    preset("service.NAME.environment.NAME.ejection.failures", Whole, "3", "5",
+        "Failures in a row to connect, or connections lost before an answer, that take an upstream out, 0 to 1000; 0 is never."),
+    preset("service.NAME.environment.NAME.ejection.backoff", Duration, "'1s'", "'2s'",
+        "First time out; it doubles with each ejection in a row."),
+    preset("service.NAME.environment.NAME.ejection.backoff_max", Duration, "'30s'", "'1m'",
+        "Longest time out; at least `backoff`."),
+    preset("service.NAME.environment.NAME.pool.idle", Duration, "'4s'", "'30s'",
+        "How long a connection may rest; below what the upstream allows (uvicorn and llama-server close after 5 s)."),
+    preset("service.NAME.environment.NAME.pool.idle_max", Whole, "256", "32",
+        "Most idle connections per core and upstream, 0 to 65536."),
+    unset("service.NAME.environment.NAME.tls.ca_file", Path, "'/etc/cyan/ca.crt'",
+        "Authorities to trust instead of the public ones, in PEM."),
+    unset("service.NAME.environment.NAME.tls.server_name", Text, "'llm.internal'",
+        "Name to ask for and to verify, instead of the upstream's host."),
+];
+
+/// The key with this path.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// What may follow `table` in a path: keys and tables in it, each once, in order.
+pub fn children(table: &str) -> Vec<&'static str> {
+    let mut children = Vec::new();
+    for key in KEYS {
+        let below = match table {
+            "" => Some(key.path),
+            table => key.path.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')),
+        };
+        if let Some(child) = below.and_then(|rest| rest.split('.').next())
+            && !children.contains(&child)
+        {
+            children.push(child);
+        }
+    }
+    children
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_listed_once_and_its_table_is_described() {
+        for (index, key) in KEYS.iter().enumerate() {
+            assert!(KEYS[..index].iter().all(|other| other.path != key.path), "{}", key.path);
+            let table = key.path.rsplit_once('.').map_or("", |(table, _)| table);
+            let described = TABLES.iter().any(|(path, _)| *path == table);
+            assert!(described || table.ends_with(".cookie"), "{table}");
+            assert!(key.doc.ends_with('.'), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn children_are_keys_and_tables() {
+        assert_eq!(children("access_log"), ["path", "sample"]);
+        assert_eq!(children("service.NAME.environment.NAME.set_headers"), ["NAME"]);
+        assert!(children("").starts_with(&["state_dir", "workers", "listen"]));
+        assert_eq!(children("service.NAME.sticky"), ["sources", "body_max", "cookie"]);
+        assert!(children("workers").is_empty());
+    }
+}
