@@ -67,7 +67,10 @@ class Process:
         def ready_or_dead() -> bool:
             return not self.is_running or answers_ok(url)
 
-        wait_until(f"{self.name} answers at {url}\n{self.log_end()}", ready_or_dead, seconds)
+        try:
+            wait_until(f"{self.name} answers at {url}", ready_or_dead, seconds)
+        except TimeoutError as late:
+            raise TimeoutError(f"{late}\n{self.log_end()}") from None
         if not self.is_running:
             code = self._child.returncode
             raise RuntimeError(f"{self.name} ended with code {code}:\n{self.log_end()}")

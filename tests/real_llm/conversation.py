@@ -38,7 +38,7 @@ def ask(
         raw.headers.get("x-deployment"),
         answer.choices[0].message.content,
         answer.choices[0].finish_reason,
-        answer.usage.model_dump(),
+        answer.usage.model_dump(exclude={"prompt_tokens_details"}),
     )
 
 
