@@ -10,17 +10,20 @@ pub mod drain;
 mod drain_watch;
 pub mod event;
 pub mod handle;
+mod health;
 pub mod journal;
 mod observers;
 mod probe_log;
 mod published;
 pub mod readiness;
 pub mod record;
+mod resolve;
 mod services;
 pub mod store;
 #[cfg(test)]
 mod test_rig;
 pub mod totals;
+mod watchers;
 
 pub use boot::{Boot, StartError};
 pub use handle::ControllerHandle;
