@@ -5,6 +5,7 @@
 //! who gets what. `docs/architecture.md` draws it; `tests/architecture.rs` holds the arrows.
 
 pub mod admin;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod control_plane;
