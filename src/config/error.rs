@@ -61,10 +61,13 @@ impl ConfigErrors {
 
     fn headline(&self, error: &ConfigError, sentence: &str) -> String {
         let line = self.source.line(&error.place.span).number;
-        let file = self.source.name();
+        let position = match self.source.argument(line) {
+            Some(argument) => return format!("{argument}: {sentence}"),
+            None => format!("{}:{line}", self.source.name()),
+        };
         match error.place.field.as_str() {
-            "" => format!("{file}:{line}: {sentence}"),
-            field => format!("{file}:{line}: {field}: {sentence}"),
+            "" => format!("{position}: {sentence}"),
+            field => format!("{position}: {field}: {sentence}"),
         }
     }
 

@@ -3,7 +3,9 @@
 //! A reading is all or nothing, and tells everything that is wrong at once. It is a pure function of
 //! the text and its `Surroundings` (variables, other files): what it returns needs no check later.
 
+mod diff;
 mod element;
+mod entries;
 mod error;
 mod expand;
 mod nearest;
@@ -11,6 +13,7 @@ mod reader;
 mod source;
 mod surroundings;
 mod value;
+mod without_a_file;
 
 pub mod duration;
 pub mod keys;
@@ -22,9 +25,11 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use diff::diff;
 pub use error::ConfigErrors;
 pub use resolved::Config;
 pub use surroundings::{Surroundings, read_file};
+pub use without_a_file::without_a_file;
 
 use error::ConfigError;
 use reader::{Reader, Section};
@@ -53,17 +58,16 @@ pub fn from_text(
     name: &str,
     surroundings: &Surroundings<'_>,
 ) -> Result<Config, ConfigErrors> {
-    read(text, name, surroundings).0
+    read_source(Source::new(name, text), surroundings).0
 }
 
 /// Also tells which keys were asked for, which a test holds against `keys`.
-fn read(
-    text: &str,
-    name: &str,
+fn read_source(
+    source: Source,
     surroundings: &Surroundings<'_>,
 ) -> (Result<Config, ConfigErrors>, BTreeSet<&'static str>) {
-    let source = Source::new(name, text);
-    let (document, broken) = DeTable::parse_recoverable(text);
+    let text = source.text().to_owned();
+    let (document, broken) = DeTable::parse_recoverable(&text);
     if !broken.is_empty() {
         let errors = broken.iter().map(syntax_error).collect();
         return (Err(ConfigErrors::new(source, errors, Vec::new())), BTreeSet::new());

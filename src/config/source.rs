@@ -7,6 +7,8 @@ use std::ops::Range;
 pub(super) struct Source {
     name: String,
     text: String,
+    /// For a text made of arguments, the argument of each line.
+    arguments: Vec<&'static str>,
 }
 
 /// A value's dotted key and its bytes in the text; what every error points at.
@@ -30,7 +32,22 @@ pub(super) struct Line<'a> {
 
 impl Source {
     pub(super) fn new(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned() }
+        Self { name: name.to_owned(), text: text.to_owned(), arguments: Vec::new() }
+    }
+
+    /// A text of one line per argument of the command line.
+    pub(super) fn of_arguments(lines: &[(&'static str, String)]) -> Self {
+        let (arguments, lines): (Vec<_>, Vec<_>) = lines.iter().cloned().unzip();
+        Self { name: "arguments".to_owned(), text: lines.join("\n"), arguments }
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The argument that a line stands for; `None` in a file.
+    pub(super) fn argument(&self, line: usize) -> Option<&'static str> {
+        self.arguments.get(line.saturating_sub(1)).copied()
     }
 
     pub(super) fn name(&self) -> &str {

@@ -22,4 +22,4 @@ mod timeouts;
 mod upstreams;
 
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;

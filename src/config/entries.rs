@@ -1,0 +1,226 @@
+//! A config as the keys and values that a file with everything written out would have.
+//!
+//! The way back from `element`: what the reader makes of a key, this makes a key of. A test holds it
+//! against `keys`, so that no key can be forgotten in a comparison.
+
+use std::fmt::Display;
+
+use super::resolved::Config;
+use super::{duration, size};
+use crate::model::environment::{EnvironmentSpec, HostPolicy, Protocol, Replay, Secret};
+use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
+
+/// One table with its keys, in the order of `keys`.
+#[derive(Debug, PartialEq)]
+pub(super) struct Table {
+    /// `service.chat.environment.blue`; empty for everything that no service owns.
+    pub(super) path: String,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// One key of a table.
+#[derive(Debug, PartialEq)]
+pub(super) struct Entry {
+    /// Below the table: `timeouts.connect`.
+    pub(super) key: String,
+    pub(super) value: Shown,
+}
+
+/// A value as a person reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shown {
+    Nothing,
+    Text(String),
+    /// Compared, never shown.
+    Hidden(Secret),
+}
+
+/// The tables of a config: the process, then each service followed by its environments.
+pub(super) fn tables(config: &Config) -> Vec<Table> {
+    let mut tables = vec![Table { path: String::new(), entries: of_process(config) }];
+    for service in &config.services {
+        let path = format!("service.{}", service.name);
+        tables.push(Table { path: path.clone(), entries: of_service(service) });
+        for environment in &service.environments {
+            let path = format!("{path}.environment.{}", environment.name);
+            tables.push(Table { path, entries: of_environment(environment, &service.initial) });
+        }
+    }
+    tables
+}
+
+fn of_process(config: &Config) -> Vec<Entry> {
+    let addresses = |with_tls: bool| {
+        let listeners = config.listeners.iter().filter(|l| l.tls.is_some() == with_tls);
+        list(listeners.map(|listener| &listener.address))
+    };
+    let tls = config.listeners.iter().find_map(|listener| listener.tls.as_ref());
+    let mut entries = vec![
+        entry("state_dir", text(config.state_dir.display())),
+        entry("workers", optional(config.workers)),
+        entry("listen.http", addresses(false)),
+        entry("listen.https", addresses(true)),
+        entry("listen.certificate_file", optional(tls.map(|tls| tls.certificate_file.display()))),
+        entry("listen.key_file", optional(tls.map(|tls| tls.key_file.display()))),
+    ];
+    if let Some(listener) = config.listeners.first() {
+        entries.extend([
+            entry("listen.trusted_proxies", list(&listener.trusted_proxies)),
+            entry("listen.connections_max", text(listener.connections_max)),
+            entry("listen.head_bytes_max", bytes(listener.head_bytes_max)),
+            entry("listen.timeouts.handshake", time(listener.timeouts.handshake)),
+            entry("listen.timeouts.head", time(listener.timeouts.head)),
+            entry("listen.timeouts.idle", time(listener.timeouts.idle)),
+            entry("listen.timeouts.body_idle", time(listener.timeouts.body_idle)),
+        ]);
+    }
+    let log = config.access_log.as_ref();
+    entries.extend([
+        entry("admin.address", text(&config.admin.address)),
+        entry("admin.token", hidden(config.admin.token.as_ref())),
+        entry("shutdown.pre_stop", time(config.shutdown.pre_stop)),
+        entry("shutdown.drain", time(config.shutdown.drain)),
+        entry("access_log.path", optional(log.map(|log| log.path.display()))),
+        entry("access_log.sample", optional(log.map(|log| log.sample))),
+        entry("limits.body_buffer_max", bytes(config.body_buffer_bytes_max)),
+    ]);
+    entries
+}
+
+fn of_service(service: &ServiceSpec) -> Vec<Entry> {
+    let (initial, sticky, force) = (&service.initial, &service.sticky, service.force.as_ref());
+    let host = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(name) => name.to_string(),
+        HostPattern::Below(suffix) => format!("*{suffix}"),
+    };
+    let cookie = sticky.set_cookie.as_ref();
+    vec![
+        entry("hosts", list(service.hosts.iter().map(host))),
+        entry("paths", list(&service.path_prefixes)),
+        entry("body_max", bytes(service.body_bytes_max)),
+        entry("active", text(&initial.active)),
+        entry("candidate", optional(initial.candidate.as_ref())),
+        entry("fallback", optional(initial.fallback.as_ref())),
+        entry("sticky.sources", list(&sticky.sources)),
+        entry("sticky.body_max", bytes(sticky.body_bytes_max)),
+        entry("sticky.cookie.name", optional(cookie.map(|cookie| &cookie.name))),
+        entry("sticky.cookie.max_age", cookie.map_or(Shown::Nothing, |c| time(c.max_age))),
+        entry("headers.deployment", text(service.headers.deployment.name())),
+        entry("headers.request_id", text(service.headers.request_id.name())),
+        entry("headers.exchange", text(service.headers.exchange.name())),
+        entry("force.header", optional(force.map(|force| force.header.name()))),
+        entry("force.cookie", optional(force.and_then(|force| force.cookie.as_ref()))),
+        entry("force.trusted", force.map_or(Shown::Nothing, |force| list(&force.trusted))),
+        entry("force.secret", hidden(force.and_then(|force| force.secret.as_ref()))),
+    ]
+}
+
+fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<Entry> {
+    let weighted = initial.weights.iter().find(|w| w.environment == environment.name);
+    let mut entries = vec![
+        entry("upstreams", list(&environment.upstreams)),
+        entry("weight", optional(weighted.map(|weighted| weighted.weight))),
+        entry("version", optional(environment.version.as_ref())),
+        entry("protocol", text(protocol(environment.protocol))),
+        entry("host", text(host(&environment.host))),
+        entry("path_prefix", optional(environment.path_prefix.as_ref())),
+        entry("remove_headers", list(environment.remove_headers.iter().map(|id| id.name()))),
+        entry("in_flight_max", optional(environment.in_flight_max)),
+        entry("replay", text(replay(environment.replay))),
+        entry("connect_retries", text(environment.connect_retries)),
+        entry("slow_start", time(environment.slow_start)),
+    ];
+    // Credentials are such a header too.
+    for (id, secret) in &environment.set_headers {
+        entries.push(entry(&format!("set_headers.{}", id.name()), hidden(Some(secret))));
+    }
+    entries.extend(of_timeouts(environment));
+    entries.extend(of_health(environment));
+    entries.extend([
+        entry("pool.idle", time(environment.pool_idle)),
+        entry("pool.idle_max", text(environment.pool_idle_max)),
+        entry("tls.ca_file", optional(environment.tls.ca_file.as_ref().map(|f| f.display()))),
+        entry("tls.server_name", optional(environment.tls.server_name.as_ref())),
+    ]);
+    entries
+}
+
+fn of_timeouts(environment: &EnvironmentSpec) -> [Entry; 7] {
+    let timeouts = &environment.timeouts;
+    let total = timeouts.total.map_or_else(|| text("off"), time);
+    [
+        entry("timeouts.connect", time(timeouts.connect)),
+        entry("timeouts.response_head", time(timeouts.response_head)),
+        entry("timeouts.idle", time(timeouts.idle)),
+        entry("timeouts.stalled", time(timeouts.stalled)),
+        entry("timeouts.total", total),
+        entry("timeouts.write_stall", time(timeouts.write_stall)),
+        entry("timeouts.tunnel_idle", time(timeouts.tunnel_idle)),
+    ]
+}
+
+fn of_health(environment: &EnvironmentSpec) -> [Entry; 8] {
+    let (health, ejection) = (&environment.health, &environment.ejection);
+    [
+        entry("health.path", optional(health.path.as_ref())),
+        entry("health.interval", time(health.interval)),
+        entry("health.timeout", time(health.timeout)),
+        entry("health.healthy_after", text(health.healthy_after)),
+        entry("health.unhealthy_after", text(health.unhealthy_after)),
+        entry("ejection.failures", text(ejection.failures)),
+        entry("ejection.backoff", time(ejection.backoff)),
+        entry("ejection.backoff_max", time(ejection.backoff_max)),
+    ]
+}
+
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http1 => "http1",
+        Protocol::Http2 => "http2",
+    }
+}
+
+fn host(host: &HostPolicy) -> &str {
+    match host {
+        HostPolicy::Preserve => "preserve",
+        HostPolicy::Upstream => "upstream",
+        HostPolicy::Fixed(name) => name,
+    }
+}
+
+fn replay(replay: Replay) -> &'static str {
+    match replay {
+        Replay::ReusedConnection => "reused-connection",
+        Replay::Idempotent => "idempotent",
+        Replay::Never => "never",
+    }
+}
+
+fn entry(key: &str, value: Shown) -> Entry {
+    Entry { key: key.to_owned(), value }
+}
+
+fn text(value: impl Display) -> Shown {
+    Shown::Text(value.to_string())
+}
+
+fn optional(value: Option<impl Display>) -> Shown {
+    value.map_or(Shown::Nothing, text)
+}
+
+fn hidden(secret: Option<&Secret>) -> Shown {
+    secret.cloned().map_or(Shown::Nothing, Shown::Hidden)
+}
+
+fn time(value: std::time::Duration) -> Shown {
+    Shown::Text(duration::print(value))
+}
+
+fn bytes(value: impl Into<u64>) -> Shown {
+    Shown::Text(size::print(value.into()))
+}
+
+fn list(items: impl IntoIterator<Item = impl Display>) -> Shown {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    Shown::Text(format!("[{}]", items.join(", ")))
+}
