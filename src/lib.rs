@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod control_plane;
 pub mod data_plane;
+pub mod demo;
 pub mod inspect;
 pub mod link;
 pub mod metrics;

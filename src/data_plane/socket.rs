@@ -24,6 +24,7 @@ pub fn is_readable(fd: RawFd) -> bool {
 /// for the end of the answer, so an answer that was cut must not end with one.
 pub fn reset_on_close(fd: RawFd) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    #[expect(clippy::cast_possible_truncation, reason = "eight bytes")]
     let size = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: the pointer and the size are those of a live value of the type this option takes; a bad
     // descriptor is answered with an error, which changes nothing.

@@ -127,11 +127,15 @@ impl DataPlane {
                     .build_local(LocalOptions::default())
             };
             let name = format!("cyan-core-{number}");
-            let thread = thread::Builder::new().name(name).spawn(move || {
-                // Only the limit on file descriptors makes this fail, and then nothing else works.
-                let runtime = runtime().expect("an event loop can be made at start");
-                runtime.block_on(seed.grow());
+            let (started, has_started) = std::sync::mpsc::channel();
+            let thread = thread::Builder::new().name(name).spawn(move || match runtime() {
+                Ok(runtime) => {
+                    let _ = started.send(Ok(()));
+                    runtime.block_on(seed.grow());
+                }
+                Err(error) => drop(started.send(Err(error))),
             })?;
+            has_started.recv().unwrap_or(Ok(()))?;
             threads.push(thread);
         }
         Ok(Self { links: CoreLinks::new(links), addresses, threads })

@@ -1,4 +1,4 @@
-//! Tunnels: WebSockets after their handshake. They count as in flight like any other exchange.
+//! Tunnels: `WebSockets` after their handshake. They count as in flight like any other exchange.
 
 use std::cell::Cell;
 use std::time::Instant;

@@ -180,7 +180,8 @@ fn mix(key: u64, salt: Salt) -> u64 {
 
 /// A hash as a number strictly between 0 and 1: the middle of one of 2^52 equal cells.
 fn unit(hash: u64) -> f64 {
+    const CELL: f64 = 1.0 / 4_503_599_627_370_496.0; // 2^-52
     #[expect(clippy::cast_precision_loss, reason = "52 bits fit a double exactly")]
     let cell = (hash >> 12) as f64;
-    (cell + 0.5) * (1.0 / (1_u64 << 52) as f64)
+    (cell + 0.5) * CELL
 }

@@ -72,8 +72,11 @@ impl fmt::Display for DialError {
 /// TLS settings towards upstreams, made once per environment and protocol.
 #[derive(Default)]
 pub struct TlsSettings {
-    made: RefCell<HashMap<(EnvironmentId, Protocol), (UpstreamTls, Arc<ClientConfig>)>>,
+    made: RefCell<HashMap<(EnvironmentId, Protocol), Made>>,
 }
+
+/// Settings, and what they were made from.
+type Made = (UpstreamTls, Arc<ClientConfig>);
 
 impl TlsSettings {
     /// The settings of an environment.

@@ -1,6 +1,6 @@
 //! Serves one request: asks the exchange, moves the bytes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
@@ -285,9 +285,11 @@ impl Serving {
             _ => spec.protocol,
         };
         let engine = &self.core.engine;
-        let tls = match upstream.spec.tls {
-            false => None,
-            true => Some(engine.tls.of(environment.id, spec, protocol).map_err(|e| e.to_string())?),
+        let tls = if upstream.spec.tls {
+            let settings = engine.tls.of(environment.id, spec, protocol);
+            Some(settings.map_err(|error| error.to_string())?)
+        } else {
+            None
         };
         let dialed = loop {
             match self.flight.wait(dial(upstream, spec, tls.clone(), protocol)).await {

@@ -233,7 +233,7 @@ impl Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             None => SizeHint::with_exact(0),
-            Some(body) if self.next_kept == 0 => body.hint.clone(),
+            Some(body) if self.next_kept == 0 => body.hint,
             Some(_) => SizeHint::new(),
         }
     }

@@ -86,8 +86,8 @@ pub struct Target {
 
 impl Target {
     /// Remembers method and path.
-    pub fn of(head: &impl RequestHead) -> Box<Self> {
-        Box::new(Self { method: head.method().to_owned(), path: head.path().to_owned() })
+    pub fn of(head: &impl RequestHead) -> Self {
+        Self { method: head.method().to_owned(), path: head.path().to_owned() }
     }
 }
 

@@ -108,6 +108,7 @@ pub enum BodyEnd {
 }
 
 /// A request on its way.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one request")]
 pub struct Exchange {
     recorder: Rc<Recorder>,
     peer: Rc<Peer>,
@@ -221,13 +222,13 @@ impl Exchange {
             self.refused = Some("options");
             return Ok(Next::Options);
         }
-        let table = self.route(head, snapshot)?;
+        let table = service_for(head, snapshot)?;
         let service = &table.service;
         sanity::check_length(head, service.body_bytes_max)?;
         self.service = Some(Arc::clone(service));
         self.client = forwarded::client_address(head, &self.peer);
         if self.recorder.is_logging() {
-            self.target = Some(access::Target::of(head));
+            self.target = Some(Box::new(access::Target::of(head)));
         }
         self.is_idempotent = is_idempotent(head.method());
         self.edit_request(head, service, edits);
@@ -245,18 +246,6 @@ impl Exchange {
                 Ok(Next::NeedBody(left))
             }
         }
-    }
-
-    fn route<'s>(
-        &self,
-        head: &impl RequestHead,
-        snapshot: &'s Snapshot,
-    ) -> Result<&'s Arc<RoutingTable>, Refusal> {
-        if let Some(table) = snapshot.only_catch_all() {
-            return Ok(table);
-        }
-        let host = sanity::host(head);
-        snapshot.route(&host, head.path()).ok_or(Refusal::UnknownHost(host))
     }
 
     /// What changes whatever environment it goes to.
@@ -534,12 +523,11 @@ impl Exchange {
     /// The headers that every answer carries, Cyan's own included.
     pub fn edit_answer(&self, edits: &mut Edits) {
         let defaults;
-        let (names, service) = match &self.service {
-            Some(service) => (&service.headers, Some(service)),
-            None => {
-                defaults = HeaderNames::default();
-                (&defaults, None)
-            }
+        let (names, service) = if let Some(service) = &self.service {
+            (&service.headers, Some(service))
+        } else {
+            defaults = HeaderNames::default();
+            (&defaults, None)
         };
         edits.set(names.request_id, &[self.request_id.as_bytes()]);
         let (Some(service), Some(place)) = (service, &self.place) else { return };
@@ -705,6 +693,18 @@ impl Drop for Exchange {
             self.close(Instant::now());
         }
     }
+}
+
+/// The service that answers to the host and path of a request.
+fn service_for<'s>(
+    head: &impl RequestHead,
+    snapshot: &'s Snapshot,
+) -> Result<&'s Arc<RoutingTable>, Refusal> {
+    if let Some(table) = snapshot.only_catch_all() {
+        return Ok(table);
+    }
+    let host = sanity::host(head);
+    snapshot.route(&host, head.path()).ok_or(Refusal::UnknownHost(host))
 }
 
 /// RFC 9110, section 9.2.2.

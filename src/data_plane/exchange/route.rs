@@ -28,12 +28,11 @@ pub fn forced(
     let Some(value) = head.first(rule.header).or_else(by_cookie) else { return Ok(None) };
     let Ok(value) = std::str::from_utf8(value) else { return Ok(None) };
     let Some(name) = allowed_name(rule, peer, value) else { return Ok(None) };
-    match table.environment(name) {
-        Some(environment) => Ok(Some(Arc::clone(environment))),
-        None => {
-            let known: Vec<_> = table.environments.iter().map(|e| e.name().as_str()).collect();
-            Err(Refusal::UnknownEnvironment(known.join(", ")))
-        }
+    if let Some(environment) = table.environment(name) {
+        Ok(Some(Arc::clone(environment)))
+    } else {
+        let known: Vec<_> = table.environments.iter().map(|e| e.name().as_str()).collect();
+        Err(Refusal::UnknownEnvironment(known.join(", ")))
     }
 }
 

@@ -61,7 +61,7 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 impl Exchange {
     /// When `on_time` wants to be called, unless something happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        let timeouts = self.timeouts()?;
+        let timeouts = self.timeouts();
         let by_phase = match self.phase {
             Phase::Choosing => Some(self.began + BODY_IDLE),
             Phase::Ended => None,
@@ -112,7 +112,7 @@ impl Exchange {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return OnTime::Nothing;
         }
-        let Some(timeouts) = self.timeouts() else { return OnTime::Nothing };
+        let timeouts = self.timeouts();
         let has_total_passed = timeouts.total.is_some_and(|total| now >= self.began + total);
         let total_ms = timeouts.total.unwrap_or_default().as_millis();
         let (connect_ms, head_ms) =
@@ -145,10 +145,7 @@ impl Exchange {
     }
 
     /// The limits that apply: those of the environment, or the defaults before one was chosen.
-    fn timeouts(&self) -> Option<Timeouts> {
-        Some(match self.environment() {
-            Some(environment) => environment.spec.timeouts,
-            None => Timeouts::default(),
-        })
+    fn timeouts(&self) -> Timeouts {
+        self.environment().map_or_else(Timeouts::default, |environment| environment.spec.timeouts)
     }
 }
