@@ -1,0 +1,27 @@
+//! Real upstreams, a real proxy and a client that sees every byte. Everything stops when dropped.
+
+pub mod client;
+pub mod proxy;
+pub mod upstream;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Nothing in a test may take longer than this.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Runs `work`, which has to end before the deadline.
+pub async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.expect("not within 10 s")
+}
+
+/// Waits until a state is reached; what is asked for is a fact, not an amount of time.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let reached = tokio::time::timeout(DEADLINE, waiting).await;
+    assert!(reached.is_ok(), "not within 10 s: {what}");
+}

@@ -1,0 +1,229 @@
+//! A whole Cyan inside the test: both planes, the admin API, a state directory of its own.
+
+use std::net::SocketAddr;
+
+use cyan::app::App;
+use cyan::config::Config;
+use cyan::config::resolved::{AdminSpec, ShutdownSpec};
+use cyan::control_plane::command::{Applied, Command, Refused, Request};
+use cyan::model::environment::EnvironmentSpec;
+use cyan::model::listener::{ListenAddress, ListenerSpec};
+use cyan::model::name::Name;
+use cyan::model::routing_table::Weighted;
+use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
+use cyan::model::sticky::StickyRule;
+use cyan::model::timeouts::ClientTimeouts;
+use cyan::model::weight::Weight;
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::upstream::Upstream;
+use super::{eventually, in_time};
+
+/// A proxy to be.
+pub struct Builder {
+    /// Its config, open for changes.
+    pub config: Config,
+    state: TempDir,
+}
+
+/// A running proxy; it stops when dropped.
+pub struct Proxy {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    app: Option<App>,
+    _state: TempDir,
+}
+
+/// A name in a test.
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("tests use names")
+}
+
+/// An environment with these upstreams.
+pub fn environment(environment: &str, upstreams: &[&Upstream]) -> EnvironmentSpec {
+    let urls = upstreams.iter().map(|upstream| upstream.url().parse().expect("a url"));
+    EnvironmentSpec::new(name(environment), urls.collect())
+}
+
+/// Weights in percent.
+pub fn weights(pairs: &[(&str, f64)]) -> Vec<Weighted> {
+    let weighted = |(environment, percent): &(&str, f64)| Weighted {
+        environment: name(environment),
+        weight: Weight::from_percent(*percent).expect("a share"),
+    };
+    pairs.iter().map(weighted).collect()
+}
+
+impl Builder {
+    /// A service `chat` with these environments; the first is active and has everything, the second is
+    /// the candidate.
+    pub fn new(environments: Vec<EnvironmentSpec>) -> Self {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let share = |index| if index == 0 { Weight::FULL } else { Weight::ZERO };
+        let weights = environments.iter().enumerate().map(|(index, environment)| Weighted {
+            environment: environment.name.clone(),
+            weight: share(index),
+        });
+        let initial = InitialSplit {
+            active: environments[0].name.clone(),
+            candidate: environments.get(1).map(|environment| environment.name.clone()),
+            fallback: None,
+            weights: weights.collect(),
+        };
+        let service = ServiceSpec {
+            name: name("chat"),
+            hosts: Vec::new(),
+            path_prefixes: Vec::new(),
+            sticky: StickyRule::default(),
+            headers: HeaderNames::default(),
+            force: None,
+            body_bytes_max: 32 << 20,
+            environments,
+            initial,
+        };
+        let listener = ListenerSpec {
+            address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            timeouts: ClientTimeouts::default(),
+            connections_max: 10_000,
+            head_bytes_max: 32 * 1024,
+        };
+        let config = Config {
+            listeners: vec![listener],
+            admin: AdminSpec {
+                address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),
+                token: None,
+            },
+            state_dir: state.path().to_owned(),
+            workers: Some(2),
+            services: vec![service],
+            shutdown: ShutdownSpec {
+                pre_stop: std::time::Duration::ZERO,
+                drain: std::time::Duration::from_secs(5),
+            },
+            access_log: None,
+            body_buffer_bytes_max: 64 << 20,
+        };
+        Self { config, state }
+    }
+
+    /// Changes the only service.
+    pub fn service(mut self, change: impl FnOnce(&mut ServiceSpec)) -> Self {
+        change(&mut self.config.services[0]);
+        self
+    }
+
+    /// Changes the only listener.
+    pub fn listener(mut self, change: impl FnOnce(&mut ListenerSpec)) -> Self {
+        change(&mut self.config.listeners[0]);
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Proxy {
+        let app = App::start(&self.config, None).expect("the proxy starts");
+        let address = app.public_addresses()[0];
+        Proxy { address, app: Some(app), _state: self.state }
+    }
+}
+
+impl Proxy {
+    /// A proxy before one environment, `blue`.
+    pub fn before(upstream: &Upstream) -> Self {
+        Builder::new(vec![environment("blue", &[upstream])]).start()
+    }
+
+    /// A proxy between two, `blue` active and `green` its candidate.
+    pub fn between(blue: &Upstream, green: &Upstream) -> Self {
+        let environments = vec![environment("blue", &[blue]), environment("green", &[green])];
+        Builder::new(environments).start()
+    }
+
+    /// A new client.
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// The app itself.
+    pub fn app(&self) -> &App {
+        self.app.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// Asks the controller for a change.
+    pub async fn ask(&self, command: Command) -> Result<Applied, Refused> {
+        let request = Request { actor: "test".into(), reason: None, command };
+        in_time(self.app().controller().submit(request)).await
+    }
+
+    /// Sets weights, which has to succeed.
+    pub async fn set_weights(&self, pairs: &[(&str, f64)]) -> Applied {
+        let command = Command::SetWeights {
+            service: name("chat"),
+            weights: weights(pairs),
+            candidate: None,
+            if_generation: None,
+        };
+        self.ask(command).await.expect("the weights are taken")
+    }
+
+    /// Switches, which has to succeed.
+    pub async fn switch(&self, to: &str) -> Applied {
+        let command =
+            Command::Switch { service: name("chat"), to: Some(name(to)), if_generation: None };
+        self.ask(command).await.expect("the switch is taken")
+    }
+
+    /// Exchanges in flight in an environment.
+    pub fn in_flight(&self, environment: &str) -> u32 {
+        let snapshot = self.app().controller().snapshot();
+        let table = snapshot.table("chat").expect("the service exists");
+        table.environment(environment).map_or(0, |environment| environment.in_flight.count())
+    }
+
+    /// How many exchanges of an environment ended with a verdict, as collected so far.
+    pub fn verdicts(&self, environment: &str, verdict: cyan::model::verdict::Verdict) -> u64 {
+        let totals = self.app().controller().totals();
+        let counts = totals.environments.values().find(|totals| totals.environment == *environment);
+        counts.map_or(0, |counts| counts.verdicts[verdict as usize])
+    }
+
+    /// Waits until a verdict was counted so often, nothing is in flight and the sums add up.
+    pub async fn settles(
+        &self,
+        environment: &str,
+        verdict: cyan::model::verdict::Verdict,
+        count: u64,
+    ) {
+        let what = format!("{count} x {verdict:?} in {environment}");
+        eventually(&what, || self.verdicts(environment, verdict) == count).await;
+        self.adds_up().await;
+    }
+
+    /// Waits until nothing is in flight and every request that began has been recorded exactly once.
+    pub async fn adds_up(&self) {
+        let controller = self.app().controller();
+        eventually("sums add up", || {
+            let totals = controller.totals();
+            let in_flight: u32 = controller
+                .view()
+                .iter()
+                .flat_map(|service| service.environments.iter().map(|e| e.in_flight))
+                .sum();
+            let ended: u64 = totals.environments.values().map(|counts| counts.ended()).sum();
+            let refused: u64 = totals.refused.values().sum();
+            in_flight == 0 && totals.requests == ended + refused
+        })
+        .await;
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Ending blocks, and a test's event loop may have to let connections go meanwhile.
+        if let Some(app) = self.app.take() {
+            let _ = std::thread::spawn(move || app.shutdown()).join();
+        }
+    }
+}
