@@ -2,3 +2,4 @@
 //! traffic, and the guided demo. Tests and benches use the same emulator as the demo does.
 
 pub mod mock_llm;
+pub mod traffic;
