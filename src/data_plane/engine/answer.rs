@@ -50,10 +50,15 @@ pub struct Relay {
     pub ends_with_connection: bool,
     /// It has ended.
     pub is_over: bool,
+    /// It breaks off, as soon as what came before is flushed.
+    pub is_breaking: bool,
 }
 
 impl Relay {
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+        if self.is_breaking {
+            return Poll::Ready(Some(Err(Hangup)));
+        }
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Pending => return self.poll_due(cx),
@@ -62,7 +67,8 @@ impl Relay {
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(self.broken(&error))));
+                    self.broken(&error);
+                    return self.poll_hang_up(cx);
                 }
                 Poll::Ready(Some(Ok(frame))) => match self.pass(frame) {
                     Some(frame) => return Poll::Ready(Some(Ok(frame))),
@@ -113,23 +119,26 @@ impl Relay {
         if self.flight.is_evicted() {
             self.flight.with(|exchange| exchange.on_evicted(now));
         }
-        Poll::Ready(Some(Err(self.hang_up())))
+        self.poll_hang_up(cx)
     }
 
-    fn broken(&mut self, error: &hyper::Error) -> Hangup {
+    fn broken(&mut self, error: &hyper::Error) {
         let now = Instant::now();
         let end = if is_reset(error) { BodyEnd::Reset } else { BodyEnd::Cut };
         self.flight.with(|exchange| exchange.on_response_end(end, now));
-        self.hang_up()
     }
 
-    fn hang_up(&mut self) -> Hangup {
+    /// Breaks off in the next round: an error now would make hyper drop what it has not flushed yet, and
+    /// the client shall see everything that came, down to the head.
+    fn poll_hang_up(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
         self.is_over = true;
+        self.is_breaking = true;
         self.connection = None;
         if self.ends_with_connection {
             self.work.client().reset_on_close();
         }
-        Hangup
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// The answer is whole: it is recorded, and its connection may rest.

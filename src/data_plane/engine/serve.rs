@@ -435,6 +435,7 @@ impl Serving {
             work: self.work,
             ends_with_connection,
             is_over: false,
+            is_breaking: false,
         };
         parts.version = http::Version::HTTP_11;
         Response::from_parts(parts, Answer::Relay(Box::new(relay)))
