@@ -16,6 +16,7 @@ use super::controller::Controller;
 use super::event::Events;
 use super::handle::{ControllerHandle, REQUESTS_MAX, Shared, StoreState};
 use super::journal::NewEntry;
+use super::observers::Observers;
 use super::probe_log::ProbeLog;
 use super::published::Published;
 use super::readiness::Readiness;
@@ -116,7 +117,7 @@ impl Boot {
             controller.owe_first_records(records, entries);
         }
         controller.publish_view();
-        let observers = super::observers::Observers::start(&links, &shared);
+        let observers = Observers::start(links, &shared);
         // The one task that changes anything. It ends by `shutdown`, and the observers with it.
         tokio::spawn(async move {
             controller.run(inbox, reports).await;

@@ -85,3 +85,30 @@ async fn ask(core: usize, links: CoreLinks, heard: mpsc::Sender<Heard>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::super::test_rig::{PATIENCE, Rig, chat, config};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_core_that_does_not_answer_delays_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let rig = Rig::start(&config(&dir, vec![chat()]));
+        rig.stuck.store(true, Ordering::Relaxed);
+        let counted = async {
+            loop {
+                let totals = rig.handle.totals();
+                if totals.cores[0].requests >= 2 && totals.cores[1].unanswered >= 1 {
+                    return totals;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let totals = tokio::time::timeout(PATIENCE, counted).await.unwrap();
+        assert_eq!(totals.environments.len(), 2, "environments show before their first request");
+        assert_eq!(totals.cores[0].unanswered, 0);
+    }
+}

@@ -91,6 +91,22 @@ pub enum Command {
     Reload(Box<Config>),
 }
 
+impl Command {
+    /// The service it is about; `None` when it is about all of them.
+    pub fn service(&self) -> Option<&Name> {
+        match self {
+            Self::SetWeights { service, .. }
+            | Self::Switch { service, .. }
+            | Self::RollBack { service }
+            | Self::PutEnvironment { service, .. }
+            | Self::RemoveEnvironment { service, .. }
+            | Self::Drain { service, .. }
+            | Self::ResetField { service, .. } => Some(service),
+            Self::Reload(_) => None,
+        }
+    }
+}
+
 /// A change that happened.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Applied {

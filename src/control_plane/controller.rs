@@ -7,40 +7,42 @@
 //! moves nobody is published in its turn.
 
 mod answering;
+mod decided;
 mod disk;
 #[cfg(test)]
 mod drain_tests;
 mod draining;
+#[cfg(test)]
+mod reload_tests;
 mod reporting;
 mod settling;
 #[cfg(test)]
 mod tests;
+mod writing;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::change::exposure::Exposure;
 use super::change::{self, Change, Planned};
-use super::clock::unix_ms;
 use super::command::{Applied, Command, Refused, Request};
 use super::handle::{Asked, Shared};
 use super::journal::NewEntry;
 use super::published::{Published, PublishedService};
 use super::record::ServiceRecord;
 use super::services::Services;
-use super::store::StoreError;
 use super::store::lock::StateLock;
 use super::store::writer::{CommitResult, Writer};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, Quiesce};
 use crate::model::name::Name;
 use crate::model::upstream::UpstreamId;
-use disk::{Disk, UnderWay};
+use decided::Decided;
+use disk::Disk;
 use draining::Drains;
 use settling::{Reply, Settlings};
 
@@ -84,16 +86,6 @@ struct Waiting {
     request: Request,
     reply: Reply,
     since: Instant,
-}
-
-/// A change with its numbers and its caller.
-#[derive(Debug)]
-struct Decided {
-    change: Change,
-    asked: Waiting,
-    /// The generations that the change was worked out from.
-    expects: Vec<(Name, u64)>,
-    entries: Vec<NewEntry>,
 }
 
 /// Something that was under way has come to its end.
@@ -211,7 +203,7 @@ impl Controller {
                 for next in &change.next {
                     self.overtake(&next.file.name.clone());
                 }
-                let decided = self.decide(change, asked);
+                let decided = Decided::new(&mut self.services, change, asked);
                 self.publish(decided, false);
             }
             // A rollback that stops a change before it was published has done its work.
@@ -225,7 +217,7 @@ impl Controller {
                 if self.disk.raise().is_some() {
                     return Some(asked);
                 }
-                let decided = self.decide(change, asked);
+                let decided = Decided::new(&mut self.services, change, asked);
                 self.publish(decided, false);
             }
             Ok(Planned::Change(change)) => return self.raise(change, asked),
@@ -233,54 +225,14 @@ impl Controller {
         None
     }
 
-    /// Hands a raise to the disk, or gives it back while the disk has something else.
-    fn raise(&mut self, change: Change, asked: Waiting) -> Option<Waiting> {
-        if !self.disk.is_free() {
-            let waited = asked.since.elapsed();
-            if waited < DISK_MAX {
-                return Some(asked);
-            }
-            let error = self.disk.reason(waited);
-            self.refuse_raise(asked, change.kind, &error);
-            return None;
-        }
-        let decided = self.decide(change, asked);
-        match self.disk.begin_raise(decided) {
-            Ok(answer) => self.await_disk(answer),
-            Err((decided, error)) => self.refuse_raise(decided.asked, decided.change.kind, &error),
-        }
-        None
-    }
-
-    /// Gives a change its numbers and writes its journal entries.
-    fn decide(&mut self, mut change: Change, asked: Waiting) -> Decided {
-        let mut expects = Vec::new();
-        let mut entries = Vec::new();
-        for next in &mut change.next {
-            let name = next.file.name.clone();
-            let before = self.services.find(&name).map(|live| live.record.clone());
-            let generation = before.as_ref().map_or(0, |record| record.generation);
-            next.record.generation = self.services.number(&name);
-            expects.push((name.clone(), generation));
-            let before = before.map_or(Value::Null, |record| json!(record));
-            entries.push(
-                entry(&asked.request, change.kind, Some(name), &change.text, &change.details)
-                    .about(before, &next.record),
-            );
-        }
-        if entries.is_empty() {
-            entries.push(entry(&asked.request, change.kind, None, &change.text, &change.details));
-        }
-        Decided { change, asked, expects, entries }
-    }
-
     /// Puts a change to work: the table first, then the post to every core, then the words.
     fn publish(&mut self, decided: Decided, durable: bool) {
         let records = decided.records();
-        let Decided { change, asked, entries, .. } = decided;
+        let Decided { mut change, asked, entries, .. } = decided;
         let before = self.upstreams();
-        let services: Vec<Name> = change.next.iter().map(|n| n.file.name.clone()).collect();
-        for next in change.next {
+        let published_at = Instant::now();
+        let services: Vec<Name> = records.iter().map(|record| record.service.clone()).collect();
+        for next in std::mem::take(&mut change.next) {
             self.services.install(next);
         }
         if let Some(order) = &change.order {
@@ -296,11 +248,7 @@ impl Controller {
             self.disk.owe(records, entries, Some(number));
             self.flush();
         }
-        let service = if let [only] = services.as_slice() { Some(only) } else { None };
-        self.shared.events.tell(service, change.kind, change.text, change.details);
-        if change.kind == change::reload::RELOADED {
-            self.shared.config_problem.store(None);
-        }
+        self.tell(&services, &change);
         self.close_idle(before);
         self.call_off_drains();
         let applied = Applied {
@@ -311,8 +259,16 @@ impl Controller {
             durable,
             warnings: change.warnings,
         };
-        self.settlings.open(number, asked.reply, asked.since, applied);
+        self.settlings.open(number, asked.reply, published_at, applied);
         self.await_acks(number, generation, quiesce);
+    }
+
+    fn tell(&self, services: &[Name], change: &Change) {
+        let service = if let [only] = services { Some(only) } else { None };
+        self.shared.events.tell(service, change.kind, change.text.clone(), change.details.clone());
+        if change.kind == change::reload::RELOADED {
+            self.shared.config_problem.store(None);
+        }
     }
 
     /// Makes readable what has changed.
@@ -355,28 +311,6 @@ impl Controller {
         overtaken
     }
 
-    /// The disk has answered.
-    fn written(&mut self, result: CommitResult) {
-        let failure = result.as_ref().err().cloned();
-        self.note_disk(failure.clone());
-        match self.disk.take_under_way() {
-            Some(UnderWay::Flush(flushed)) => {
-                for change in self.disk.flushed(flushed, failure.is_none()) {
-                    self.settlings.written(change);
-                }
-            }
-            Some(UnderWay::Raise(raise)) => self.raise_written(*raise, result),
-            None => {}
-        }
-        if failure.is_none() {
-            self.flush();
-        } else {
-            self.retry_at = Some(Instant::now() + RETRY_EVERY);
-        }
-        self.shared.store.store(Arc::new(self.disk.state()));
-        self.serve_waiting();
-    }
-
     /// Goes on with what waited for its turn.
     fn serve_waiting(&mut self) {
         while let Some(asked) = self.waiting.pop_front() {
@@ -385,34 +319,6 @@ impl Controller {
                 return;
             }
         }
-    }
-
-    /// Time limits: a raise that the disk does not answer, commands that wait for it, writes to retry.
-    fn look_at_the_clock(&mut self) {
-        if let Some(raise) = self.disk.raise()
-            && raise.decided.as_ref().is_some_and(|d| d.asked.since.elapsed() >= DISK_MAX)
-            && let Some(decided) = raise.decided.take()
-        {
-            raise.recall();
-            let error = StoreError::Silent(DISK_MAX);
-            self.note_disk(Some(error.clone()));
-            self.refuse_raise(decided.asked, decided.change.kind, &error);
-        }
-        if self.retry_at.is_some_and(|at| Instant::now() >= at) {
-            self.retry_at = None;
-            self.flush();
-        }
-        self.serve_waiting();
-    }
-
-    /// Hands in what the disk is owed.
-    fn flush(&mut self) {
-        if self.retry_at.is_none()
-            && let Some(answer) = self.disk.flush()
-        {
-            self.await_disk(answer);
-        }
-        self.shared.store.store(Arc::new(self.disk.state()));
     }
 
     fn number_change(&mut self) -> u64 {
@@ -425,85 +331,21 @@ impl Controller {
     }
 
     /// Every upstream at work.
-    fn upstreams(&self) -> HashMap<UpstreamId, ()> {
+    fn upstreams(&self) -> HashSet<UpstreamId> {
         let tables = self.services.list.iter().map(|live| &live.table);
         let environments = tables.flat_map(|table| &table.environments);
-        environments.flat_map(|e| e.upstreams.iter().map(|u| (u.id, ()))).collect()
+        environments.flat_map(|e| e.upstreams.iter().map(|u| u.id)).collect()
     }
 
     /// Connections to upstreams that are gone rest for nobody.
-    fn close_idle(&self, mut before: HashMap<UpstreamId, ()>) {
-        for id in self.upstreams().keys() {
+    fn close_idle(&self, mut before: HashSet<UpstreamId>) {
+        for id in &self.upstreams() {
             before.remove(id);
         }
         if !before.is_empty() {
-            let ids: Vec<UpstreamId> = before.into_keys().collect();
+            let ids: Vec<UpstreamId> = before.into_iter().collect();
             // A core that misses this closes them when they have rested long enough.
             let _ = self.links.post(|| CoreMessage::CloseIdle(ids.clone()));
         }
-    }
-
-    /// Writes what is owed, ends the store's thread and gives the state directory back.
-    async fn end(mut self) {
-        for asked in std::mem::take(&mut self.waiting) {
-            self.refuse(asked, Refused::ShuttingDown);
-        }
-        self.retry_at = None;
-        self.flush();
-        let settle = async {
-            while !self.disk.is_free() {
-                match self.work.join_next().await {
-                    Some(Ok(outcome)) => self.conclude(outcome),
-                    Some(Err(_)) => {}
-                    None => break,
-                }
-            }
-        };
-        if tokio::time::timeout(DISK_MAX, settle).await.is_err() {
-            tracing::warn!("the disk has not taken the last changes within {DISK_MAX:?}");
-        }
-        let Self { disk, lock, .. } = self;
-        let thread = disk.close();
-        let joined = tokio::task::spawn_blocking(move || thread.join());
-        // A hung disk keeps its thread; the process may end all the same.
-        let _ = tokio::time::timeout(DISK_MAX, joined).await;
-        drop(lock);
-    }
-}
-
-impl Decided {
-    fn records(&self) -> Vec<ServiceRecord> {
-        self.change.next.iter().map(|next| next.record.clone()).collect()
-    }
-}
-
-/// A journal entry for a request, without the states yet.
-fn entry(
-    request: &Request,
-    kind: &str,
-    service: Option<Name>,
-    text: &str,
-    details: &Value,
-) -> NewEntry {
-    NewEntry {
-        at: unix_ms(),
-        service,
-        generation: 0,
-        actor: request.actor.clone(),
-        kind: kind.to_owned(),
-        reason: request.reason.clone(),
-        text: text.to_owned(),
-        before: Value::Null,
-        after: Value::Null,
-        details: details.clone(),
-    }
-}
-
-impl NewEntry {
-    fn about(mut self, before: Value, after: &ServiceRecord) -> Self {
-        self.before = before;
-        self.generation = after.generation;
-        self.after = json!(after);
-        self
     }
 }

@@ -104,13 +104,13 @@ async fn watch(
 ) {
     let health = job.environment.health.clone();
     let Some(path) = health.path.clone() else { return };
-    let prober = Prober::new(&job.environment, &path);
+    let client = Prober::new(&job.environment, &path);
     let mut opinion = Opinion::new(job.upstream.probe());
     loop {
         tokio::time::sleep(wait(&job.last, health.interval)).await;
         let Ok(permit) = probes.acquire().await else { return };
         note_asked(&job.last);
-        let answer = prober.ask(&job.upstream, health.timeout).await;
+        let answer = client.ask(&job.upstream, health.timeout).await;
         drop(permit);
         let passed = answer.is_ok();
         let words = answer.unwrap_or_else(|failure| failure);

@@ -24,12 +24,12 @@ pub(super) struct Observers {
 }
 
 impl Observers {
-    pub(super) fn start(links: &CoreLinks, shared: &Arc<Shared>) -> Self {
+    pub(super) fn start(links: CoreLinks, shared: &Arc<Shared>) -> Self {
         // Nothing is ever sent: the channel closes when the last guard is gone.
         let (guard, mut guards) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         // Tasks of their own, because none of them may wait for another, nor the controller for any.
-        tasks.spawn(collector::run(links.clone(), Arc::clone(shared)));
+        tasks.spawn(collector::run(links, Arc::clone(shared)));
         tasks.spawn(resolve::run(Arc::clone(shared), guard.clone()));
         tasks.spawn(health::run(Arc::clone(shared), guard));
         let shared = Arc::clone(shared);

@@ -143,12 +143,11 @@ impl Services {
             )
         });
         let upstreams = addresses.collect();
-        let (id, in_flight) = match known {
-            Some(known) => (known.id, Arc::clone(&known.in_flight)),
-            None => {
-                self.environments_numbered += 1;
-                (EnvironmentId(self.environments_numbered), Arc::default())
-            }
+        let (id, in_flight) = if let Some(known) = known {
+            (known.id, Arc::clone(&known.in_flight))
+        } else {
+            self.environments_numbered += 1;
+            (EnvironmentId(self.environments_numbered), Arc::default())
         };
         Arc::new(Environment { id, spec: Arc::new(spec), upstreams, in_flight })
     }

@@ -34,7 +34,7 @@ pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Plan
     let mut record = live.record.clone();
     let in_file = live.file.environments.iter().any(|spec| spec.name == *put.name);
     let own = record.overrides.entry(put.name.clone()).or_default();
-    let upstreams_before = before.map(|spec| texts(spec));
+    let upstreams_before = before.map(texts);
     if upstreams_before != upstreams {
         own.upstreams = upstreams.or(own.upstreams.take());
     }

@@ -170,14 +170,14 @@ fn describe(
     warnings: Vec<String>,
 ) -> Change {
     let changed: Vec<_> = next.iter().map(|next| next.file.name.to_string()).collect();
-    let gone: Vec<_> = gone.iter().map(|name| name.to_string()).collect();
-    let mut text = "config reloaded; weights stay as they are".to_owned();
-    if !changed.is_empty() {
-        text.push_str(&format!("; changed: {}", changed.join(", ")));
+    let gone: Vec<_> = gone.iter().map(ToString::to_string).collect();
+    let mut parts = vec!["config reloaded; weights stay as they are".to_owned()];
+    for (what, names) in [("changed", &changed), ("gone", &gone)] {
+        if !names.is_empty() {
+            parts.push(format!("{what}: {}", names.join(", ")));
+        }
     }
-    if !gone.is_empty() {
-        text.push_str(&format!("; gone: {}", gone.join(", ")));
-    }
+    let text = parts.join("; ");
     let details = json!({ "changed": changed, "gone": gone, "warnings": warnings });
     Change { next, order: Some(order), exposure, kind: RELOADED, text, details, warnings }
 }

@@ -48,11 +48,13 @@ pub(super) fn switch(live: &Live, to: Option<&Name>) -> Result<Planned, Refused>
     };
     let after = before.switch(to)?;
     has_upstreams_where_it_grows(live, &after)?;
-    let mut text = format!("{to} is active with {} %", after.weight(to));
-    if before.active != *to {
+    let weight = after.weight(to);
+    let text = if before.active == *to {
+        format!("{to} is active with {weight} %")
+    } else {
         let (left, service) = (&before.active, &live.file.name);
-        text.push_str(&format!("; {left} stays ready. Back: cyan rollback {service}"));
-    }
+        format!("{to} is active with {weight} %; {left} stays ready. Back: cyan rollback {service}")
+    };
     with_assignment(live, after, "switched", text)
 }
 

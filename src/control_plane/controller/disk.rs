@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tokio::sync::oneshot;
 
-use super::Decided;
+use super::decided::Decided;
 use crate::control_plane::handle::StoreState;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 
-use super::{Controller, Outcome, Waiting, entry};
+use super::decided::entry;
+use super::{Controller, Outcome, Waiting};
 use crate::control_plane::command::{Applied, Command, DrainView, Refused, Request};
 use crate::control_plane::drain_watch::{CALLED_OFF, DrainWatch};
 use crate::model::environment::EnvironmentId;

@@ -23,7 +23,7 @@ pub(super) struct Settlings {
 #[derive(Debug)]
 struct Settling {
     reply: Reply,
-    decided_at: Instant,
+    published_at: Instant,
     applied: Applied,
     acked: bool,
     waits_for_disk: bool,
@@ -35,11 +35,11 @@ impl Settlings {
         &mut self,
         change: u64,
         reply: Reply,
-        decided_at: Instant,
+        published_at: Instant,
         applied: Applied,
     ) {
         let waits_for_disk = !applied.durable;
-        let settling = Settling { reply, decided_at, applied, acked: false, waits_for_disk };
+        let settling = Settling { reply, published_at, applied, acked: false, waits_for_disk };
         self.open.insert(change, settling);
     }
 
@@ -48,7 +48,7 @@ impl Settlings {
         let Some(settling) = self.open.get_mut(&change) else { return false };
         settling.acked = true;
         settling.applied.lagging_cores = lagging;
-        let took = settling.decided_at.elapsed().as_micros();
+        let took = settling.published_at.elapsed().as_micros();
         settling.applied.applied_us = u64::try_from(took).unwrap_or(u64::MAX);
         let waits = settling.waits_for_disk;
         self.answer_if_settled(change);

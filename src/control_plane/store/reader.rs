@@ -49,23 +49,29 @@ impl JournalReader {
     }
 }
 
+/// The part that both statements share.
+macro_rules! select {
+    () => {
+        "SELECT id, at, service, generation, actor, kind, reason, text, before, after, details
+         FROM journal WHERE id < ?1"
+    };
+}
+
 fn read_page(path: &Path, query: &Query) -> rusqlite::Result<Page> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(1))?;
     let limit = query.limit.unwrap_or(PAGE_ENTRIES_MAX).clamp(1, PAGE_ENTRIES_MAX);
-    let mut sql = String::from(
-        "SELECT id, at, service, generation, actor, kind, reason, text, before, after, details \
-         FROM journal WHERE id < ?1",
-    );
-    let mut values = vec![SqlValue::Integer(query.before.unwrap_or(i64::MAX))];
-    if let Some(service) = &query.service {
-        sql.push_str(" AND service = ?2");
-        values.push(SqlValue::Text(service.to_string()));
-    }
-    // One more than asked for tells whether there is another page. `limit` is a number of ours.
-    sql.push_str(&format!(" ORDER BY id DESC LIMIT {}", limit + 1));
-    let mut statement = connection.prepare(&sql)?;
+    // One more than asked for tells whether there is another page.
+    let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let before = query.before.unwrap_or(i64::MAX);
+    let mut values = vec![SqlValue::Integer(before), SqlValue::Integer(rows)];
+    values.extend(query.service.as_ref().map(|service| SqlValue::Text(service.to_string())));
+    let mut statement = connection.prepare(match query.service {
+        None => concat!(select!(), " ORDER BY id DESC LIMIT ?2"),
+        // A literal of its own, so that the index on the service is used.
+        Some(_) => concat!(select!(), " AND service = ?3 ORDER BY id DESC LIMIT ?2"),
+    })?;
     let entries = statement.query_map(rusqlite::params_from_iter(values), entry)?;
     let mut entries = entries.collect::<rusqlite::Result<Vec<_>>>()?;
     let more = entries.len() > limit;

@@ -1,6 +1,6 @@
 //! The tables of the state file, and the check that a file is one of ours before it is touched.
 //!
-//! Columns hold plain numbers, texts and JSON, so that any SQLite tool can answer a question at night.
+//! Columns hold plain numbers, texts and JSON, so that any tool for it can answer a question at night.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The default store: one SQLite file in the state directory.
+//! The default store: one `SQLite` file in the state directory.
 //!
 //! WAL, so that readers of the journal and a write do not wait for each other; `synchronous=FULL`, so
 //! that a commit that returned is on the disk. A file is looked at before anything is changed in it.
@@ -20,7 +20,7 @@ use crate::model::name::Name;
 pub const FILE_NAME: &str = "state.db";
 
 /// How long a write waits for a tool that holds the file. Below the time the controller waits for us.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The journal keeps 30 days, and no more than this many entries (some 50 MB of them).
 const JOURNAL_DAYS: u64 = 30;
@@ -29,7 +29,7 @@ const JOURNAL_ENTRIES_MAX: i64 = 50_000;
 /// Old entries are looked for once in this many commits.
 const PRUNE_EVERY: u32 = 256;
 
-/// State and journal in one SQLite file.
+/// State and journal in one `SQLite` file.
 #[derive(Debug)]
 pub struct SqliteStore {
     connection: Connection,
@@ -211,7 +211,7 @@ fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("names, weights and salts are plain JSON")
 }
 
-/// SQLite's integers are signed; generations and times stay below 2^63.
+/// The file's integers are signed; generations and times stay below 2^63.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

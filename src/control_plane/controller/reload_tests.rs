@@ -1,0 +1,145 @@
+//! Reloads through the controller: what the file owns changes, what the store owns stays.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::super::boot::StartError;
+use super::super::command::{Applied, Command, Refused};
+use super::super::test_rig::{Rig, chat, config, name, weights};
+use crate::model::environment::EnvironmentSpec;
+use crate::model::service::ServiceSpec;
+
+async fn reload(rig: &Rig, dir: &TempDir, services: Vec<ServiceSpec>) -> Result<Applied, Refused> {
+    rig.ask(Command::Reload(Box::new(config(dir, services)))).await
+}
+
+fn with_red() -> ServiceSpec {
+    let mut service = chat();
+    let upstream = "http://127.0.0.1:3".parse().unwrap();
+    service.environments.push(EnvironmentSpec::new(name("red"), vec![upstream]));
+    service
+}
+
+fn without_green() -> ServiceSpec {
+    let mut service = chat();
+    service.environments.pop();
+    service.initial.candidate = None;
+    service.initial.weights = weights("blue=100");
+    service
+}
+
+#[tokio::test]
+async fn what_the_file_owns_changes_and_live_weights_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    rig.set("blue=75 green=25").await.unwrap();
+    rig.put("green", "http://127.0.0.1:22").await.unwrap();
+    let before = rig.environment("blue");
+    let stream = before.in_flight.enter();
+
+    let mut service = with_red();
+    service.environments[0].timeouts.connect = Duration::from_secs(3);
+    service.initial.weights = weights("blue=50 green=50");
+    let applied = reload(&rig, &dir, vec![service.clone()]).await.unwrap();
+    assert_eq!(
+        applied.warnings,
+        [
+            "chat: weights stay blue=75 green=25 red=0; the file's are for a first start, set them with cyan weights",
+            "chat: `upstreams` of green was changed by the API and stays; give it back with cyan config reset chat green upstreams",
+        ]
+    );
+    assert_eq!(rig.weights(), "blue=75 green=25 red=0");
+    let after = rig.environment("blue");
+    assert_eq!(after.spec.timeouts.connect, Duration::from_secs(3));
+    assert_eq!((after.id, after.in_flight.count()), (before.id, 1));
+    assert!(std::sync::Arc::ptr_eq(&after.upstreams[0], &before.upstreams[0]));
+    assert_eq!(rig.view("green").upstreams[0].address, "http://127.0.0.1:22");
+    assert!(!reload(&rig, &dir, vec![service]).await.unwrap().changed);
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_reload_that_would_lose_traffic_is_refused_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(&config(&dir, vec![chat()]));
+    let remedy = "write it into the file again, or move its traffic away and drain it first";
+    let gone = "the file has no environment `green` of service `chat` any more, but";
+    let mut other = chat();
+    other.name = name("other");
+    other.hosts = vec![crate::model::service::HostPattern::Exact("other.test".into())];
+
+    rig.set("blue=75 green=25").await.unwrap();
+    let refused = reload(&rig, &dir, vec![without_green(), other.clone()]).await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("{gone} it has 25 % of the traffic; {remedy}"));
+    assert_eq!(rig.handle.config_problem().unwrap().as_str(), refused.to_string());
+    rig.event("reload_refused").await;
+    assert_eq!(rig.handle.view().len(), 1, "nothing of the new file was taken");
+
+    rig.roll_back().await.unwrap();
+    let stream = rig.environment("green").in_flight.enter();
+    let refused = reload(&rig, &dir, vec![without_green()]).await.unwrap_err();
+    assert_eq!(refused.to_string(), format!("{gone} it has 1 in flight; {remedy}"));
+    drop(stream);
+    reload(&rig, &dir, vec![without_green(), other]).await.unwrap();
+    assert_eq!(rig.weights(), "blue=100");
+    assert!(rig.handle.config_problem().is_none());
+    assert_eq!(rig.handle.view().len(), 2);
+
+    let stream = rig.environment("blue").in_flight.enter();
+    let mut only_other = chat();
+    only_other.name = name("other");
+    let refused = reload(&rig, &dir, vec![only_other.clone()]).await.unwrap_err();
+    let expected = "the file has no service `chat` any more, but it has 1 in flight; \
+                    take its clients away first, then reload";
+    assert_eq!(refused.to_string(), expected);
+    drop(stream);
+    reload(&rig, &dir, vec![only_other]).await.unwrap();
+    assert!(rig.handle.service("chat").is_none());
+}
+
+#[tokio::test]
+async fn a_service_that_returns_has_the_state_it_left_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut other = chat();
+    other.name = name("other");
+    let rig = Rig::start(&config(&dir, vec![chat(), other.clone()]));
+    rig.set("blue=75 green=25").await.unwrap();
+    let generation = rig.generation();
+    reload(&rig, &dir, vec![other.clone()]).await.unwrap();
+    reload(&rig, &dir, vec![other, chat()]).await.unwrap();
+    assert_eq!(rig.weights(), "blue=75 green=25");
+    assert!(rig.generation() > generation, "generations rise strictly");
+}
+
+#[tokio::test]
+async fn what_is_read_at_the_start_only_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    let mut next = config(&dir, vec![chat()]);
+    next.workers = Some(7);
+    next.state_dir = dir.path().join("elsewhere");
+    let applied = rig.ask(Command::Reload(Box::new(next))).await.unwrap();
+    assert!(!applied.changed);
+    assert_eq!(
+        applied.warnings,
+        [
+            "`state_dir` has changed; it needs a restart",
+            "`workers` has changed; it needs a restart"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_fit_the_state_keeps_cyan_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    rig.set("blue=75 green=25").await.unwrap();
+    rig.handle.shutdown().await;
+    let refused = Rig::try_start(&config(&dir, vec![without_green()])).err().unwrap();
+    assert!(matches!(refused, StartError::Unfit(_)));
+    let text = refused.to_string();
+    assert!(text.starts_with("the config does not fit the state in `state_dir`: the file has no"));
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    assert_eq!(rig.weights(), "blue=75 green=25");
+}
