@@ -2,6 +2,7 @@
 //! API and to nothing else.
 
 pub mod admin_address;
+pub mod check;
 pub mod client;
 pub mod confirm;
 pub mod drain;
@@ -15,6 +16,7 @@ pub mod pin;
 pub mod reload;
 pub mod reset;
 pub mod rollback;
+pub mod serve;
 pub mod session;
 pub mod status;
 pub mod switch;
@@ -46,6 +48,10 @@ const EXIT_CODES: &str = "Exit codes: 0 done · 1 unexpected · 2 usage · 3 con
 /// What can be done.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the proxy
+    Serve(serve::Args),
+    /// Check a config file
+    Check(check::Args),
     /// Show who gets what, and what is wrong
     Status(status::Args),
     /// Show or set the weights of a service
@@ -90,6 +96,8 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let globals = cli.globals;
     match cli.verb {
+        Verb::Serve(args) => serve::run(&args, &globals),
+        Verb::Check(args) => check::run(&args, &globals),
         Verb::Pin(args) => pin::run(&args, &globals),
         Verb::Status(args) => talk(globals, async |session| status::run(&args, session).await),
         Verb::Weights(args) => talk(globals, async |session| weights::run(&args, session).await),
