@@ -224,3 +224,31 @@ fn list(items: impl IntoIterator<Item = impl Display>) -> Shown {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     Shown::Text(format!("[{}]", items.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::keys::KEYS;
+    use super::super::specimen::Specimen;
+    use super::*;
+
+    #[test]
+    fn every_key_has_an_entry() {
+        let tables = tables(&Specimen::full().read());
+        let field = |table: &Table, entry: &Entry| match table.path.as_str() {
+            "" => entry.key.clone(),
+            path => format!("{path}.{}", entry.key),
+        };
+        let shown: BTreeSet<String> = tables
+            .iter()
+            .flat_map(|table| table.entries.iter().map(move |entry| field(table, entry)))
+            .collect();
+        let as_header = "service.NAME.environment.NAME.credentials";
+        let keys = KEYS.iter().filter(|key| !key.is_short_form && key.path != as_header);
+        for key in keys {
+            assert!(shown.contains(&Specimen::field(key.path)), "{}", key.path);
+        }
+        assert!(shown.contains("service.chat.environment.blue.set_headers.authorization"));
+    }
+}

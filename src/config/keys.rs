@@ -335,6 +335,9 @@ pub fn children(table: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::specimen::Specimen;
     use super::*;
 
     #[test]
@@ -355,5 +358,44 @@ mod tests {
         assert!(children("").starts_with(&["state_dir", "workers", "listen"]));
         assert_eq!(children("service.NAME.sticky"), ["sources", "body_max", "cookie"]);
         assert!(children("workers").is_empty());
+    }
+
+    #[test]
+    fn every_key_is_read_and_no_other() {
+        let asked = Specimen::full().asked();
+        let listed: BTreeSet<_> = KEYS.iter().map(|key| key.path).collect();
+        assert!(listed.is_superset(&asked));
+        let missing: Vec<_> = listed.difference(&asked).collect();
+        let only_in_short_form = ["service.NAME.sticky", "service.NAME.sticky.cookie"];
+        assert!(missing.iter().all(|key| only_in_short_form.contains(*key)), "{missing:?}");
+    }
+
+    #[test]
+    fn every_key_refuses_what_it_does_not_take() {
+        for key in KEYS {
+            let errors = Specimen::around(key).with(key.path, "1979-05-27").errors();
+            let field = Specimen::field(key.path);
+            let expected = format!(": {field}: must be a {}", key.kind.name());
+            assert!(errors.iter().any(|error| error.contains(&expected)), "{field}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_default_written_out_changes_nothing_and_its_example_does() {
+        for key in KEYS {
+            let Some(default) = key.default else { continue };
+            let unwritten = Specimen::full().without(key.path).read();
+            let default = Specimen::full().with(key.path, default).read();
+            assert!(unwritten == default, "{} is not the default", key.path);
+            assert!(default != Specimen::full().read(), "the example of {} is", key.path);
+        }
+    }
+
+    #[test]
+    fn short_forms_are_read() {
+        for key in KEYS.iter().filter(|key| key.is_short_form) {
+            let specimen = Specimen::around(key).with(key.path, key.example);
+            assert_ne!(specimen.read(), Specimen::around(key).read(), "{}", key.path);
+        }
     }
 }

@@ -10,7 +10,11 @@ mod error;
 mod expand;
 mod nearest;
 mod reader;
+#[cfg(test)]
+mod reference;
 mod source;
+#[cfg(test)]
+mod specimen;
 mod surroundings;
 mod value;
 mod without_a_file;
@@ -19,6 +23,7 @@ pub mod duration;
 pub mod keys;
 pub mod resolved;
 pub mod size;
+pub mod watch;
 
 use std::collections::BTreeSet;
 use std::path::Path;

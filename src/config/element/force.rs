@@ -27,7 +27,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<ForceRule> {
         trusted: range::read_list(section, "trusted"),
         secret,
     };
-    if section.is_written() && !section.has("secret") && !section.has("trusted") {
+    if section.is_written() && !section.has("secret") && rule.trusted.is_empty() {
         let sentence =
             "nobody may name an environment; write trusted = [\"127.0.0.1\"] or a secret";
         section.reader.error(&section.place, sentence);
