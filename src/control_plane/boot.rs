@@ -49,7 +49,7 @@ pub enum StartError {
 pub struct Boot {
     config: Config,
     lock: StateLock,
-    writer: Writer,
+    pub(super) writer: Writer,
     journal: JournalReader,
     services: Services,
     snapshot: Arc<ArcSwap<Snapshot>>,

@@ -10,6 +10,8 @@ mod answering;
 mod decided;
 mod disk;
 #[cfg(test)]
+mod disk_tests;
+#[cfg(test)]
 mod drain_tests;
 mod draining;
 #[cfg(test)]

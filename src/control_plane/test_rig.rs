@@ -97,7 +97,10 @@ impl Rig {
     }
 
     pub(super) fn try_start(config: &Config) -> Result<Self, StartError> {
-        let boot = Boot::open(config)?;
+        Ok(Self::run(Boot::open(config)?, config))
+    }
+
+    pub(super) fn run(boot: Boot, config: &Config) -> Self {
         let stuck = Arc::new(AtomicBool::new(false));
         let (seen, messages) = mpsc::unbounded_channel();
         let (first, second) = (mpsc::channel(1024), mpsc::channel(1024));
@@ -107,7 +110,7 @@ impl Rig {
         let handle = boot.run(CoreLinks::new(vec![first.0, second.0]), inbox);
         let events = handle.events();
         let state_file = config.state_dir.join(FILE_NAME);
-        Ok(Self { handle, events, messages, reports, stuck, state_file })
+        Self { handle, events, messages, reports, stuck, state_file }
     }
 
     pub(super) async fn ask(&self, command: Command) -> Result<Applied, Refused> {

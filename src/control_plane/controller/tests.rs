@@ -1,11 +1,11 @@
-//! The controller with a real state file: orders of disk and cores, restarts, refusals.
+//! The controller with a real state file: answers, restarts, refusals, environments at run time.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::super::command::{Command, Refused};
 use super::super::journal::Query;
-use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set, weights};
+use super::super::test_rig::{Rig, chat, config, name, set, weights};
 use crate::link::CoreReport;
 
 #[tokio::test]
@@ -74,72 +74,6 @@ async fn a_second_process_on_the_same_state_is_refused() {
     assert!(error.contains(&format!("is in use by process {}", std::process::id())), "{error}");
     rig.handle.shutdown().await;
     Rig::start(&config);
-}
-
-#[tokio::test]
-async fn a_raise_waits_for_the_disk_and_a_rollback_does_not() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut rig = Rig::start(&config(&dir, vec![chat()]));
-    rig.set("blue=95 green=5").await.unwrap();
-    let tool = rig.hold_the_file();
-    let handle = rig.handle.clone();
-    let request =
-        super::Request { actor: "test".into(), reason: None, command: set("blue=50 green=50") };
-    let raise = tokio::spawn(async move { handle.submit(request).await });
-    tokio::task::yield_now().await;
-    let asked = Instant::now();
-    let back = rig.roll_back().await.unwrap();
-    assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
-    assert_eq!((back.changed, back.durable), (true, false));
-    assert_eq!(rig.weights(), "blue=100 green=0");
-    assert_eq!(rig.handle.store_state().not_durable, ["chat"]);
-
-    tool.execute_batch("ROLLBACK").unwrap();
-    let refused = tokio::time::timeout(PATIENCE, raise).await.unwrap().unwrap().unwrap_err();
-    let overtaken = "`chat` was rolled back or lowered before this was written; \
-                     look at the state again, and repeat if you still want it";
-    assert!(refused.to_string() == overtaken || matches!(refused, Refused::Store(_)), "{refused}");
-    assert_eq!(rig.weights(), "blue=100 green=0");
-    let recovered = async {
-        while rig.handle.store_state().problem.is_some()
-            || !rig.handle.store_state().not_durable.is_empty()
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, recovered).await.unwrap();
-    let config = config(&dir, vec![chat()]);
-    rig.handle.shutdown().await;
-    rig = Rig::start(&config);
-    assert_eq!(rig.weights(), "blue=100 green=0");
-}
-
-#[tokio::test]
-async fn while_the_disk_is_away_raising_is_refused_and_lowering_works() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut rig = Rig::start(&config(&dir, vec![chat()]));
-    rig.set("blue=75 green=25").await.unwrap();
-    let tool = rig.hold_the_file();
-    let asked = Instant::now();
-    let refused = rig.set("blue=50 green=50").await.unwrap_err();
-    assert!(asked.elapsed() < Duration::from_millis(2500));
-    assert_eq!(
-        refused.to_string(),
-        "not durable: the state file cannot be written: another program holds it; close the tool \
-         that has it open for writing; nothing was raised, lowering and rollback still work"
-    );
-    assert_eq!(rig.weights(), "blue=75 green=25");
-    rig.event("store_failed").await;
-    let lowered = rig.set("blue=95 green=5").await.unwrap();
-    assert!(!lowered.durable);
-    assert_eq!(rig.weights(), "blue=95 green=5");
-
-    tool.execute_batch("ROLLBACK").unwrap();
-    rig.event("store_recovered").await;
-    assert!(rig.set("blue=50 green=50").await.unwrap().durable);
-    let journal = rig.handle.journal(Query::default()).await.unwrap();
-    let kinds: Vec<_> = journal.entries.iter().take(3).map(|e| e.kind.as_str()).collect();
-    assert_eq!(kinds, ["weights_set", "weights_set", "weights_set_refused"]);
 }
 
 #[tokio::test]
