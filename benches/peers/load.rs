@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::clock::{self, Pace};
 use crate::message;
 use crate::subject::{Running, Stage};
-use crate::window::Window;
+use crate::window::{Window, as_f64};
 use crate::workload::{Figures, Plan};
 
 /// Connections that stay open.
@@ -39,24 +39,8 @@ pub(crate) async fn closed_loop(
     stage: &Stage,
     plan: &Plan,
 ) -> io::Result<Figures> {
-    let (tally, requests) = (Rc::new(Tally::default()), Rc::new(Requests::new()));
-    let mut clients = JoinSet::new();
-    for number in 0..CONNECTIONS {
-        let (tally, requests) = (Rc::clone(&tally), Rc::clone(&requests));
-        let address = running.address_for(number);
-        clients.spawn_local(async move {
-            let mut client = Client::connect(address).await?;
-            for user in (number..).step_by(CONNECTIONS) {
-                let start = Instant::now();
-                let outcome = client.exchange(requests.next(user)).await;
-                tally.count(start, outcome.is_ok());
-                if outcome.is_err() {
-                    client = Client::connect(address).await?;
-                }
-            }
-            io::Result::Ok(())
-        });
-    }
+    let tally = Rc::new(Tally::default());
+    let clients = spawn_clients(running, &tally, None);
     measure(running, stage, plan, &tally, clients).await
 }
 
@@ -67,37 +51,59 @@ pub(crate) async fn fixed_rate(
     plan: &Plan,
     rate: u32,
 ) -> io::Result<Figures> {
-    let (tally, requests) = (Rc::new(Tally::default()), Rc::new(Requests::new()));
-    let queue = Rc::new(Queue::default());
-    let mut clients = JoinSet::new();
-    for number in 0..CONNECTIONS {
-        let (tally, requests) = (Rc::clone(&tally), Rc::clone(&requests));
-        let (queue, address) = (Rc::clone(&queue), running.address_for(number));
-        clients.spawn_local(async move {
-            let mut client = Client::connect(address).await?;
-            for user in (number..).step_by(CONNECTIONS) {
-                let intended = queue.take().await;
-                let outcome = client.exchange(requests.next(user)).await;
-                tally.count(intended, outcome.is_ok());
-                if outcome.is_err() {
-                    client = Client::connect(address).await?;
-                }
-            }
-            io::Result::Ok(())
-        });
-    }
+    let (tally, queue) = (Rc::new(Tally::default()), Rc::new(Queue::default()));
+    let mut clients = spawn_clients(running, &tally, Some(&queue));
     let mut pace = Pace::per_second(rate)?;
-    let waiting = Rc::clone(&tally);
+    let refused = Rc::clone(&tally);
     clients.spawn_local(async move {
         loop {
             for intended in pace.due().await? {
                 if !queue.put(intended) {
-                    waiting.count(intended, false);
+                    refused.count(intended, false);
                 }
             }
         }
     });
     measure(running, stage, plan, &tally, clients).await
+}
+
+/// One task for each connection.
+fn spawn_clients(
+    running: &Running,
+    tally: &Rc<Tally>,
+    queue: Option<&Rc<Queue>>,
+) -> JoinSet<io::Result<()>> {
+    let requests = Rc::new(Requests::new());
+    let mut clients = JoinSet::new();
+    for number in 0..CONNECTIONS {
+        let (tally, requests, queue) = (Rc::clone(tally), Rc::clone(&requests), queue.cloned());
+        let address = running.address_for(number);
+        clients.spawn_local(ask(number, address, requests, tally, queue));
+    }
+    clients
+}
+
+/// Asks for one user after the other: when the queue says so, or at once where there is none.
+async fn ask(
+    number: usize,
+    address: SocketAddr,
+    requests: Rc<Requests>,
+    tally: Rc<Tally>,
+    queue: Option<Rc<Queue>>,
+) -> io::Result<()> {
+    let mut client = Client::connect(address).await?;
+    for user in (number..).step_by(CONNECTIONS) {
+        let start = match &queue {
+            Some(queue) => queue.take().await,
+            None => Instant::now(),
+        };
+        let outcome = client.exchange(requests.next(user)).await;
+        tally.count(start, outcome.is_ok());
+        if outcome.is_err() {
+            client = Client::connect(address).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Lets the clients warm up, counts for the length of the window, and ends them.
@@ -126,7 +132,7 @@ async fn measure(
     };
     let mut figures = Figures::of(&usage);
     let done = tally.done.get();
-    figures.set("failed", crate::window::as_f64(tally.failed.get()));
+    figures.set("failed", as_f64(tally.failed.get()));
     figures.set("requests_per_s", usage.per_second(done));
     figures.set_known("cpu_us_per_request", usage.cpu_us_per(done));
     figures.set_quantiles("latency", &tally.latency_ns.borrow());

@@ -34,7 +34,7 @@ use machine::Machine;
 use process::CoreSet;
 use results::{Sample, Samples};
 use subject::{Running, Stage, Subject};
-use workload::{Group, Plan, Workload};
+use workload::{Figures, Group, Plan, Workload};
 
 /// Descriptors for 5000 idle streams: two for each in the proxy and in this process, and spare.
 const DESCRIPTORS: u64 = 32_768;
@@ -157,15 +157,26 @@ async fn measure_all(
             }
             for subject in order {
                 eprintln!("{}, round {} of {rounds}: {subject}", workload.name(), round + 1);
-                let running = Running::start(subject, stage).await?;
-                let sample = workload.run(&running, stage, plan);
-                let figures = tokio::time::timeout(SAMPLE_TIME_MAX, sample)
-                    .await
-                    .map_err(|_| format!("{subject} took longer than {SAMPLE_TIME_MAX:?}"))?
-                    .map_err(|error| format!("{subject}, {}: {error}", workload.name()))?;
+                let figures = measure_once(workload, subject, stage, plan).await?;
                 samples.push(Sample { workload: workload.name(), subject, round, figures });
             }
         }
     }
     Ok(samples)
+}
+
+/// One sample with a proxy of its own.
+async fn measure_once(
+    workload: Workload,
+    subject: Subject,
+    stage: &Stage,
+    plan: &Plan,
+) -> Result<Figures, Box<dyn Error>> {
+    let running = Running::start(subject, stage).await?;
+    let sample = workload.run(&running, stage, plan);
+    let outcome = tokio::time::timeout(SAMPLE_TIME_MAX, sample)
+        .await
+        .map_err(|_| format!("{subject} took longer than {SAMPLE_TIME_MAX:?}"))?;
+    let figures = outcome.map_err(|error| format!("{subject}, {}: {error}", workload.name()))?;
+    Ok(figures)
 }

@@ -15,6 +15,9 @@ struct Line {
     decimals: usize,
 }
 
+/// Above this a stranger's work is in the figures: caches, clock and waiting are shared with it.
+const FOREIGN_PERCENT_MAX: f64 = 10.0;
+
 /// The lines, in their order; a workload shows those that it has figures for.
 const LINES: [Line; 14] = [
     Line::of("cpu_us_per_request", "CPU µs per request", 2),
@@ -88,6 +91,9 @@ pub(crate) fn render(samples: &Samples, workloads: &[Workload]) -> String {
     let foreign = samples.fold("foreign_cpu_share", f64::max) * 100.0;
     let _ = writeln!(text, "\nfailed requests and streams of all subjects: {failed}");
     let _ = write!(text, "most of the proxy's core that others used in a window: {foreign:.0} %");
+    if foreign > FOREIGN_PERCENT_MAX {
+        text.push_str("; the machine was too busy, quote no figure of this run");
+    }
     text
 }
 
