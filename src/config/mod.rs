@@ -91,3 +91,100 @@ fn syntax_error(error: &toml::de::Error) -> ConfigError {
     let problem = error.message().lines().collect::<Vec<_>>().join(", ");
     ConfigError { place, sentence: format!("{problem}; mend the TOML"), related: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::element::testing::{errors, try_config};
+    use super::*;
+
+    const TWO_ERRORS: &str = "\
+[listen]
+http = \"127.0.0.1:8080\"
+[service.chat]
+stiky = [\"bearer\"]
+[service.chat.environment.blue]
+upstreams = [\"http://127.0.0.1:8001\"]
+weight = 75           # blue
+[service.chat.environment.green]
+upstreams = [\"http://127.0.0.1:8002\"]
+weight = 35           # green
+";
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let errors = try_config(TWO_ERRORS).unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "a.toml:4: service.chat: unknown key `stiky`, did you mean `sticky`?\n\
+             a.toml:10: service.chat.environment.green.weight: 75 + 35 = 110, must be 100; write 25, or leave one weight out and it takes the rest\n\
+             2 errors; nothing was changed"
+        );
+        assert_eq!(
+            errors.render_excerpts(),
+            "a.toml:4: service.chat: unknown key `stiky`, did you mean `sticky`?\n    \
+             4 | stiky = [\"bearer\"]\n      \
+             | ^^^^^\n\
+             a.toml:10: service.chat.environment.green.weight: 75 + 35 = 110, must be 100\n    \
+             7 | weight = 75           # blue\n   \
+             10 | weight = 35           # green\n      \
+             |          ^^\n\
+             hint: write 25, or leave one weight out and it takes the rest\n\
+             2 errors; nothing was changed"
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_line() {
+        for (text, expected) in [
+            ("a = 1\na = 2\n", "a.toml:2: duplicate key; mend the TOML"),
+            ("[listen]\n[listen]\n", "a.toml:2: duplicate key; mend the TOML"),
+            (
+                "\nhttp = \n",
+                "a.toml:2: string values must be quoted, expected literal string; mend the TOML",
+            ),
+        ] {
+            assert_eq!(errors(text), [expected]);
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        let expected = "a.toml:1: state_dir: variable `HOME_OF_CYAN` is not set; set it in the environment of Cyan, or write the value here";
+        let errors = errors("state_dir = \"${HOME_OF_CYAN}\"\n");
+        assert!(errors.iter().any(|error| error == expected), "{errors:?}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("cyan.toml");
+        let problem = |path: &Path| {
+            let line = load(path, &|_| None).unwrap_err().lines().next().unwrap();
+            line.strip_prefix(&format!("{}:1: ", path.display())).unwrap().to_owned()
+        };
+        assert_eq!(
+            problem(&path),
+            "cannot be read: No such file or directory (os error 2); check the path"
+        );
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert_eq!(problem(&path), "is not UTF-8; save it as UTF-8 text");
+        std::fs::write(&path, vec![b'#'; 2 << 20]).unwrap();
+        assert_eq!(problem(&path), "cannot be read: it has more than 1 MiB; check the path");
+    }
+
+    proptest! {
+        /// Whatever a slip makes of a file: an answer, and never a panic.
+        #[test]
+        fn no_text_makes_the_reader_panic(at in 0..2000_usize, cut in 0..40_usize, put in ".{0,12}") {
+            let text = include_str!("../../config/canary.toml");
+            let kept: String = text.chars().take(at).collect();
+            let rest: String = text.chars().skip(at + cut).collect();
+            let slipped = format!("{kept}{put}{rest}");
+            if let Err(errors) = try_config(&slipped) {
+                prop_assert!(errors.render_excerpts().ends_with("nothing was changed"));
+            }
+        }
+    }
+}

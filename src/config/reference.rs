@@ -19,7 +19,7 @@ const SWITCHES: [&str; 4] = [
 ];
 
 const TOML_HEADER: &str = "\
-# Every key of Cyan. An active line shows the default (or what has to be written), `#key = …` an example.
+# Every key of Cyan. An active line shows the default, or what has to be written; `#key = …` an example.
 # Printed from src/config/keys.rs by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference
 # Values and their units: docs/reference/config.md. Check a file with: cyan check FILE
 ";
@@ -96,7 +96,8 @@ fn comment(words: &str) -> String {
             _ => lines.push(format!("# {word}")),
         }
     }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn markdown() -> String {

@@ -4,7 +4,7 @@ use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
 use super::{address, certificate, range};
-use crate::model::listener::{ListenAddress, ListenerSpec};
+use crate::model::listener::{ListenAddress, ListenerSpec, ListenerTls};
 use crate::model::timeouts::ClientTimeouts;
 
 /// Open connections per address when nothing is written: with one upstream connection each they stay
@@ -19,19 +19,24 @@ pub(super) type PlacedListener = (Place, ListenerSpec);
 /// The listeners of the file; at least one, or an error was reported.
 pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
     let tls = certificate::read_pair(section);
-    let pattern = ListenerSpec {
-        address: ListenAddress::Tcp(super::super::resolved::ADMIN_ADDRESS),
-        tls: None,
-        trusted_proxies: range::read_list(section, "trusted_proxies"),
-        timeouts: read_timeouts(&section.section("timeouts")),
-        connections_max: section.whole("connections_max", 1..=1_000_000).unwrap_or(CONNECTIONS_MAX),
-        head_bytes_max: read_head_bytes_max(section),
+    let trusted_proxies = range::read_list(section, "trusted_proxies");
+    let timeouts = read_timeouts(&section.section("timeouts"));
+    let connections_max = section.whole("connections_max", 1..=1_000_000);
+    let head_bytes_max = read_head_bytes_max(section);
+    let listener = |address, tls: Option<&ListenerTls>| ListenerSpec {
+        address,
+        tls: tls.cloned(),
+        trusted_proxies: trusted_proxies.clone(),
+        timeouts: timeouts.clone(),
+        connections_max: connections_max.unwrap_or(CONNECTIONS_MAX),
+        head_bytes_max,
     };
-    let with = |(place, address), tls| (place, ListenerSpec { address, tls, ..pattern.clone() });
-    let plain = read_addresses(section, "http").into_iter().map(|placed| with(placed, None));
-    let secure =
-        read_addresses(section, "https").into_iter().map(|placed| with(placed, tls.clone()));
-    let listeners: Vec<_> = plain.chain(secure).collect();
+    let plain = read_addresses(section, "http").into_iter();
+    let secure = read_addresses(section, "https").into_iter();
+    let listeners: Vec<_> = plain
+        .map(|(place, address)| (place, listener(address, None)))
+        .chain(secure.map(|(place, address)| (place, listener(address, tls.as_ref()))))
+        .collect();
     check_presence(section);
     check_collisions(section, &listeners);
     listeners
