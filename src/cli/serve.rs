@@ -47,8 +47,9 @@ pub fn run(args: &Args, globals: &Globals) -> Result<(), Failure> {
             return Err(Failure::usage("`--blue` and a config file exclude each other"));
         }
         (None, None) => {
-            return Err(Failure::usage("no config file and no upstream")
-                .hint("cyan serve --config cyan.toml, or cyan serve --blue http://127.0.0.1:8001"));
+            return Err(Failure::usage("no config file and no upstream").hint(
+                "cyan serve --config cyan.toml, or cyan serve --blue http://127.0.0.1:8001",
+            ));
         }
     };
     match app::serve(&config, read_config, changes, announce) {

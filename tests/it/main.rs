@@ -5,4 +5,5 @@ mod support;
 mod ends;
 mod forwarding;
 mod refusals;
+mod split;
 mod sticky;
