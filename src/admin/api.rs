@@ -99,6 +99,7 @@ pub struct Drain {
 #[serde(deny_unknown_fields)]
 pub struct SetWeights {
     /// Percent by environment. Environments left out keep theirs; all of them must sum to 100.
+    #[serde(default)]
     pub weights: BTreeMap<Name, Weight>,
     /// Who shall share the active environment's slot from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,9 @@
 //! Whoever is slow here must not keep anybody from rolling back: connections are bounded in number, and
 //! a connection that sends no request, or takes none of its answer, is let go.
 
+use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::patience::Patient;
@@ -46,7 +48,7 @@ pub struct AdminListener {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, #[expect(dead_code, reason = "held for its drop")] UnixPath),
+    Unix(UnixListener, UnixPath),
 }
 
 /// Removes the socket's file when the listener goes.
@@ -61,7 +63,7 @@ impl Drop for UnixPath {
 }
 
 impl AdminListener {
-    /// Listens on `address`. Must run inside a tokio runtime.
+    /// Listens on `address`; who connects waits for `serve`. Needs no runtime yet.
     ///
     /// # Errors
     /// When the address is taken or not ours.
@@ -91,25 +93,59 @@ impl AdminListener {
 
     /// Serves `router` until it is dropped.
     pub(super) async fn serve(self, router: Router) {
+        let (acceptor, _path) = match self.socket {
+            Socket::Tcp(listener) => {
+                (net::TcpListener::from_std(listener).map(Acceptor::Tcp), None)
+            }
+            Socket::Unix(listener, path) => {
+                (net::UnixListener::from_std(listener).map(Acceptor::Unix), Some(path))
+            }
+        };
+        match acceptor {
+            Ok(acceptor) => acceptor.accept_all(router).await,
+            Err(error) => {
+                // Without the admin API users are still served; ending the process would help nobody.
+                tracing::error!(%error, address = %self.address, "the admin API is not served");
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// The socket at work in a runtime.
+enum Acceptor {
+    Tcp(net::TcpListener),
+    Unix(net::UnixListener),
+}
+
+impl Acceptor {
+    async fn accept_all(self, router: Router) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
             let place = place.expect("nobody closes this semaphore");
-            let accepted = match &self.socket {
-                Socket::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
-                    // An event is worth more early than a packet full.
-                    let _ = stream.set_nodelay(true);
-                    tokio::spawn(converse(stream, router.clone(), place));
-                }),
-                Socket::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
-                    tokio::spawn(converse(stream, router.clone(), place));
-                }),
-            };
-            if let Err(error) = accepted {
+            if let Err(error) = self.accept(router.clone(), place).await {
                 tracing::warn!(%error, "the admin listener cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+
+    /// Takes one connection, and has a task of its own converse with it.
+    async fn accept(&self, router: Router, place: OwnedSemaphorePermit) -> std::io::Result<()> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // An event is worth more early than a packet full; without it, it is only late.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(converse(stream, router, place));
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                tokio::spawn(converse(stream, router, place));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -131,9 +167,9 @@ where
 }
 
 fn bind_tcp(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?; // SO_REUSEADDR is set by std
+    let listener = TcpListener::bind(address)?; // SO_REUSEADDR is set by std
     listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    Ok(listener)
 }
 
 /// Replaces a socket that nobody answers on, never one that is in use and never another file.
@@ -142,7 +178,7 @@ fn bind_unix(path: &Path) -> Result<UnixListener, String> {
         if !found.file_type().is_socket() {
             return Err("a file of that name exists and is no socket; move it away".to_owned());
         }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        if UnixStream::connect(path).is_ok() {
             return Err("another process listens there; stop it or choose another path".to_owned());
         }
         std::fs::remove_file(path).map_err(|error| format!("a stale socket stays: {error}"))?;
@@ -150,6 +186,7 @@ fn bind_unix(path: &Path) -> Result<UnixListener, String> {
     let listener = UnixListener::bind(path).map_err(|error| error.to_string())?;
     let group = std::fs::Permissions::from_mode(0o660);
     std::fs::set_permissions(path, group).map_err(|error| error.to_string())?;
+    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
     Ok(listener)
 }
 
@@ -157,12 +194,12 @@ fn bind_unix(path: &Path) -> Result<UnixListener, String> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("admin.sock");
         let address = ListenAddress::Unix(path.clone());
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap()); // leaves its file behind
+        drop(UnixListener::bind(&path).unwrap()); // leaves its file behind
         let listener = AdminListener::bind(&address).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         let error = AdminListener::bind(&address).unwrap_err().to_string();
@@ -174,8 +211,8 @@ mod tests {
         assert!(error.contains("is no socket; move it away"), "{error}");
     }
 
-    #[tokio::test]
-    async fn a_taken_port_is_named() {
+    #[test]
+    fn a_taken_port_is_named() {
         let address = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
         let first = AdminListener::bind(&address).unwrap();
         let error = AdminListener::bind(first.address()).unwrap_err().to_string();

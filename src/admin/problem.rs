@@ -72,6 +72,8 @@ pub enum ProblemKind {
     PreconditionFailed,
     /// Well-formed, but against the rules.
     Invalid,
+    /// The config file cannot be used.
+    ConfigInvalid,
     /// A limit on callers is reached.
     TooMany,
     /// The request was not answered in time.
@@ -84,7 +86,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::ForeignOrigin,
@@ -95,6 +97,7 @@ impl ProblemKind {
         Self::PreconditionFailed,
         Self::TooLarge,
         Self::Invalid,
+        Self::ConfigInvalid,
         Self::TooMany,
         Self::Timeout,
         Self::StoreUnavailable,
@@ -163,6 +166,12 @@ impl ProblemKind {
                 "invalid",
                 "The values break a rule",
                 "Nothing was changed. `errors` points at the fields at fault.",
+            ),
+            Self::ConfigInvalid => (
+                422,
+                "config-invalid",
+                "The config file cannot be used",
+                "Nothing was taken over; the old config stays. The detail names file, line, field and remedy of every error.",
             ),
             Self::TooMany => (
                 429,
@@ -300,6 +309,11 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: ProblemKind) -> bool {
+        self.kind.strip_prefix("/problems/") == Some(kind.slug())
     }
 
     fn code(&self) -> StatusCode {

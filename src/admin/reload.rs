@@ -25,7 +25,8 @@ pub(super) async fn reload(
     let config = config.unwrap_or_else(|_| Err("reading the config file panicked".to_owned()));
     let config = config.map_err(|problem| {
         admin.controller.config_refused(&problem);
-        Problem::new(ProblemKind::Invalid, problem).hint("the old config stays; see `cyan check`")
+        Problem::new(ProblemKind::ConfigInvalid, problem)
+            .hint("the old config stays; try the file with `cyan check FILE`")
     })?;
     let command = Command::Reload(Box::new(config));
     admin

@@ -1,42 +1,70 @@
-//! `cyan check`: says everything that is wrong with a config file, or that nothing is.
+//! `cyan check`: whether a config file can be used, with every error at once.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use super::exit_code;
 use super::failure::Failure;
 use super::session::Globals;
-use crate::config;
+use super::terminal::Terminal;
+use crate::config::{self, Config, ConfigErrors};
 
-/// Checks a config file, like a compiler.
+/// `cyan check FILE`
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The config file
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "config")]
+    file: Option<PathBuf>,
 }
 
 /// Runs the verb.
-pub fn run(args: &Args, globals: &Globals) -> Result<(), Failure> {
-    let checked = config::load(&args.file, &|name| std::env::var(name).ok());
-    if globals.json {
-        let errors: Vec<String> = match &checked {
-            Ok(_) => Vec::new(),
-            Err(errors) => errors.lines().collect(),
-        };
-        let answer = serde_json::json!({ "schema": 1, "valid": checked.is_ok(), "errors": errors });
-        println!("{answer}");
-    }
-    match checked {
+pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
+    let path = args.file.as_ref().or(globals.config.as_ref());
+    let path = path.ok_or_else(|| Failure::usage("no config file was named"))?;
+    let terminal = Terminal::detect(globals.ascii);
+    let read = load(path);
+    match &read {
+        _ if globals.json => terminal.json(&json(&read))?,
         Ok(config) => {
-            if !globals.json {
-                let environments: usize =
-                    config.services.iter().map(|service| service.environments.len()).sum();
-                println!(
-                    "{}: valid; {} service(s), {environments} environment(s)",
-                    args.file.display(),
-                    config.services.len()
-                );
-            }
-            Ok(())
+            terminal.line(&format!("{}: valid: {}", path.display(), summary(config)))?;
         }
-        Err(errors) => Err(Failure::config(errors.render_excerpts())),
+        Err(errors) => show_errors(errors),
     }
+    let code = if read.is_ok() { exit_code::DONE } else { exit_code::CONFIG_INVALID };
+    Ok(ExitCode::from(code))
+}
+
+/// The config at `path`, with the variables of this process.
+pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    config::load(path, &|name| std::env::var(name).ok())
+}
+
+/// As a compiler shows errors on a terminal; else one line each, as scripts and logs want them.
+pub(super) fn show_errors(errors: &ConfigErrors) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{}", errors.render_excerpts());
+    } else {
+        eprintln!("{errors}");
+    }
+}
+
+fn json(read: &Result<Config, ConfigErrors>) -> serde_json::Value {
+    let errors: Vec<_> = read.as_ref().err().into_iter().flat_map(ConfigErrors::lines).collect();
+    serde_json::json!({ "schema": 1, "valid": errors.is_empty(), "errors": errors })
+}
+
+/// `1 listener, 2 services with 5 environments`
+fn summary(config: &Config) -> String {
+    let counted = |count: usize, noun: &str| match count {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    };
+    let environments = config.services.iter().map(|service| service.environments.len()).sum();
+    format!(
+        "{}, {} with {}",
+        counted(config.listeners.len(), "listener"),
+        counted(config.services.len(), "service"),
+        counted(environments, "environment")
+    )
 }

@@ -1,7 +1,7 @@
 //! Why a command failed: what happened, what to do, and the exit code that goes with it.
 
 use super::exit_code;
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Problem, ProblemKind};
 
 /// A command that failed. Printed as `error: …`, a blank line, `hint: …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,7 @@ impl Failure {
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         let exit_code = match problem.status {
+            _ if problem.is(ProblemKind::ConfigInvalid) => exit_code::CONFIG_INVALID,
             401 | 403 => exit_code::NOT_PERMITTED,
             404 | 409 | 412 | 422 | 503 => exit_code::REFUSED,
             _ => exit_code::UNEXPECTED,

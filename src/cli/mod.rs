@@ -11,6 +11,7 @@ pub mod events;
 pub mod exit_code;
 pub mod failure;
 pub mod journal;
+mod log;
 pub mod outcome;
 pub mod pin;
 pub mod reload;
@@ -27,12 +28,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::demo::mock_llm::{self, MockLlmArgs};
 use failure::Failure;
 use session::{Globals, Session};
 
 /// A reverse proxy that releases new models and prompts by canary, and lets their answers decide.
 #[derive(Debug, Parser)]
-#[command(name = "cyan", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "cyan", version, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -50,8 +52,19 @@ const EXIT_CODES: &str = "Exit codes: 0 done · 1 unexpected · 2 usage · 3 con
 enum Verb {
     /// Run the proxy
     Serve(serve::Args),
-    /// Check a config file
+    /// Say whether a config file can be used
     Check(check::Args),
+    #[command(flatten)]
+    Ask(Ask),
+    /// Make a signed value with which a request may name its environment
+    Pin(pin::Args),
+    /// Emulate an LLM server
+    MockLlm(Box<MockLlmArgs>),
+}
+
+/// What a running Cyan can be asked.
+#[derive(Debug, Subcommand)]
+enum Ask {
     /// Show who gets what, and what is wrong
     Status(status::Args),
     /// Show or set the weights of a service
@@ -74,15 +87,13 @@ enum Verb {
     Config(reset::Verb),
     /// Read the config file anew
     Reload(reload::Args),
-    /// Make a signed value with which a request may name its environment
-    Pin(pin::Args),
 }
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit_code) => exit_code,
         Err(failure) => {
             eprintln!("error: {}", failure.message);
             if let Some(hint) = &failure.hint {
@@ -93,40 +104,54 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failure> {
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let globals = cli.globals;
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, &globals),
         Verb::Check(args) => check::run(&args, &globals),
-        Verb::Pin(args) => pin::run(&args, &globals),
-        Verb::Status(args) => talk(globals, async |session| status::run(&args, session).await),
-        Verb::Weights(args) => talk(globals, async |session| weights::run(&args, session).await),
-        Verb::Switch(args) => talk(globals, async |session| switch::run(&args, session).await),
-        Verb::Rollback(args) => talk(globals, async |session| rollback::run(&args, session).await),
-        Verb::Drain(args) => talk(globals, async |session| drain::run(&args, session).await),
-        Verb::Environment(verb) => {
-            talk(globals, async |session| environment::run(&verb, session).await)
-        }
-        Verb::Events(args) => talk(globals, async |session| events::run(&args, session).await),
-        Verb::Journal(args) => talk(globals, async |session| journal::run(&args, session).await),
-        Verb::Config(verb) => talk(globals, async |session| reset::run(&verb, session).await),
-        Verb::Reload(args) => talk(globals, async |session| reload::run(&args, session).await),
+        Verb::Ask(verb) => ask(globals, verb).map(|()| ExitCode::SUCCESS),
+        Verb::Pin(args) => pin::run(&args, &globals).map(|()| ExitCode::SUCCESS),
+        Verb::MockLlm(args) => Ok(mock_llm::run(*args)),
     }
 }
 
-/// Runs a verb that talks to the admin API, until it is done or Ctrl-C ends the watching.
-fn talk(
-    globals: Globals,
-    verb: impl AsyncFnOnce(&Session) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+/// Asks a running Cyan, until it has answered or Ctrl-C ends the waiting.
+fn ask(globals: Globals, verb: Ask) -> Result<(), Failure> {
     let session = Session::open(globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::unexpected(format!("cannot start an event loop: {error}")))?;
     runtime.block_on(async {
         tokio::select! {
-            done = verb(&session) => done,
+            answered = verb.run(&session) => answered,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
         }
     })
+}
+
+impl Ask {
+    async fn run(self, session: &Session) -> Result<(), Failure> {
+        match self {
+            Self::Status(args) => status::run(&args, session).await,
+            Self::Weights(args) => weights::run(&args, session).await,
+            Self::Switch(args) => switch::run(&args, session).await,
+            Self::Rollback(args) => rollback::run(&args, session).await,
+            Self::Drain(args) => drain::run(&args, session).await,
+            Self::Environment(verb) => environment::run(&verb, session).await,
+            Self::Events(args) => events::run(&args, session).await,
+            Self::Journal(args) => journal::run(&args, session).await,
+            Self::Config(verb) => reset::run(&verb, session).await,
+            Self::Reload(args) => reload::run(&args, session).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_flags_of_a_verb_are_alike() {
+        super::Cli::command().debug_assert();
+    }
 }

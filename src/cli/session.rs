@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::admin_address::{AdminAddress, Origin};
+use super::check::load;
 use super::client::Client;
 use super::failure::Failure;
 use super::terminal::Terminal;
@@ -114,6 +115,11 @@ fn admin(globals: &Globals) -> Result<(AdminAddress, Option<Secret>), Failure> {
     if let Ok(text) = std::env::var("CYAN_ADMIN") {
         return Ok((AdminAddress::parse(&text, Origin::Variable)?, None));
     }
+    if let Some(path) = &globals.config {
+        let config = load(path).map_err(|errors| Failure::config(errors.to_string()))?;
+        let origin = Origin::Config(path.clone());
+        return Ok((AdminAddress::of_listener(&config.admin.address, origin), config.admin.token));
+    }
     Ok((AdminAddress::default(), None))
 }
 
@@ -136,7 +142,14 @@ pub fn secret(path: &Path, what: &str) -> Result<Secret, Failure> {
 /// Who we are, for the journal.
 fn actor() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    let user = user.unwrap_or_else(|_| "unknown".to_owned());
+    let user = user.unwrap_or_else(|_| user_id());
     let plain: String = user.chars().filter(char::is_ascii_graphic).take(60).collect();
     format!("cli:{plain}")
+}
+
+/// Where nobody is logged in, as in a container: the user's number.
+fn user_id() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let process = std::fs::metadata("/proc/self");
+    process.map_or_else(|_| "unknown".to_owned(), |process| format!("uid-{}", process.uid()))
 }

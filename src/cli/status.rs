@@ -65,7 +65,7 @@ pub fn service_text(service: &Service, terminal: Terminal) -> String {
         let name = &environment.name;
         let _ = writeln!(
             text,
-            "{:indent$}note     {name}: {fields} set by the API, not by the file (cyan config reset)",
+            "{:indent$}note     {name}: {fields} set by the API (back: cyan config reset)",
             ""
         );
     }
@@ -191,5 +191,126 @@ fn ago(seconds: u64) -> String {
         120..=7_199 => format!("{} min", seconds / 60),
         7_200..=172_799 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::api::Drain;
+    use crate::model::name::Name;
+    use crate::model::weight::Weight;
+
+    fn terminal(colour: bool, ascii: bool) -> Terminal {
+        Terminal { colour, ascii, redraws: false, can_ask: false }
+    }
+
+    fn upstream(probe: Probe, ejected: bool) -> Upstream {
+        Upstream {
+            address: "http://127.0.0.1:8001".into(),
+            probe,
+            last_probe: Some("200 in 3 ms".into()),
+            ejected,
+            in_flight: 2,
+            addresses: vec![],
+        }
+    }
+
+    fn environment(name: &str, percent: f64, role: &str, in_flight: u32) -> Environment {
+        Environment {
+            name: Name::new(name).unwrap(),
+            version: (name == "green").then(|| "v42".into()),
+            role: Some(role.to_owned()),
+            weight_percent: Weight::from_percent(percent).unwrap(),
+            in_flight,
+            upstreams: vec![upstream(Probe::Up, false), upstream(Probe::Up, false)],
+            overridden: vec![],
+            drain: None,
+        }
+    }
+
+    fn service(environments: Vec<Environment>) -> Service {
+        Service {
+            name: Name::new("chat").unwrap(),
+            generation: 7,
+            explanation: "97.5 % goes to blue and 2.5 % to green (v42), the candidate.".into(),
+            active: Name::new("blue").unwrap(),
+            environments,
+        }
+    }
+
+    fn split() -> Service {
+        let mut blue = environment("blue", 97.5, "active", 58);
+        blue.upstreams[1] = upstream(Probe::Down, false);
+        blue.overridden.push("upstreams".into());
+        service(vec![blue, environment("green", 2.5, "candidate", 9)])
+    }
+
+    #[test]
+    fn a_split_service_fits_eighty_columns() {
+        let text = service_text(&split(), terminal(false, false));
+        assert_eq!(
+            text,
+            "\
+chat   – SPLIT  97.5 % goes to blue and 2.5 % to green (v42), the candidate.
+       ● blue    97.5 %       active     58 in flight  1/2 healthy
+       ▲ green    2.5 %  v42  candidate   9 in flight  2/2 healthy
+       note     blue: upstreams set by the API (back: cyan config reset)
+       you can  cyan rollback chat, cyan switch chat green
+"
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn ascii_means_ascii_and_colour_is_never_alone() {
+        let text = service_text(&split(), terminal(false, true));
+        assert!(text.is_ascii(), "{text}");
+        assert!(text.contains("* blue") && text.contains("^ green"), "{text}");
+        let coloured = service_text(&split(), terminal(true, false));
+        assert!(coloured.contains("\x1b[32m▲ green\x1b[0m"), "{coloured}");
+    }
+
+    #[test]
+    fn each_state_has_the_commands_that_make_sense() {
+        let blue = || environment("blue", 100.0, "active", 0);
+        let green = |role| environment("green", 0.0, role, 0);
+        for (environments, expected) in [
+            (vec![blue()], "cyan environment put chat NAME --upstream URL"),
+            (
+                vec![blue(), green("candidate")],
+                "cyan weights chat blue=95 green=5, cyan switch chat green",
+            ),
+            (vec![blue(), green("previous")], "cyan rollback chat"),
+        ] {
+            assert_eq!(you_can(&service(environments)), expected);
+        }
+    }
+
+    #[test]
+    fn an_environment_shows_its_upstreams_and_its_drain() {
+        let mut green = environment("green", 0.0, "previous", 4);
+        green.upstreams[1] = upstream(Probe::Unknown, true);
+        green.drain =
+            Some(Drain { state: "draining".into(), in_flight: 4, left_ms: 11_900, ended: 0 });
+        let service = service(vec![environment("blue", 100.0, "active", 0), green.clone()]);
+        assert_eq!(
+            environment_text(&service, &green, terminal(false, false)),
+            "\
+▲ green      0 %  v42  previous   4 in flight  1/2 healthy  draining, 12 s left
+  http://127.0.0.1:8001  2 in flight  up: 200 in 3 ms
+  http://127.0.0.1:8001  2 in flight  ejected after failures: 200 in 3 ms
+  draining: 4 in flight
+"
+        );
+    }
+
+    #[test]
+    fn lengths_of_time_change_their_unit() {
+        for (seconds, expected) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
+        {
+            assert_eq!(ago(seconds), expected);
+        }
     }
 }

@@ -2,6 +2,12 @@
 
 mod support;
 
+mod admin_access;
+mod admin_changes;
+mod admin_events;
+mod admin_slow_clients;
+mod cli_changes;
+mod cli_errors;
 mod ends;
 mod forwarding;
 mod refusals;

@@ -1,6 +1,8 @@
 //! Real upstreams, a real proxy and a client that sees every byte. Everything stops when dropped.
 
+pub mod admin;
 pub mod client;
+pub mod program;
 pub mod proxy;
 pub mod upstream;
 

@@ -1,0 +1,60 @@
+//! What goes wrong on the command line: sentence, hint and exit code of each kind.
+
+use crate::support::admin::TestAdmin;
+use crate::support::program::{cyan, cyan_at};
+
+#[tokio::test]
+async fn an_admin_api_that_is_not_there_is_named_with_its_origin() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let run = cyan(&["status", "--admin", &format!("http://{closed}")]).await;
+    assert_eq!(run.code, 4);
+    let begins = format!("error: cannot reach the admin API at http://{closed} (from --admin): ");
+    assert!(run.stderr.starts_with(&begins), "{}", run.stderr);
+    assert!(run.stderr.ends_with(
+        "\n\nhint: start Cyan with `cyan serve`, or name the address with --admin or CYAN_ADMIN\n"
+    ));
+}
+
+#[tokio::test]
+async fn refusals_of_the_server_keep_their_words() {
+    let admin = TestAdmin::start().await;
+    for (line, code, message) in [
+        ("weights blue=75 green=35 --yes", 5, "error: weights sum to 110 %, expected 100 %"),
+        ("rollback", 5, "error: nothing to roll back: `blue` is active"),
+        ("rollback embed", 5, "error: unknown service `embed`; configured: chat"),
+        ("switch chat red --yes", 5, "error: unknown environment `red`; configured: blue, green"),
+        ("status embed", 2, "error: unknown service `embed`; configured: chat"),
+        ("weights blue=x", 2, "error: `x` is no number"),
+        ("nonsense", 2, "error: unrecognized subcommand 'nonsense'"),
+    ] {
+        let run = cyan_at(&admin, line).await;
+        assert_eq!(run.code, code, "{line}: {run:?}");
+        assert!(run.stderr.starts_with(message), "{line}: {run:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_and_taken_from_a_file() {
+    let admin = TestAdmin::with(Some("t0ken"), None).await;
+    let without = cyan_at(&admin, "status").await;
+    assert_eq!((without.code, without.stdout.as_str()), (6, ""));
+    assert!(without.stderr.contains("hint: "), "{without:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "t0ken\n").unwrap();
+    let line = format!("status --token-file {}", file.path().display());
+    assert_eq!(cyan_at(&admin, &line).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_pin_is_what_the_data_plane_accepts() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "a signing secret\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let run = cyan(&["pin", "green", "--secret-file", path, "--valid", "10m"]).await;
+    let verify = cyan::model::force_token::verify;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    assert_eq!(verify("a signing secret", run.stdout.trim(), now + 599), Some("green"));
+    assert_eq!(verify("a signing secret", run.stdout.trim(), now + 700), None);
+    let refused = cyan(&["pin", "green", "--secret-file", path, "--valid", "10"]).await;
+    assert_eq!(refused.code, 2, "{refused:?}");
+}

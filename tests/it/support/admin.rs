@@ -1,0 +1,186 @@
+//! The admin API over a real controller with a real state file. Its cores only answer; what they would
+//! route is not of interest here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cyan::admin::{Admin, AdminListener, ReadConfig};
+use cyan::config::Config;
+use cyan::config::resolved::{AdminSpec, ShutdownSpec};
+use cyan::control_plane::{Boot, ControllerHandle};
+use cyan::link::{CoreLinks, CoreMessage};
+use cyan::model::environment::{EnvironmentSpec, Secret};
+use cyan::model::listener::ListenAddress;
+use cyan::model::name::Name;
+use cyan::model::routing_table::Weighted;
+use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
+use cyan::model::sticky::StickyRule;
+use cyan::model::weight::Weight;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How long a test waits for a state before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An admin API at work. It stops when dropped.
+pub struct TestAdmin {
+    pub address: SocketAddr,
+    pub controller: ControllerHandle,
+    /// While set, core 0 takes over nothing.
+    pub stuck: Arc<AtomicBool>,
+    serving: JoinHandle<()>,
+    _state: tempfile::TempDir,
+}
+
+impl Drop for TestAdmin {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// What a call was answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl TestAdmin {
+    /// A service `chat` with blue (active, 100 %) and green (candidate).
+    pub async fn start() -> Self {
+        Self::with(None, None).await
+    }
+
+    pub async fn with(token: Option<&str>, read_config: Option<ReadConfig>) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let config = config(&state, token);
+        let stuck = Arc::new(AtomicBool::new(false));
+        let (mailbox, inbox) = mpsc::channel(1024);
+        tokio::spawn(core(inbox, Arc::clone(&stuck)));
+        let (_, reports) = mpsc::channel(1);
+        let boot = Boot::open(&config).unwrap();
+        let controller = boot.run(CoreLinks::new(vec![mailbox]), reports);
+        let listener = AdminListener::bind(&config.admin.address).unwrap();
+        let ListenAddress::Tcp(address) = *listener.address() else { unreachable!("bound to TCP") };
+        let admin = Admin::new(controller.clone(), read_config);
+        let spec = config.admin.clone();
+        let serving = tokio::spawn(async move { cyan::admin::serve(listener, &spec, admin).await });
+        controller.started().await;
+        Self { address, controller, stuck, serving, _state: state }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], "").await
+    }
+
+    pub async fn put(&self, path: &str, body: &str) -> Answer {
+        self.call(Method::PUT, path, &[], body).await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.call(Method::POST, path, &[], body).await
+    }
+
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", self.address.to_string());
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let answer = async {
+            let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            Answer { status: head.status, headers: head.headers, body }
+        };
+        tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time")
+    }
+}
+
+/// Answers like a core that serves nobody.
+async fn core(mut inbox: mpsc::Receiver<CoreMessage>, stuck: Arc<AtomicBool>) {
+    let mut unanswered = Vec::new();
+    while let Some(message) = inbox.recv().await {
+        match message {
+            // Relaxed: the flag orders nothing.
+            CoreMessage::Quiesce(ack) if stuck.load(Ordering::Relaxed) => unanswered.push(ack),
+            CoreMessage::Quiesce(ack) => ack.send(()).unwrap_or_default(),
+            CoreMessage::Collect(reply) => drop(reply.send(Default::default())),
+            _ => {}
+        }
+    }
+}
+
+fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
+    let loopback = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+    Config {
+        listeners: vec![],
+        admin: AdminSpec { address: loopback, token: token.map(Secret::new) },
+        state_dir: state.path().join("state"),
+        workers: None,
+        services: vec![chat()],
+        shutdown: ShutdownSpec { pre_stop: Duration::ZERO, drain: Duration::from_secs(1) },
+        access_log: None,
+        body_buffer_bytes_max: 1 << 20,
+    }
+}
+
+fn chat() -> ServiceSpec {
+    let name = |text: &str| Name::new(text).unwrap();
+    let environment = |text: &str, port: u16| {
+        let upstream = format!("http://127.0.0.1:{port}").parse().unwrap();
+        EnvironmentSpec::new(name(text), vec![upstream])
+    };
+    let weighted = |text: &str, weight| Weighted { environment: name(text), weight };
+    ServiceSpec {
+        name: name("chat"),
+        hosts: vec![],
+        path_prefixes: vec![],
+        sticky: StickyRule::default(),
+        headers: HeaderNames::default(),
+        force: None,
+        body_bytes_max: 1 << 20,
+        environments: vec![environment("blue", 1), environment("green", 2)],
+        initial: InitialSplit {
+            active: name("blue"),
+            candidate: Some(name("green")),
+            fallback: None,
+            weights: vec![weighted("blue", Weight::FULL), weighted("green", Weight::ZERO)],
+        },
+    }
+}
