@@ -16,16 +16,20 @@ struct Follower {
 
 impl Follower {
     async fn connect(admin: &TestAdmin, last_event_id: Option<u64>) -> Self {
-        let stream = TcpStream::connect(admin.address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = TcpStream::connect(admin.address).await.expect("the admin API listens");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .expect("a connection");
         tokio::spawn(connection);
         let mut request = http::Request::get("/v1/events").header("host", "localhost");
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        let request = request.body(Empty::<bytes::Bytes>::new()).unwrap();
-        let answer = timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+        let request = request.body(Empty::<bytes::Bytes>::new()).expect("a request");
+        let answer = timeout(PATIENCE, sender.send_request(request))
+            .await
+            .expect("in time")
+            .expect("an answer");
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         let mut follower = Self { body: answer.into_body(), text: String::new() };
         follower.until(": events of cyan").await;
@@ -36,8 +40,9 @@ impl Follower {
     async fn until(&mut self, part: &str) {
         let reading = async {
             while !self.text.contains(part) {
-                let frame = self.body.frame().await.expect("the stream goes on").unwrap();
-                self.text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+                let frame = self.body.frame().await.expect("the stream goes on").expect("no break");
+                self.text
+                    .push_str(std::str::from_utf8(frame.data_ref().expect("text")).expect("data"));
             }
         };
         timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("no {part} in {}", self.text));

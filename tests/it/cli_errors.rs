@@ -58,3 +58,20 @@ async fn a_pin_is_what_the_data_plane_accepts() {
     let refused = cyan(&["pin", "green", "--secret-file", path, "--valid", "10"]).await;
     assert_eq!(refused.code, 2, "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_config_is_checked_and_refused_alike_by_check_and_serve() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("cyan.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "[listen]\nhttp = \"nowhere\"\n").unwrap();
+    for verb in ["check", "serve"] {
+        let run = cyan(&[verb, path]).await;
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{verb}: {run:?}");
+        assert!(run.stderr.starts_with(&format!("{path}:2: listen.http: ")), "{verb}: {run:?}");
+    }
+    let json = cyan(&["check", path, "--json"]).await;
+    let answer: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &answer["valid"]), (3, &serde_json::json!(false)));
+    assert_eq!(cyan(&["serve"]).await.code, 2);
+}

@@ -12,6 +12,7 @@ use cyan::config::Config;
 use cyan::config::resolved::{AdminSpec, ShutdownSpec};
 use cyan::control_plane::{Boot, ControllerHandle};
 use cyan::link::{CoreLinks, CoreMessage};
+use cyan::metrics::shard::ShardReport;
 use cyan::model::environment::{EnvironmentSpec, Secret};
 use cyan::model::listener::ListenAddress;
 use cyan::model::name::Name;
@@ -60,7 +61,7 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a header in ASCII"))
     }
 }
 
@@ -71,15 +72,15 @@ impl TestAdmin {
     }
 
     pub async fn with(token: Option<&str>, read_config: Option<ReadConfig>) -> Self {
-        let state = tempfile::tempdir().unwrap();
+        let state = tempfile::tempdir().expect("a temporary directory");
         let config = config(&state, token);
         let stuck = Arc::new(AtomicBool::new(false));
         let (mailbox, inbox) = mpsc::channel(1024);
         tokio::spawn(core(inbox, Arc::clone(&stuck)));
         let (_, reports) = mpsc::channel(1);
-        let boot = Boot::open(&config).unwrap();
+        let boot = Boot::open(&config).expect("a controller on an empty directory");
         let controller = boot.run(CoreLinks::new(vec![mailbox]), reports);
-        let listener = AdminListener::bind(&config.admin.address).unwrap();
+        let listener = AdminListener::bind(&config.admin.address).expect("a free port");
         let ListenAddress::Tcp(address) = *listener.address() else { unreachable!("bound to TCP") };
         let admin = Admin::new(controller.clone(), read_config);
         let spec = config.admin.clone();
@@ -118,14 +119,16 @@ impl TestAdmin {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let request =
+            request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).expect("a request");
+        let stream = TcpStream::connect(self.address).await.expect("the admin API listens");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .expect("a connection");
         tokio::spawn(connection);
         let answer = async {
-            let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
+            let (head, body) = sender.send_request(request).await.expect("an answer").into_parts();
+            let body = body.collect().await.expect("its whole body").to_bytes();
             Answer { status: head.status, headers: head.headers, body }
         };
         tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time")
@@ -140,14 +143,14 @@ async fn core(mut inbox: mpsc::Receiver<CoreMessage>, stuck: Arc<AtomicBool>) {
             // Relaxed: the flag orders nothing.
             CoreMessage::Quiesce(ack) if stuck.load(Ordering::Relaxed) => unanswered.push(ack),
             CoreMessage::Quiesce(ack) => ack.send(()).unwrap_or_default(),
-            CoreMessage::Collect(reply) => drop(reply.send(Default::default())),
+            CoreMessage::Collect(reply) => drop(reply.send(ShardReport::default())),
             _ => {}
         }
     }
 }
 
 fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
-    let loopback = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
+    let loopback = ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
     Config {
         listeners: vec![],
         admin: AdminSpec { address: loopback, token: token.map(Secret::new) },
@@ -161,9 +164,9 @@ fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
 }
 
 fn chat() -> ServiceSpec {
-    let name = |text: &str| Name::new(text).unwrap();
+    let name = |text: &str| Name::new(text).expect("a name");
     let environment = |text: &str, port: u16| {
-        let upstream = format!("http://127.0.0.1:{port}").parse().unwrap();
+        let upstream = format!("http://127.0.0.1:{port}").parse().expect("a url");
         EnvironmentSpec::new(name(text), vec![upstream])
     };
     let weighted = |text: &str, weight| Weighted { environment: name(text), weight };

@@ -41,10 +41,10 @@ fn command(arguments: &[&str]) -> Command {
 
 async fn run(mut command: Command) -> Run {
     let output = tokio::time::timeout(PATIENCE, command.output());
-    let output = output.await.expect("the program ends in time").unwrap();
+    let output = output.await.expect("the program ends in time").expect("the program starts");
     Run {
         code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
     }
 }
