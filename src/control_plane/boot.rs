@@ -1,7 +1,8 @@
 //! The start of the control plane, in two halves.
 //!
-//! The first tables must exist before the cores do, and the controller needs the cores' mailboxes. So
-//! `open` takes the state directory and makes the tables, and `run` goes to work when the cores are up.
+//! The first tables must exist before the cores do, and the controller needs the cores' mailboxes.
+//! So `open` takes the state directory and makes the tables, and `run` goes to work when the cores
+//! are up.
 
 use std::sync::Arc;
 
@@ -57,12 +58,12 @@ pub struct Boot {
 }
 
 impl Boot {
-    /// Takes the state directory, restores what was there or begins with the file's weights, and makes
-    /// the first tables.
+    /// Takes the state directory, restores what was there or begins with the file's weights, and
+    /// makes the first tables.
     ///
     /// # Errors
-    /// When another process has the state, it cannot be read, or it does not fit the config. It is not
-    /// changed then.
+    /// When another process has the state, it cannot be read, or it does not fit the config. It is
+    /// not changed then.
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let lock = StateLock::take(&config.state_dir)?;
         let mut store = SqliteStore::open(&config.state_dir)?;
@@ -127,8 +128,8 @@ impl Boot {
     }
 }
 
-/// Brings every kept record under the config, or makes a first one, and puts it to work. Returns what
-/// the store does not have yet.
+/// Brings every kept record under the config, or makes a first one, and puts it to work. Returns
+/// what the store does not have yet.
 fn restore(
     config: &Config,
     services: &mut Services,

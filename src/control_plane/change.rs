@@ -1,8 +1,9 @@
 //! What a command would change, worked out before anything is touched.
 //!
 //! Planning is pure: it reads the services as they are and returns what they would become, with the
-//! sentence and the journal's numbers. The controller decides from `exposure` whether the disk or the
-//! cores come first. A refused plan has changed nothing, because there was nothing to change yet.
+//! sentence and the journal's numbers. The controller decides from `exposure` whether the disk or
+//! the cores come first. A refused plan has changed nothing, because there was nothing to change
+//! yet.
 
 mod environment;
 pub(super) mod exposure;

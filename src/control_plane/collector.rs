@@ -1,7 +1,7 @@
 //! Collects the cores' counts once a second and sums them up.
 //!
-//! Each core is asked by a task of its own and not asked again before it has answered, so one that is
-//! stuck delays nobody and its mailbox does not fill up with questions.
+//! Each core is asked by a task of its own and not asked again before it has answered, so one that
+//! is stuck delays nobody and its mailbox does not fill up with questions.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -69,7 +69,8 @@ pub enum Command {
         /// Which environment.
         environment: Name,
     },
-    /// Wait until an environment without traffic has nothing in flight; end what remains at the deadline.
+    /// Wait until an environment without traffic has nothing in flight; end what remains at the
+    /// deadline.
     Drain {
         /// Of which service.
         service: Name,
@@ -211,7 +212,8 @@ pub struct UpstreamView {
     pub address: String,
     /// What active probes say.
     pub probe: Probe,
-    /// The last probe's answer in words: `200 in 3 ms`, `503 "Loading model"`, `connection refused`.
+    /// The last probe's answer in words: `200 in 3 ms`, `503 "Loading model"`, `connection
+    /// refused`.
     pub last_probe: Option<String>,
     /// Taken out by failures for the moment.
     pub ejected: bool,

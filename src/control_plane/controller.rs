@@ -3,8 +3,8 @@
 //! Its loop awaits nothing but its own inbox: acks of cores, answers of the disk and ends of drains
 //! come back as outcomes, and a newer change may overtake. Three orders follow from whom a change
 //! exposes. What protects is published at once and written right after, overtaking what waits. What
-//! raises is written first and published when the disk has it, unless it was overtaken meanwhile. What
-//! moves nobody is published in its turn.
+//! raises is written first and published when the disk has it, unless it was overtaken meanwhile.
+//! What moves nobody is published in its turn.
 
 mod answering;
 mod decided;
@@ -158,7 +158,8 @@ impl Controller {
                     None => break None,
                 },
                 Some(outcome) = self.work.join_next() => {
-                    // A panic in a future would be a bug; its change stays unanswered, the rest goes on.
+                    // A panic in a future would be a bug; its change stays unanswered, the rest
+                    // goes on.
                     if let Ok(outcome) = outcome {
                         self.conclude(outcome);
                     }
@@ -176,7 +177,7 @@ impl Controller {
     }
 
     /// A command has come in.
-    fn take(&mut self, mut asked: Waiting) {
+    fn take(&mut self, asked: Waiting) {
         if matches!(asked.request.command, Command::Drain { .. }) {
             return self.start_drain(asked);
         }
@@ -185,13 +186,12 @@ impl Controller {
             overtaken = self.overtake(&service.clone());
         }
         let its_turn = self.waiting.is_empty();
-        if let Some(must_wait) = self.attempt(asked, its_turn, overtaken) {
-            asked = must_wait;
-            if self.waiting.len() >= WAITING_MAX {
-                let refused = Refused::Store(self.disk.reason(DISK_MAX).to_string());
-                return self.refuse(asked, refused);
-            }
-            self.waiting.push_back(asked);
+        let Some(must_wait) = self.attempt(asked, its_turn, overtaken) else { return };
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back(must_wait);
+        } else {
+            let refused = Refused::Store(self.disk.reason(DISK_MAX).to_string());
+            self.refuse(must_wait, refused);
         }
     }
 

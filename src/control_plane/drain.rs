@@ -1,15 +1,16 @@
 //! A drain: nothing new comes, what is in flight is finished, until a deadline.
 //!
-//! Pure: counts and time come in, the next state and what is to be done come out. It is complete only
-//! when every core has confirmed the table without traffic *and* nothing is in flight; before the
-//! confirmation a request may still be on its way in, and a zero would mean nothing.
+//! Pure: counts and time come in, the next state and what is to be done come out. It is complete
+//! only when every core has confirmed the table without traffic *and* nothing is in flight; before
+//! the confirmation a request may still be on its way in, and a zero would mean nothing.
 
 use std::time::Duration;
 
 /// Time a drain has when nothing is asked for.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Time that ended exchanges have to be gone; cutting takes microseconds, a stuck core takes for ever.
+/// Time that ended exchanges have to be gone; cutting takes microseconds, a stuck core takes for
+/// ever.
 pub const ENDING_MAX: Duration = Duration::from_secs(2);
 
 /// Where a drain stands.

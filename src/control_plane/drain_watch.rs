@@ -16,7 +16,8 @@ use crate::link::{CoreLinks, CoreMessage, Quiesce};
 use crate::model::environment::Environment;
 use crate::model::name::Name;
 
-/// How often the counts are read. The counter has no bell, since ringing it would cost every request.
+/// How often the counts are read. The counter has no bell, since ringing it would cost every
+/// request.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Least time between two events of progress while counts change, and most while they do not.
@@ -83,8 +84,8 @@ impl DrainWatch {
     }
 
     fn perform(&self, effect: Effect) {
-        // A core whose mailbox is full misses the message. It lags then, which is told elsewhere, and
-        // what it does not end shows as left.
+        // A core whose mailbox is full misses the message. It lags then, which is told elsewhere,
+        // and what it does not end shows as left.
         let _ = self.links.post(|| match effect {
             Effect::EndExchanges => CoreMessage::EndExchanges(self.environment.id),
             Effect::CloseIdle => {

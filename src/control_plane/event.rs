@@ -1,8 +1,8 @@
 //! Events: what happened, told to whoever listens while it happens.
 //!
-//! Telling never waits. A listener that is too slow loses the oldest events and is told how many; the
-//! journal, not the events, is the record. The latest ones are kept, so that a listener which comes
-//! back can go on where it stopped.
+//! Telling never waits. A listener that is too slow loses the oldest events and is told how many;
+//! the journal, not the events, is the record. The latest ones are kept, so that a listener which
+//! comes back can go on where it stopped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

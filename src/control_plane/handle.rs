@@ -1,7 +1,7 @@
 //! The way to the controller, for the admin API, signals and the file watcher.
 //!
-//! Changes go through one bounded queue to the single writer. Everything that is only read comes from
-//! published values and does not disturb it.
+//! Changes go through one bounded queue to the single writer. Everything that is only read comes
+//! from published values and does not disturb it.
 
 use std::sync::Arc;
 
@@ -65,8 +65,9 @@ pub struct ControllerHandle {
 }
 
 impl ControllerHandle {
-    /// Asks for a change. Returns when every core has changed, or after a second with the cores that
-    /// lag; a drain returns when it has finished. The change goes on if the caller stops waiting.
+    /// Asks for a change. Returns when every core has changed, or after a second with the cores
+    /// that lag; a drain returns when it has finished. The change goes on if the caller stops
+    /// waiting.
     ///
     /// # Errors
     /// When it was refused; nothing has changed then.
@@ -150,7 +151,8 @@ impl ControllerHandle {
         self.shared.config_refused(problem);
     }
 
-    /// Writes what is unwritten (2 s at most), gives the state directory back and ends the controller.
+    /// Writes what is unwritten (2 s at most), gives the state directory back and ends the
+    /// controller.
     pub async fn shutdown(&self) {
         self.announce_shutdown();
         let (done, finished) = oneshot::channel();

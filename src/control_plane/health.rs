@@ -1,8 +1,8 @@
 //! Active probes: asks every upstream that has a health path how it is.
 //!
-//! Never more often than the interval says, also over reloads: a busy llama-server that is asked too
-//! often does not even notice clients that leave. Results go into the upstream, where the data plane
-//! reads them; the answer in words is kept for people.
+//! Never more often than the interval says, also over reloads: a busy llama-server that is asked
+//! too often does not even notice clients that leave. Results go into the upstream, where the data
+//! plane reads them; the answer in words is kept for people.
 
 mod client;
 mod opinion;

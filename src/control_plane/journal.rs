@@ -1,7 +1,7 @@
 //! The journal: who changed what, when and why, with the state before and after.
 //!
-//! An entry is written in the same transaction as the state it describes, so neither can exist without
-//! the other. Events tell a moment; the journal is what is still there after a restart.
+//! An entry is written in the same transaction as the state it describes, so neither can exist
+//! without the other. Events tell a moment; the journal is what is still there after a restart.
 
 use serde_json::Value;
 

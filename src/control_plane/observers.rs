@@ -1,7 +1,7 @@
 //! What watches beside the controller: counts, names and probes.
 //!
-//! Ready means that nobody who starts has still to have their first chance. Each keeps a guard until
-//! then; a name server or an upstream that hangs delays the start by two seconds and no more.
+//! Ready means that nobody who starts has still to have their first chance. Each keeps a guard
+//! until then; a name server or an upstream that hangs delays the start by two seconds and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,8 @@ impl Observers {
         // Nothing is ever sent: the channel closes when the last guard is gone.
         let (guard, mut guards) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
-        // Tasks of their own, because none of them may wait for another, nor the controller for any.
+        // Tasks of their own, because none of them may wait for another, nor the controller for
+        // any.
         tasks.spawn(collector::run(links, Arc::clone(shared)));
         tasks.spawn(resolve::run(Arc::clone(shared), guard.clone()));
         tasks.spawn(health::run(Arc::clone(shared), guard));

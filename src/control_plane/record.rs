@@ -19,7 +19,8 @@ pub struct ServiceRecord {
     pub assignment: Assignment,
     /// Environments that the API has changed.
     pub overrides: BTreeMap<Name, Override>,
-    /// The journal code of the last change, so that a repeated rollback is known as one after a restart.
+    /// The journal code of the last change, so that a repeated rollback is known as one after a
+    /// restart.
     pub last_change: String,
 }
 

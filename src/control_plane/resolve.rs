@@ -1,7 +1,7 @@
 //! Looks the host names of upstreams up, again and again.
 //!
-//! A name server that is away must not take a service with it: addresses once found stay until others
-//! are found. Literal addresses and unix sockets are never looked up.
+//! A name server that is away must not take a service with it: addresses once found stay until
+//! others are found. Literal addresses and unix sockets are never looked up.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,8 +17,8 @@ use super::watchers::{StartGuard, Watchers};
 use crate::model::name::Name;
 use crate::model::upstream::{Upstream, UpstreamAddress, UpstreamId};
 
-/// Time between two look-ups of a name that is found: the TTL is not known here, and this is below the
-/// 30 s that most platforms set.
+/// Time between two look-ups of a name that is found: the TTL is not known here, and this is below
+/// the 30 s that most platforms set.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(10);
 
 /// First and longest pause after a failed look-up.
@@ -28,7 +28,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Time one look-up may take; the system's own limit is often 10 s.
 const LOOK_UP_MAX: Duration = Duration::from_secs(5);
 
-/// Look-ups at once. Each occupies a thread of the blocking pool, for as long as the name server likes.
+/// Look-ups at once. Each occupies a thread of the blocking pool, for as long as the name server
+/// likes.
 const LOOK_UPS_MAX: usize = 8;
 
 /// A name to look up.

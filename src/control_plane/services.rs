@@ -1,8 +1,8 @@
 //! The services as they are at work, and how a next state becomes tables.
 //!
-//! What is counted and remembered per address or environment (in flight, ejections, pools) must outlive
-//! table changes, so environments and upstreams keep their number and their live values for as long as
-//! their name and address stay.
+//! What is counted and remembered per address or environment (in flight, ejections, pools) must
+//! outlive table changes, so environments and upstreams keep their number and their live values for
+//! as long as their name and address stay.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ pub(super) struct Live {
     pub(super) record: ServiceRecord,
     /// What the data plane has.
     pub(super) table: Arc<RoutingTable>,
-    /// The highest generation handed out; above the published one while a change waits for the disk.
+    /// The highest generation handed out; above the published one while a change waits for the
+    /// disk.
     pub(super) numbered: u64,
 }
 

@@ -1,7 +1,8 @@
-//! Where state survives a restart, behind a small trait: a fleet will share it through something else.
+//! Where state survives a restart, behind a small trait: a fleet will share it through something
+//! else.
 //!
-//! What must stay true: a change and its journal entry are written together or not at all; nothing that
-//! cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
+//! What must stay true: a change and its journal entry are written together or not at all; nothing
+//! that cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
 
 pub mod lock;
 mod reader;

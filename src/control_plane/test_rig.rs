@@ -196,7 +196,8 @@ pub(super) fn set(text: &str) -> Command {
     Command::SetWeights { service, weights, candidate: None, if_generation: None }
 }
 
-/// A core that acks and hands over counts, unless it is stuck; then it does so when it is no longer.
+/// A core that acks and hands over counts, unless it is stuck; then it does so when it is no
+/// longer.
 async fn core(
     mut mailbox: mpsc::Receiver<CoreMessage>,
     seen: Option<mpsc::UnboundedSender<CoreMessage>>,

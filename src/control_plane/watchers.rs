@@ -1,7 +1,8 @@
 //! One task per upstream, started and ended as upstreams come and go.
 //!
-//! Name look-ups and probes both need this. A task lives as long as its upstream is at work under the
-//! same instructions; a change of instructions starts it anew, and dropping the whole ends them all.
+//! Name look-ups and probes both need this. A task lives as long as its upstream is at work under
+//! the same instructions; a change of instructions starts it anew, and dropping the whole ends them
+//! all.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -11,7 +12,8 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::model::upstream::UpstreamId;
 
-/// Held by everybody who has not had their first chance yet; readiness waits until nobody holds one.
+/// Held by everybody who has not had their first chance yet; readiness waits until nobody holds
+/// one.
 pub(super) type StartGuard = mpsc::Sender<Infallible>;
 
 /// The tasks, with the instructions each was started with.
@@ -25,8 +27,8 @@ impl<I: PartialEq + Clone> Watchers<I> {
         Self { known: HashMap::new(), tasks: JoinSet::new() }
     }
 
-    /// Starts what is missing or has new instructions, ends what is not wanted any more. Returns the
-    /// instructions of those that ended for good.
+    /// Starts what is missing or has new instructions, ends what is not wanted any more. Returns
+    /// the instructions of those that ended for good.
     pub(super) fn reconcile<F>(
         &mut self,
         wanted: HashMap<UpstreamId, I>,

@@ -26,8 +26,8 @@ pub(in crate::control_plane) enum Exposure {
 /// What changing one assignment into the other does. `reached_anew` are environments with addresses
 /// that they did not have before.
 ///
-/// Safe places are the active environment, and the previous one while it is armed for rollback. Growing
-/// there protects; growing anywhere else, or sending users to a new address, raises.
+/// Safe places are the active environment, and the previous one while it is armed for rollback.
+/// Growing there protects; growing anywhere else, or sending users to a new address, raises.
 pub(super) fn exposure(before: &Assignment, after: &Assignment, reached_anew: &[Name]) -> Exposure {
     if reached_anew.iter().any(|name| !after.weight(name).is_zero()) {
         return Exposure::Raises;

@@ -1,8 +1,8 @@
 //! A config read anew: what the file owns is taken over, what the store owns stays.
 //!
 //! All or nothing. The file owns hosts, sticky rules, limits and timeouts; the store owns weights,
-//! roles, salts and every field the API has changed. The same rules bring a kept record and the file
-//! together at a start.
+//! roles, salts and every field the API has changed. The same rules bring a kept record and the
+//! file together at a start.
 
 use std::sync::Arc;
 

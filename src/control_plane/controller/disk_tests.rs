@@ -110,6 +110,19 @@ async fn a_rollback_overtakes_a_raise_that_the_disk_has_already() {
 }
 
 #[tokio::test]
+async fn a_shutdown_answers_what_is_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    let handle = rig.handle.clone();
+    let raise = Request { actor: "test".into(), reason: None, command: set("blue=95 green=5") };
+    let raise = tokio::spawn(async move { handle.submit(raise).await });
+    tokio::task::yield_now().await;
+    rig.handle.shutdown().await;
+    let answer = tokio::time::timeout(PATIENCE, raise).await.unwrap().unwrap();
+    assert_eq!(answer.is_ok(), rig.weights() == "blue=95 green=5", "{answer:?}");
+}
+
+#[tokio::test]
 async fn whatever_overtakes_whatever_the_disk_ends_with_what_is_at_work() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(&dir, vec![chat()]);

@@ -1,4 +1,5 @@
-//! Changes that are published and not yet answered: they wait for the cores, and for the disk a little.
+//! Changes that are published and not yet answered: they wait for the cores, and for the disk a
+//! little.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -70,6 +71,11 @@ impl Settlings {
             settling.waits_for_disk = false;
             self.answer_if_settled(change);
         }
+    }
+
+    /// Whether every published change has its answer.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     fn answer_if_settled(&mut self, change: u64) {

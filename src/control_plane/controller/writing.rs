@@ -1,5 +1,5 @@
-//! How the controller deals with the disk: what it hands in, what it makes of the answers, and what it
-//! does while there are none.
+//! How the controller deals with the disk: what it hands in, what it makes of the answers, and what
+//! it does while there are none.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +14,7 @@ use crate::control_plane::change::Change;
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::command::Refused;
 use crate::control_plane::journal::NewEntry;
+use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::store::writer::CommitResult;
 use crate::control_plane::store::{Committed, StoreError};
 use crate::model::name::Name;
@@ -75,7 +76,12 @@ impl Controller {
         };
         let overtaken = !decided.expects.iter().all(is_current);
         match result {
-            Err(error) => self.refuse_raise(decided.asked, decided.change.kind, &error),
+            Err(error) => {
+                // A commit that failed at its very end may be on the disk all the same.
+                let records = self.at_work(&raise.services).cloned().collect();
+                self.disk.owe(records, vec![], None);
+                self.refuse_raise(decided.asked, decided.change.kind, &error);
+            }
             Ok(Committed::Written) if !overtaken && !recalled => {
                 self.publish(decided, true);
             }
@@ -88,7 +94,8 @@ impl Controller {
         }
     }
 
-    /// Time limits: a raise that the disk does not answer, commands that wait for it, writes to retry.
+    /// Time limits: a raise that the disk does not answer, commands that wait for it, writes to
+    /// retry.
     pub(super) fn look_at_the_clock(&mut self) {
         if let Some(raise) = self.disk.raise()
             && raise.decided.as_ref().is_some_and(|d| d.asked.since.elapsed() >= DISK_MAX)
@@ -129,7 +136,7 @@ impl Controller {
             };
             self.shared.events.tell(None, kind, text, details);
         }
-        self.shared.store.store(std::sync::Arc::new(self.disk.state()));
+        self.shared.store.store(Arc::new(self.disk.state()));
     }
 
     /// Refuses a raise for want of a disk, and writes that down as soon as there is one.
@@ -145,8 +152,8 @@ impl Controller {
 
     /// The disk has a state that was never published: what is at work goes over it.
     fn write_again(&mut self, services: &[Name], why: &str) {
-        for live in self.services.list.iter().filter(|live| services.contains(&live.file.name)) {
-            let record = live.record.clone();
+        let records: Vec<_> = self.at_work(services).cloned().collect();
+        for record in records {
             let text = format!(
                 "the change before this entry {why}; generation {} stays at work",
                 record.generation
@@ -167,6 +174,12 @@ impl Controller {
         }
     }
 
+    /// The published records of these services.
+    fn at_work<'a>(&'a self, services: &'a [Name]) -> impl Iterator<Item = &'a ServiceRecord> {
+        let records = self.services.list.iter().map(|live| &live.record);
+        records.filter(|record| services.contains(&record.service))
+    }
+
     /// Waits for the disk beside the loop. Bounded by the clock that the loop looks at.
     pub(super) fn await_disk(&mut self, answer: oneshot::Receiver<CommitResult>) {
         self.work.spawn(async move {
@@ -174,7 +187,7 @@ impl Controller {
         });
     }
 
-    /// Writes what is owed, ends the store's thread and gives the state directory back.
+    /// Writes what is owed, answers what is published, ends the store's thread and gives the state directory back.
     pub(super) async fn end(mut self) {
         for asked in std::mem::take(&mut self.waiting) {
             self.refuse(asked, Refused::ShuttingDown);
@@ -182,7 +195,7 @@ impl Controller {
         self.retry_at = None;
         self.flush();
         let settle = async {
-            while !self.disk.is_free() {
+            while !self.disk.is_free() || !self.settlings.is_empty() {
                 match self.work.join_next().await {
                     Some(Ok(outcome)) => self.conclude(outcome),
                     Some(Err(_)) => {}

@@ -1,7 +1,7 @@
 //! One probe: a fresh connection, one request, the answer in words.
 //!
-//! A fresh connection each time, since the question is whether one can be made, and a pooled one would
-//! answer another. The path is asked for as written, without the environment's prefix.
+//! A fresh connection each time, since the question is whether one can be made, and a pooled one
+//! would answer another. The path is asked for as written, without the environment's prefix.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,7 +60,8 @@ impl Prober {
         }
     }
 
-    /// Asks once. Both sides of the answer are words for people: `200 in 3 ms`, `connection refused`.
+    /// Asks once. Both sides of the answer are words for people: `200 in 3 ms`, `connection
+    /// refused`.
     pub(super) async fn ask(
         &self,
         upstream: &Upstream,
@@ -155,11 +156,11 @@ impl Prober {
             HostPolicy::Preserve | HostPolicy::Upstream => upstream.spec.authority(),
         };
         let scheme = if upstream.spec.tls { "https" } else { "http" };
-        let target = match self.environment.protocol {
+        let uri = match self.environment.protocol {
             Protocol::Http1 => self.path.to_string(),
             Protocol::Http2 => format!("{scheme}://{authority}{}", self.path),
         };
-        let uri: Uri = target.parse().map_err(|_| format!("`{}` is no path", self.path))?;
+        let uri: Uri = uri.parse().map_err(|_| format!("`{}` is no path", self.path))?;
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
         let headers = request.headers_mut();

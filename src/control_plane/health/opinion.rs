@@ -1,7 +1,7 @@
 //! When probes change their opinion of an upstream.
 //!
-//! Pure. One lost packet must not take an upstream out, so it takes several failures in a row; one that
-//! answers again may come back at once, since it starts slowly anyway.
+//! Pure. One lost packet must not take an upstream out, so it takes several failures in a row; one
+//! that answers again may come back at once, since it starts slowly anyway.
 
 use crate::model::environment::HealthSpec;
 use crate::model::upstream::Probe;

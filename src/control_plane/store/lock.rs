@@ -1,7 +1,7 @@
 //! One process per state directory.
 //!
-//! The kernel's lock decides, not the file's existence: it goes with its process, however that ends.
-//! The number inside is for people.
+//! The kernel's lock decides, not the file's existence: it goes with its process, however that
+//! ends. The number inside is for people.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};

@@ -1,5 +1,5 @@
-//! Reads the journal back, beside the writer: on its own connection, so that a page of history never
-//! waits for a commit and never delays one.
+//! Reads the journal back, beside the writer: on its own connection, so that a page of history
+//! never waits for a commit and never delays one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,8 +37,8 @@ impl JournalReader {
         let closed = |_| StoreError::Closed;
         let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(closed)?;
         let path = self.path.clone();
-        // A thread of the blocking pool, because SQLite waits for the disk. The permit goes along, so
-        // that a caller who gives up does not make room for more readers than there may be.
+        // A thread of the blocking pool, because SQLite waits for the disk. The permit goes along,
+        // so that a caller who gives up does not make room for more readers than there may be.
         let reading = tokio::task::spawn_blocking(move || {
             let page = read_page(&path, &query);
             drop(permit);

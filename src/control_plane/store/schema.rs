@@ -1,6 +1,7 @@
 //! The tables of the state file, and the check that a file is one of ours before it is touched.
 //!
-//! Columns hold plain numbers, texts and JSON, so that any tool for it can answer a question at night.
+//! Columns hold plain numbers, texts and JSON, so that any tool for it can answer a question at
+//! night.
 
 use std::path::Path;
 
@@ -96,7 +97,8 @@ pub(super) fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Reads every page once. The file is small (a journal of 30 days), so this is cheap next to a start.
+/// Reads every page once. The file is small (a journal of 30 days), so this is cheap next to a
+/// start.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

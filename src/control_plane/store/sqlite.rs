@@ -1,7 +1,8 @@
 //! The default store: one `SQLite` file in the state directory.
 //!
-//! WAL, so that readers of the journal and a write do not wait for each other; `synchronous=FULL`, so
-//! that a commit that returned is on the disk. A file is looked at before anything is changed in it.
+//! WAL, so that readers of the journal and a write do not wait for each other; `synchronous=FULL`,
+//! so that a commit that returned is on the disk. A file is looked at before anything is changed in
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::model::name::Name;
 /// The state file's name in `state_dir`.
 pub const FILE_NAME: &str = "state.db";
 
-/// How long a write waits for a tool that holds the file. Below the time the controller waits for us.
+/// How long a write waits for a tool that holds the file. Below the time the controller waits for
+/// us.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The journal keeps 30 days, and no more than this many entries (some 50 MB of them).
@@ -41,7 +43,8 @@ impl SqliteStore {
     /// Opens the state file of `state_dir`, which must exist; makes the file if there is none.
     ///
     /// # Errors
-    /// When it cannot be opened, is damaged, foreign, or of a newer version. It is not changed then.
+    /// When it cannot be opened, is damaged, foreign, or of a newer version. It is not changed
+    /// then.
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let path = state_dir.join(FILE_NAME);
         let open = |error: rusqlite::Error| unreadable(&path, &error);

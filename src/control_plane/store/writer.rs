@@ -66,8 +66,8 @@ impl Writer {
         Ok(Self { jobs, thread })
     }
 
-    /// Hands a write in and returns at once. The answer comes by channel; a closed channel means that
-    /// the thread has ended.
+    /// Hands a write in and returns at once. The answer comes by channel; a closed channel means
+    /// that the thread has ended.
     ///
     /// # Errors
     /// When a write waits already.
