@@ -25,9 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "app",
         &["model", "link", "metrics", "inspect", "config", "data_plane", "control_plane", "admin"],
     ),
-    ("mock_llm", &["model"]),
-    ("demo", &["model", "config", "app", "mock_llm"]),
-    ("cli", &["model", "config", "admin", "app", "demo", "mock_llm"]),
+    ("demo", &["model", "config", "app"]),
+    ("cli", &["model", "config", "admin", "app", "demo"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

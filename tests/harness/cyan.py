@@ -15,7 +15,8 @@ PROGRAM = Path(os.environ["CYAN_PROGRAM"])
 class Cyan:
     """`cyan serve` with one service named `chat`. A context manager.
 
-    `environments` maps each name to the URLs of its upstreams, `weights` to percent.
+    `environments` maps each name to the URLs of its upstreams, `weights` to percent. The heaviest
+    is active; a rollback takes the candidate's traffic back.
     """
 
     def __init__(
@@ -24,12 +25,13 @@ class Cyan:
         environments: dict[str, list[str]],
         weights: dict[str, int],
         idle: str = "30s",
+        candidate: str | None = None,
     ):
         self.url = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "cyan.toml"
-        self.config.write_text(self._config_text(directory, environments, weights, idle))
+        self.config.write_text(self._config_text(directory, environments, weights, idle, candidate))
         arguments = [str(PROGRAM), "serve", "--config", str(self.config)]
         self.process = Process("cyan", arguments, directory / "cyan.log")
 
@@ -97,7 +99,7 @@ class Cyan:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
-    def _config_text(self, directory: Path, environments, weights, idle: str) -> str:
+    def _config_text(self, directory: Path, environments, weights, idle, candidate) -> str:
         text = f"""
             state_dir = "{directory}/state"
             [listen]
@@ -107,6 +109,8 @@ class Cyan:
             [service.chat]
             active = "{max(weights, key=weights.get)}"
         """
+        if candidate:
+            text += f'candidate = "{candidate}"'
         for name, upstreams in environments.items():
             text += f"""
                 [service.chat.environment.{name}]

@@ -37,8 +37,9 @@ def proxy(servers, tmp_path) -> Iterator[Callable[..., Cyan]]:
     """Starts Cyan before the three servers with these weights: `proxy(blue=95, green=5)`."""
     with ExitStack() as running:
 
-        def start(**weights: int) -> Cyan:
+        def start(candidate: str | None = None, **weights: int) -> Cyan:
             upstreams = {name: [server.url] for name, server in servers.items()}
-            return running.enter_context(Cyan(tmp_path, upstreams, weights))
+            cyan = Cyan(tmp_path, upstreams, weights, candidate=candidate)
+            return running.enter_context(cyan)
 
         yield start

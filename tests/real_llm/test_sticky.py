@@ -38,7 +38,7 @@ def test_the_user_field_of_the_body_is_a_key_as_well(proxy):
 
 
 def test_a_ramp_moves_users_only_towards_green_and_a_rollback_returns_exactly_those(proxy):
-    cyan = proxy(blue=100, green=0)
+    cyan = proxy(blue=100, green=0, candidate="green")
     green_before: set[str] = set()
     for share in (10, 40, 70):
         cyan.set_weights(blue=100 - share, green=share)
