@@ -70,14 +70,17 @@ impl App {
     pub fn start(config: &Config, read_config: Option<ReadConfig>) -> Result<Self, StartError> {
         raise_descriptor_limit();
         let boot = Boot::open(config)?;
-        let listener = AdminListener::bind(&config.admin.address)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _in_runtime = runtime.enter(); // the socket registers with the event loop it will live in
+            AdminListener::bind(&config.admin.address)?
+        };
         let admin_address = listener.address().clone();
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
         let data_plane = DataPlane::start(config, &boot.snapshot(), &reports)?;
         let addresses = data_plane.addresses.clone();
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (shutdown, admin) = (config.shutdown.clone(), config.admin.clone());
         let run = move || {
             runtime.block_on(async move {

@@ -11,5 +11,6 @@ mod cli_errors;
 mod ends;
 mod forwarding;
 mod refusals;
+mod seam;
 mod split;
 mod sticky;

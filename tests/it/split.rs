@@ -1,72 +1,16 @@
 //! The sentences about who moves when weights change, as properties of the routing table.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use cyan::model::assignment::{Assignment, Member, Partner, PartnerRole};
-use cyan::model::environment::{Environment, EnvironmentId, EnvironmentSpec};
-use cyan::model::name::Name;
-use cyan::model::routing_table::{RoutingTable, Weighted};
-use cyan::model::salt::Salt;
-use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
-use cyan::model::sticky::{StickyKey, StickyRule};
+use cyan::model::assignment::Assignment;
+use cyan::model::routing_table::Weighted;
+use cyan::model::sticky::StickyKey;
 use cyan::model::weight::Weight;
 use proptest::prelude::*;
 
-const NAMES: [&str; 5] = ["blue", "green", "red", "gold", "grey"];
+use crate::support::tables::{assignment, name, table};
+
 const KEYS: u32 = 100_000;
-
-fn name(index: usize) -> Name {
-    Name::new(NAMES[index]).unwrap()
-}
-
-/// Blue active, green its candidate, the others on their own; weights in hundredths of a percent.
-fn assignment(weights: &[u16], seed: u64) -> Assignment {
-    let salt = |n: u64| Salt(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(n * n + n));
-    let member = |(index, weight): (usize, &u16)| Member {
-        environment: name(index),
-        weight: Weight::from_hundredths(*weight).unwrap(),
-        salt: salt(index as u64),
-    };
-    Assignment {
-        members: weights.iter().enumerate().map(member).collect(),
-        active: name(0),
-        partner: (weights.len() > 1)
-            .then(|| Partner { environment: name(1), role: PartnerRole::Candidate }),
-        fallback: None,
-        slot_salt: salt(100),
-        rollout_salt: salt(101),
-    }
-}
-
-fn table(assignment: &Assignment) -> RoutingTable {
-    let environment = |(index, member): (usize, &Member)| {
-        Arc::new(Environment {
-            id: EnvironmentId(u32::try_from(index).unwrap()),
-            spec: Arc::new(EnvironmentSpec::new(member.environment.clone(), Vec::new())),
-            upstreams: Vec::new(),
-            in_flight: Arc::default(),
-        })
-    };
-    let environments: Vec<_> = assignment.members.iter().enumerate().map(environment).collect();
-    let service = ServiceSpec {
-        name: Name::new("chat").unwrap(),
-        hosts: Vec::new(),
-        path_prefixes: Vec::new(),
-        sticky: StickyRule::default(),
-        headers: HeaderNames::default(),
-        force: None,
-        body_bytes_max: 0,
-        environments: Vec::new(),
-        initial: InitialSplit {
-            active: assignment.active.clone(),
-            candidate: None,
-            fallback: None,
-            weights: Vec::new(),
-        },
-    };
-    RoutingTable::new(1, Arc::new(service), environments, assignment.clone())
-}
 
 /// The environment of every key, in the order of the keys.
 fn choices(assignment: &Assignment) -> Vec<usize> {

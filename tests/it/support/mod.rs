@@ -2,8 +2,10 @@
 
 pub mod admin;
 pub mod client;
+pub mod memory_engine;
 pub mod program;
 pub mod proxy;
+pub mod tables;
 pub mod upstream;
 
 use std::future::Future;

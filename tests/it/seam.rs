@@ -1,0 +1,179 @@
+//! The seam holds: an engine in memory drives the exchange through everything that can happen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cyan::data_plane::exchange::{BodyEnd, Refusal};
+use cyan::model::environment::{EnvironmentSpec, Replay};
+use cyan::model::snapshot::Snapshot;
+use cyan::model::verdict::Verdict;
+
+use crate::support::memory_engine::{Attempt, Head, MemoryEngine, Outcome};
+use crate::support::tables::{assignment, name, table_with};
+
+const OK: fn() -> Attempt = || Attempt::Answer(200, vec!["o", "k"], BodyEnd::Whole);
+
+/// Everything to blue; green is its candidate, red the fallback.
+fn snapshot(change: impl Fn(usize, &mut EnvironmentSpec)) -> Snapshot {
+    weighted(&[10_000, 0, 0], 1, change)
+}
+
+fn weighted(
+    weights: &[u16],
+    generation: u64,
+    change: impl Fn(usize, &mut EnvironmentSpec),
+) -> Snapshot {
+    let mut assignment = assignment(weights, 1);
+    assignment.fallback = Some(name(2));
+    Snapshot::new(vec![Arc::new(table_with(&assignment, generation, change))])
+}
+
+fn get() -> Head {
+    Head::request("GET", "/v1/models?x=1", &[("x-user-id", "ana")])
+}
+
+fn engine(script: impl IntoIterator<Item = Attempt>) -> MemoryEngine {
+    MemoryEngine::new(snapshot(|_, _| {}), script)
+}
+
+#[test]
+fn an_answer_passes_with_its_heads_edited() {
+    let mut engine = engine([OK()]);
+    assert_eq!(engine.serve(get(), &[]), Outcome::Answer(200, "ok".into()));
+    let (upstream, sent) = &engine.sent[0];
+    assert!(upstream.starts_with("http://127.0.0.1:"), "{upstream}");
+    assert_eq!(sent.text("x-deployment"), Some("blue"));
+    assert_eq!(sent.text("x-forwarded-for"), Some("192.0.2.1"));
+    assert_eq!(engine.answers[0].text("x-deployment"), Some("blue"), "not what the upstream says");
+    assert_eq!(engine.verdicts(0), [(Verdict::Complete, 1)]);
+}
+
+#[test]
+fn a_key_in_the_body_is_found_piece_by_piece() {
+    let mut engine = MemoryEngine::new(weighted(&[5000, 5000, 0], 1, |_, _| {}), vec![OK(); 40]);
+    for user in 0..20 {
+        let user = format!("user-{user}");
+        engine.serve(Head::request("GET", "/", &[("x-user-id", &user)]), &[]);
+        let body = format!(r#"{{"messages":[],"user":"{user}"}}"#);
+        let (first, second) = body.as_bytes().split_at(body.len() / 2);
+        engine.serve(Head::request("POST", "/", &[]), &[first, second]);
+        let [.., by_header, by_body] = engine.sent.as_slice() else { panic!("two were sent") };
+        assert_eq!(by_header.1.text("x-deployment"), by_body.1.text("x-deployment"));
+    }
+}
+
+#[test]
+fn a_refused_connection_is_tried_on_another_upstream_and_then_given_up() {
+    let mut engine = engine([Attempt::Refuse, OK()]);
+    assert_eq!(engine.serve(get(), &[]), Outcome::Answer(200, "ok".into()));
+    let only_blue = Arc::new(table_with(&assignment(&[10_000], 1), 1, |_, _| {}));
+    let script = [Attempt::Refuse, Attempt::Hang];
+    let mut alone = MemoryEngine::new(Snapshot::new(vec![only_blue]), script);
+    let problem = "no connection within 1000 ms".to_owned();
+    assert_eq!(alone.serve(get(), &[]), Outcome::Refused(Refusal::Connect(problem)));
+    assert_eq!(alone.verdicts(0), [(Verdict::ConnectError, 1)]);
+}
+
+#[test]
+fn when_all_of_blue_is_down_the_fallback_serves_and_blue_is_blamed() {
+    let mut engine = engine([Attempt::Refuse, Attempt::Refuse, OK()]);
+    assert_eq!(engine.serve(get(), &[]), Outcome::Answer(200, "ok".into()));
+    assert_eq!(engine.sent[0].1.text("x-deployment"), Some("red"));
+    assert_eq!(engine.verdicts(0), [(Verdict::ConnectError, 1)]);
+}
+
+#[test]
+fn a_candidate_that_cannot_be_connected_to_costs_its_users_nothing() {
+    let script = [Attempt::Refuse, Attempt::Refuse, OK()];
+    let mut engine = MemoryEngine::new(weighted(&[0, 10_000, 0], 1, |_, _| {}), script);
+    assert_eq!(engine.serve(get(), &[]), Outcome::Answer(200, "ok".into()));
+    assert_eq!(engine.sent[0].1.text("x-deployment"), Some("blue"));
+    assert_eq!(engine.verdicts(1), [(Verdict::ConnectError, 1)]);
+}
+
+#[test]
+fn what_was_never_started_is_sent_again_and_what_was_is_replayed_once() {
+    let mut engine = engine([Attempt::DeadAtRest, Attempt::DeadAtRest, OK()]);
+    assert_eq!(engine.serve(get(), &[]), Outcome::Answer(200, "ok".into()));
+    let post = || Head::request("POST", "/", &[("x-user-id", "ana")]);
+    engine.script = [Attempt::LostReused, OK()].into();
+    assert_eq!(engine.serve(post(), &[]), Outcome::Answer(200, "ok".into()));
+    engine.script = [Attempt::LostReused, Attempt::LostFresh].into();
+    let lost = Refusal::Lost("connection closed".into());
+    assert_eq!(engine.serve(post(), &[]), Outcome::Refused(lost.clone()));
+    engine.script = [Attempt::LostFresh].into();
+    assert_eq!(engine.serve(get(), &[]), Outcome::Refused(lost), "a fresh one is never replayed");
+}
+
+#[test]
+fn replay_follows_the_policy() {
+    let lost = || Outcome::Refused(Refusal::Lost("connection closed".into()));
+    for (policy, method, is_replayed) in [
+        (Replay::ReusedConnection, "POST", true),
+        (Replay::Idempotent, "POST", false),
+        (Replay::Idempotent, "GET", true),
+        (Replay::Never, "GET", false),
+    ] {
+        let tables = snapshot(|_, spec| spec.replay = policy);
+        let mut engine = MemoryEngine::new(tables, [Attempt::LostReused, OK()]);
+        let outcome = engine.serve(Head::request(method, "/", &[("x-user-id", "a")]), &[]);
+        let expected = if is_replayed { Outcome::Answer(200, "ok".into()) } else { lost() };
+        assert_eq!(outcome, expected, "{policy:?} {method}");
+    }
+}
+
+#[test]
+fn silence_has_its_limits_and_whose_fault_it_is() {
+    let mut engine = engine([Attempt::Silent]);
+    let began = engine.now;
+    let refusal = Refusal::HeadTimeout(600_000);
+    assert_eq!(engine.serve(get(), &[]), Outcome::Refused(refusal));
+    assert_eq!(engine.now - began, Duration::from_secs(600));
+    assert_eq!(engine.verdicts(0), [(Verdict::Timeout, 1)]);
+    engine.script = [Attempt::Stalls(200, "half")].into();
+    assert_eq!(engine.serve(get(), &[]), Outcome::Broken(200, "half".into()));
+    assert_eq!(engine.verdicts(0), [(Verdict::Timeout, 1)]);
+}
+
+#[test]
+fn a_total_limit_ends_a_stream_that_goes_on() {
+    let tables = snapshot(|_, spec| spec.timeouts.total = Some(Duration::from_secs(2)));
+    let mut engine = MemoryEngine::new(tables, [Attempt::Stalls(200, "half")]);
+    let began = engine.now;
+    assert_eq!(engine.serve(get(), &[]), Outcome::Broken(200, "half".into()));
+    assert_eq!(engine.now - began, Duration::from_secs(2));
+}
+
+#[test]
+fn every_end_of_an_answer_has_its_verdict() {
+    for (status, end, verdict) in [
+        (200, BodyEnd::Whole, Verdict::Complete),
+        (200, BodyEnd::Cut, Verdict::Truncated),
+        (200, BodyEnd::Reset, Verdict::AbortedByServer),
+        (503, BodyEnd::Whole, Verdict::HttpError),
+        (404, BodyEnd::Cut, Verdict::HttpError),
+    ] {
+        let mut engine = engine([Attempt::Answer(status, vec!["x"], end)]);
+        engine.serve(get(), &[]);
+        assert_eq!(engine.verdicts(0), [(verdict, 1)], "{status} {end:?}");
+    }
+}
+
+#[test]
+fn an_upgrade_becomes_a_tunnel_and_is_counted_at_its_end() {
+    let mut engine = engine([Attempt::Upgrade(3, 5)]);
+    let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), ("x-user-id", "ana")];
+    assert_eq!(engine.serve(Head::request("GET", "/", &upgrade), &[]), Outcome::Tunnel);
+    assert_eq!(engine.sent[0].1.text("upgrade"), Some("websocket"));
+    assert_eq!(engine.verdicts(0), [(Verdict::Complete, 1)]);
+}
+
+#[test]
+fn who_waited_for_a_connection_does_not_reach_an_environment_that_lost_its_weight() {
+    let mut engine = MemoryEngine::new(weighted(&[0, 10_000, 0], 1, |_, _| {}), [OK()]);
+    let after = Arc::new(weighted(&[10_000, 0, 0], 2, |_, _| {}));
+    engine.while_connecting = Some(Box::new(move || Arc::clone(&after)));
+    assert_eq!(engine.serve(get(), &[]), Outcome::Answer(200, "ok".into()));
+    assert_eq!(engine.sent[0].1.text("x-deployment"), Some("blue"));
+    assert_eq!(engine.verdicts(1), [], "it was never green's");
+}
