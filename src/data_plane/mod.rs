@@ -6,7 +6,7 @@ pub mod budget;
 mod client_io;
 mod clients;
 mod core;
-mod engine;
+pub mod engine;
 pub mod exchange;
 mod flight;
 mod listen;

@@ -1,0 +1,113 @@
+//! What the hot path allocates, counted exactly: nothing to choose, and next to nothing for a head.
+//!
+//! A binary of its own, because it replaces the allocator.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use cyan::data_plane::engine::heads::{HeaderForge, HyperRequest};
+use cyan::data_plane::exchange::edits::Edits;
+use cyan::data_plane::exchange::head::{BodyLength, Peer};
+use cyan::data_plane::exchange::{Exchange, Next};
+use cyan::data_plane::recorder::Recorder;
+use cyan::model::snapshot::Snapshot;
+
+#[path = "it/support/tables.rs"]
+mod tables;
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is handed to the system's allocator unchanged; only a counter is added.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// One test, so that nothing else allocates meanwhile.
+#[test]
+fn choosing_allocates_nothing_and_a_head_one_block_in_dozens() {
+    let table = tables::table(&tables::assignment(&[5000, 2000, 1000, 1000, 1000], 1));
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let chosen: usize = (0..1000).map(|key| table.choose(key)).sum();
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "choosing {chosen}");
+
+    const HEADS: usize = 1000;
+    let mut heads: Vec<_> = (0..HEADS + 10).map(|_| head()).collect();
+    let table = tables::table_with(&tables::assignment(&[7500, 2500], 1), 1, |_, _| {});
+    let snapshot = Snapshot::new(vec![Arc::new(table)]);
+    let recorder = Rc::new(Recorder::counting(1));
+    let peer = Rc::new(Peer {
+        address: Some("192.0.2.1".parse().unwrap()),
+        is_trusted: false,
+        is_tls: false,
+        trusted: Rc::new([]),
+    });
+    let (forge, mut edits) = (HeaderForge::default(), Edits::default());
+    let now = Instant::now();
+    let mut pass = |parts: &mut http::request::Parts| {
+        let mut exchange = Exchange::begin(Rc::clone(&recorder), Rc::clone(&peer), now);
+        edits.clear();
+        let body = BodyLength::Known(1024);
+        let seen = HyperRequest { parts, body, forge: &forge };
+        assert_eq!(exchange.on_request(&seen, &snapshot, &mut edits), Next::Route);
+        forge.apply(&edits, &mut parts.headers);
+        let _ = exchange.pick(&snapshot, now);
+        edits.clear();
+        let seen = HyperRequest { parts, body, forge: &forge };
+        exchange.edit_for_upstream(&seen, &mut edits);
+        forge.apply(&edits, &mut parts.headers);
+        exchange.close(now);
+    };
+    heads.drain(..10).for_each(|mut parts| pass(&mut parts));
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    heads.iter_mut().for_each(pass);
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    println!("{allocations} allocations for {HEADS} heads");
+    // What is left: a 4 KiB block for values, and its shared count, every few dozen requests.
+    assert!(allocations <= HEADS / 8, "{allocations} allocations for {HEADS} heads");
+}
+
+/// Twelve headers, in a map that has room for Cyan's, as the parser's has.
+fn head() -> http::request::Parts {
+    let mut parts = http::Request::post("/v1/chat/completions").body(()).unwrap().into_parts().0;
+    parts.headers.reserve(24);
+    for (name, value) in [
+        ("host", "llm.example"),
+        ("user-agent", "OpenAI/Python 3.52.0"),
+        ("accept", "application/json"),
+        ("accept-encoding", "gzip, deflate"),
+        ("authorization", "Bearer sk-0123456789"),
+        ("content-type", "application/json"),
+        ("content-length", "1024"),
+        ("connection", "keep-alive"),
+        ("x-user-id", "user-4711"),
+        ("x-stainless-lang", "python"),
+        ("x-stainless-retry-count", "0"),
+        ("x-own", "1"),
+    ] {
+        parts.headers.insert(name, value.parse().unwrap());
+    }
+    parts
+}
