@@ -4,7 +4,7 @@
 //! is no parser for the rest of the world.
 
 use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use memchr::memmem;
 
 use crate::model::verdict::Verdict;
@@ -14,6 +14,7 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 
 /// What has been read of one answer.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the answer")]
 pub(super) struct Reading {
     is_success: bool,
     is_stream: bool,
@@ -27,7 +28,7 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new(status: StatusCode, headers: &HeaderMap) -> Self {
-        let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes());
+        let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         Self {
             is_success: status.is_success(),
             is_stream: content_type.is_some_and(|value| value.starts_with(b"text/event-stream")),
@@ -131,7 +132,7 @@ mod tests {
             (&[], true, Verdict::Empty),
             (&[TOKEN, ERROR, DONE], true, Verdict::ErrorInBand),
         ] {
-            let text: String = lines.iter().map(|line| format!("{line}\n\n")).collect();
+            let text = lines.join("\n\n") + "\n\n";
             // Cut everywhere: chunks do not follow events.
             for at in 0..=text.len() {
                 let mut reading = Reading::new(StatusCode::OK, &headers);

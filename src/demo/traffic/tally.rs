@@ -103,6 +103,11 @@ impl Tally {
         self.phases.iter().map(|phase| phase.skipped).sum()
     }
 
+    /// Users who got an answer that names an environment.
+    pub fn users(&self) -> u64 {
+        self.homes.len() as u64
+    }
+
     /// Users whose last answer came from `environment`.
     pub fn users_of(&self, environment: &str) -> usize {
         self.homes.values().filter(|(_, home)| home == environment).count()
