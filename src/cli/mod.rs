@@ -29,6 +29,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::demo::mock_llm::{self, MockLlmArgs};
+use crate::demo::{self, DemoArgs};
 use failure::Failure;
 use session::{Globals, Session};
 
@@ -60,6 +61,8 @@ enum Verb {
     Pin(pin::Args),
     /// Emulate an LLM server
     MockLlm(Box<MockLlmArgs>),
+    /// Show a release from beginning to end
+    Demo(DemoArgs),
 }
 
 /// What a running Cyan can be asked.
@@ -112,6 +115,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Ask(verb) => ask(globals, verb).map(|()| ExitCode::SUCCESS),
         Verb::Pin(args) => pin::run(&args, &globals).map(|()| ExitCode::SUCCESS),
         Verb::MockLlm(args) => Ok(mock_llm::run(*args)),
+        Verb::Demo(args) => Ok(demo::run(&args)),
     }
 }
 
