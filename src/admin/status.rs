@@ -5,6 +5,7 @@ use axum::extract::State;
 
 use super::api::{SCHEMA, Service, Status};
 use super::state::Admin;
+use crate::control_plane::key_watch;
 use crate::control_plane::totals::{CoreNow, Totals};
 
 /// Collections in a row without an answer after which a core counts as lagging; there is one a second.
@@ -59,6 +60,9 @@ fn warnings(admin: &Admin, totals: &Totals) -> Vec<String> {
     if !store.not_durable.is_empty() {
         let services = store.not_durable.join(", ");
         warnings.push(format!("not on the disk yet, a restart would not remember it: {services}"));
+    }
+    for (service, key) in &totals.heavy_keys {
+        warnings.push(key_watch::sentence(service, *key));
     }
     for core in lagging(totals) {
         warnings.push(format!("core {core} does not answer the control plane"));

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::handle::Shared;
+use super::key_watch::KeyWatch;
 use super::totals::Totals;
 use crate::link::{CoreLinks, CoreMessage};
 use crate::metrics::shard::ShardReport;
@@ -38,12 +39,16 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
     }
     drop(heard);
     let mut totals = Totals::new(links.count());
+    let mut keys = KeyWatch::default();
     let mut publish = tokio::time::interval(COLLECT_EVERY);
     publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             Some(heard) = inbox.recv() => match heard {
-                Heard::Report(core, report) => totals.add(core, &report),
+                Heard::Report(core, report) => {
+                    keys.add(&report.keys);
+                    totals.add(core, &report);
+                }
                 Heard::Nothing(core) => totals.unanswered(core),
             },
             _ = publish.tick() => {
@@ -52,6 +57,7 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
                     (environment.id, (service.clone(), environment.name().clone()))
                 });
                 totals.know(&known.collect::<HashMap<_, _>>());
+                totals.heavy_keys = keys.judge(&shared.snapshot.load(), &shared.events);
                 shared.totals.store(Arc::new(totals.clone()));
             }
         }

@@ -12,6 +12,7 @@ pub mod event;
 pub mod handle;
 mod health;
 pub mod journal;
+pub mod key_watch;
 mod observers;
 mod probe_log;
 mod published;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use hdrhistogram::Histogram;
 
+use super::key_watch::HeavyKey;
 use crate::metrics::shard::{EnvironmentCounts, ShardReport};
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
@@ -28,6 +29,8 @@ pub struct Totals {
     pub panics: u64,
     /// What each core said last, in the order of their numbers.
     pub cores: Vec<CoreNow>,
+    /// Keys that carry too much of a service's traffic.
+    pub heavy_keys: BTreeMap<Name, HeavyKey>,
 }
 
 /// What a core said last.
@@ -80,6 +83,7 @@ impl Totals {
             log_lines_lost: 0,
             panics: 0,
             cores: vec![CoreNow::default(); cores],
+            heavy_keys: BTreeMap::new(),
         }
     }
 

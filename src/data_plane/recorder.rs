@@ -7,6 +7,8 @@ use std::cell::RefCell;
 
 use crate::link::CoreReport;
 use crate::metrics::shard::{Ended, ShardReport};
+use crate::model::name::Name;
+use crate::model::sticky::StickyKey;
 
 /// Takes a report or a log line; false when there is no room.
 pub type Sink<T> = Box<dyn Fn(T) -> bool>;
@@ -62,6 +64,16 @@ impl Recorder {
     /// A key was not found where it was looked for.
     pub fn key_missed(&self, reason: &'static str) {
         *self.shard.borrow_mut().key_missed.entry(reason).or_default() += 1;
+    }
+
+    /// A request of a service was given its key.
+    pub fn key_seen(&self, service: &Name, key: StickyKey) {
+        let mut shard = self.shard.borrow_mut();
+        let known = key.source.map(|_| key.hash);
+        match shard.keys.get_mut(service) {
+            Some(keys) => keys.see(known),
+            None => shard.keys.entry(service.clone()).or_default().see(known),
+        }
     }
 
     /// Tells the control plane.

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::heavy_keys::HeavyKeys;
 use crate::model::environment::EnvironmentId;
+use crate::model::name::Name;
 use crate::model::verdict::Verdict;
 
 /// Counts of one environment on one core.
@@ -39,6 +41,8 @@ pub struct ShardReport {
     pub refused: HashMap<&'static str, u64>,
     /// Sticky keys not found where they were looked for, by reason.
     pub key_missed: HashMap<&'static str, u64>,
+    /// Keys of a part of the requests, by service.
+    pub keys: HashMap<Name, HeavyKeys>,
     /// Requests that began, those that reached no environment included.
     pub requests: u64,
     /// Client connections open now.

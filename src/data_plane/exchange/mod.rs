@@ -50,6 +50,9 @@ use crate::model::sticky::StickyKey;
 use crate::model::upstream::Upstream;
 use crate::model::verdict::Verdict;
 
+/// One request in so many is looked at for keys that carry too much of the traffic.
+const KEYS_LOOKED_AT: u64 = 4;
+
 /// What to do with a request whose head, or the beginning of whose body, was read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
@@ -316,7 +319,10 @@ impl Exchange {
     }
 
     fn choose(&mut self, table: &RoutingTable, key: StickyKey) -> Result<(), Refusal> {
-        self.key = Some(key);
+        let is_first = self.key.replace(key).is_none();
+        if is_first && self.unique.is_multiple_of(KEYS_LOOKED_AT) {
+            self.recorder.key_seen(&table.service.name, key);
+        }
         let environment = &table.environments[table.choose(key.hash)];
         self.enter(table, environment)
     }
