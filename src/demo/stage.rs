@@ -161,7 +161,7 @@ fn ending(tally: &Tally, steps: &[Step]) -> Ending {
         let phase = &tally.phases[step.phase];
         let (green, all) = (phase.requests_of("green"), phase.requests());
         let share = percent_of(green, all);
-        let bound = Bound::of(step.green_percent, tally.users(), all);
+        let bound = Bound::of(step.green_percent, phase.users(), all);
         if all == 0 || !bound.contains(share) {
             is_good = false;
             let _ = write!(

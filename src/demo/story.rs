@@ -123,7 +123,7 @@ impl<'a> Story<'a> {
         let tally = self.stage.traffic.tally();
         let phase = &tally.phases[step.phase];
         let (green, all) = (phase.requests_of("green"), phase.requests());
-        let bound = Bound::of(step.green_percent, tally.users(), all);
+        let bound = Bound::of(step.green_percent, phase.users(), all);
         let expected = if bound.low_percent < bound.high_percent {
             format!(", by chance {:.1} to {:.1}", bound.low_percent, bound.high_percent)
         } else {
@@ -132,10 +132,10 @@ impl<'a> Story<'a> {
         self.line(
             "",
             &format!(
-                "green got {green} of {all} requests ({:.1} %{expected}), {} of {} users are there, {} lost",
+                "green got {green} of {all} requests ({:.1} %{expected}), from {} of {} users; {} lost",
                 percent_of(green, all),
-                tally.users_of("green"),
-                tally.users(),
+                phase.users_of("green"),
+                phase.users(),
                 tally.lost(),
             ),
         );

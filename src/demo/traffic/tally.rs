@@ -3,7 +3,7 @@
 //! A request belongs to the phase in which it started: what it got was decided after that phase began,
 //! whenever its answer ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use hdrhistogram::Histogram;
 
@@ -41,6 +41,8 @@ pub struct Phase {
 pub struct Counts {
     /// Requests that have ended.
     pub requests: u64,
+    /// Whose they were.
+    pub users: HashSet<u32>,
     /// By verdict, in the order of [`Verdict::ALL`].
     pub verdicts: [u64; Verdict::COUNT],
     /// Times to the first content, in microseconds.
@@ -69,7 +71,7 @@ impl Tally {
         let name = seen.environment.as_deref().unwrap_or(NOBODY);
         let phase = &mut self.phases[phase];
         let counts = phase.environments.entry(name.to_owned()).or_insert_with(Counts::new);
-        counts.add(seen);
+        counts.add(user, seen);
         if seen.environment.is_none() {
             return;
         }
@@ -103,16 +105,6 @@ impl Tally {
         self.phases.iter().map(|phase| phase.skipped).sum()
     }
 
-    /// Users who got an answer that names an environment.
-    pub fn users(&self) -> u64 {
-        self.homes.len() as u64
-    }
-
-    /// Users whose last answer came from `environment`.
-    pub fn users_of(&self, environment: &str) -> usize {
-        self.homes.values().filter(|(_, home)| home == environment).count()
-    }
-
     fn counts(&self) -> impl Iterator<Item = &Counts> {
         self.phases.iter().flat_map(|phase| phase.environments.values())
     }
@@ -128,16 +120,33 @@ impl Phase {
     pub fn requests_of(&self, environment: &str) -> u64 {
         self.environments.get(environment).map_or(0, |counts| counts.requests)
     }
+
+    /// Users whose requests have ended; one who was in two environments counts twice.
+    pub fn users(&self) -> u64 {
+        self.environments.values().map(|counts| counts.users.len() as u64).sum()
+    }
+
+    /// Users of whom one environment answered a request.
+    pub fn users_of(&self, environment: &str) -> u64 {
+        self.environments.get(environment).map_or(0, |counts| counts.users.len() as u64)
+    }
 }
 
 impl Counts {
     fn new() -> Self {
         let times = Histogram::new(2).expect("two significant digits are allowed");
-        Self { requests: 0, verdicts: [0; _], first_token: times.clone(), total: times }
+        Self {
+            requests: 0,
+            users: HashSet::new(),
+            verdicts: [0; _],
+            first_token: times.clone(),
+            total: times,
+        }
     }
 
-    fn add(&mut self, seen: &Seen) {
+    fn add(&mut self, user: u32, seen: &Seen) {
         self.requests += 1;
+        self.users.insert(user);
         self.verdicts[seen.verdict as usize] += 1;
         let micros =
             |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -167,7 +176,7 @@ mod tests {
         let ramp = tally.begin_phase();
         tally.ended(ramp, 2, 7, &seen("green"));
         tally.ended(0, 1, 7, &seen("blue")); // an older, longer answer
-        assert_eq!(tally.users_of("green"), 1);
+        assert_eq!((tally.phases[ramp].users_of("green"), tally.phases[ramp].users()), (1, 1));
         let moved = ("blue".to_owned(), "green".to_owned());
         assert_eq!(tally.phases[ramp].moves, BTreeMap::from([(moved, 1)]));
         assert!(tally.phases[0].moves.is_empty());
