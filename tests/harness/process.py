@@ -14,12 +14,21 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+_handed_out: set[int] = set()
+
 
 def free_port() -> int:
-    """A port that was free a moment ago. The kernel hands each out once in a long while."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that this run has not handed out before.
+
+    The kernel may well offer the same port twice in a row while nobody listens on it yet.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _handed_out:
+            _handed_out.add(port)
+            return port
 
 
 def wait_until(state: str, holds: Callable[[], bool], seconds: float = 10.0) -> float:
@@ -75,9 +84,17 @@ class Process:
             code = self._child.returncode
             raise RuntimeError(f"{self.name} ended with code {code}:\n{self.log_end()}")
 
-    def terminate(self) -> None:
-        """Sends SIGTERM and does not wait."""
-        self._child.terminate()
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def pause(self) -> None:
+        """Stops the process where it stands: its connections stay open and nothing more comes."""
+        self._child.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a paused process go on."""
+        self._child.send_signal(signal.SIGCONT)
 
     def wait_exit(self, seconds: float) -> int:
         """The exit code, which is there before the deadline."""
