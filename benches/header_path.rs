@@ -50,12 +50,7 @@ impl Stage {
         Self {
             snapshot: Snapshot::new(vec![Arc::new(table)]),
             recorder: Rc::new(Recorder::counting(1)),
-            peer: Rc::new(Peer {
-                address: Some("192.0.2.1".parse().expect("an address")),
-                is_trusted: false,
-                is_tls: false,
-                trusted: Rc::new([]),
-            }),
+            peer: Rc::new(Peer::new(Some("192.0.2.1".parse().expect("an address")))),
             forge: HeaderForge::default(),
             edits: Edits::default(),
         }

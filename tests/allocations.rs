@@ -58,12 +58,7 @@ fn choosing_allocates_nothing_and_a_head_one_block_in_dozens() {
     let table = tables::table_with(&tables::assignment(&[7500, 2500], 1), 1, |_, _| {});
     let snapshot = Snapshot::new(vec![Arc::new(table)]);
     let recorder = Rc::new(Recorder::counting(1));
-    let peer = Rc::new(Peer {
-        address: Some("192.0.2.1".parse().unwrap()),
-        is_trusted: false,
-        is_tls: false,
-        trusted: Rc::new([]),
-    });
+    let peer = Rc::new(Peer::new(Some("192.0.2.1".parse().unwrap())));
     let (forge, mut edits) = (HeaderForge::default(), Edits::default());
     let now = Instant::now();
     let mut pass = |parts: &mut http::request::Parts| {

@@ -145,10 +145,10 @@ fn welcome(
 ) {
     let is_trusted = address.is_some_and(|a| entrance.trusted.iter().any(|net| net.contains(&a)));
     let peer = Peer {
-        address,
         is_trusted,
         is_tls: entrance.tls.is_some(),
         trusted: Rc::clone(&entrance.trusted),
+        ..Peer::new(address)
     };
     let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));
     // One task per connection: a panic in it costs that connection only.

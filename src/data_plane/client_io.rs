@@ -111,6 +111,9 @@ impl AsyncRead for ClientIo {
             let count = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..count]);
             self.ahead.drain(..count);
+            if self.ahead.is_empty() {
+                self.ahead = Vec::new(); // its memory would stay as long as the connection
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -103,6 +103,11 @@ impl Flight {
         answer
     }
 
+    /// Tells the exchange something that moves no deadline.
+    pub fn note<R>(&self, tell: impl FnOnce(&mut Exchange) -> R) -> R {
+        tell(&mut self.exchange.borrow_mut())
+    }
+
     /// Whether it shall end because of a drain.
     pub fn is_evicted(&self) -> bool {
         self.is_evicted.get()
@@ -118,6 +123,11 @@ impl FlightOwner {
     /// Asks or tells the exchange something.
     pub fn with<R>(&self, tell: impl FnOnce(&mut Exchange) -> R) -> R {
         self.flight.with(tell)
+    }
+
+    /// Tells the exchange something that moves no deadline.
+    pub fn note<R>(&self, tell: impl FnOnce(&mut Exchange) -> R) -> R {
+        self.flight.note(tell)
     }
 
     /// Whether it shall end because of a drain.

@@ -88,7 +88,7 @@ impl Relay {
                 Some(Frame::data(data))
             }
             Err(frame) => frame.into_trailers().ok().map(|mut trailers| {
-                let names = self.flight.with(|exchange| exchange.header_names());
+                let names = self.flight.note(|exchange| exchange.header_names());
                 let kept =
                     trailers.keys().filter(|name| !is_trailer_allowed(name.as_str(), &names));
                 for name in kept.cloned().collect::<Vec<_>>() {

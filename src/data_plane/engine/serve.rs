@@ -161,7 +161,7 @@ impl Serving {
     }
 
     fn body(&self, incoming: Incoming) -> Option<Rc<RequestBody>> {
-        let service = self.flight.with(|exchange| exchange.service().cloned())?;
+        let service = self.flight.note(|exchange| exchange.service().cloned())?;
         Some(RequestBody::new(
             incoming,
             service.body_bytes_max,
@@ -222,7 +222,8 @@ impl Serving {
             let has_waited = resting.is_none();
             let connection = match resting {
                 Some(connection) => connection,
-                None => match self.connect(&upstream, &environment, outgoing).await {
+                // Boxed, because it is rare and large: the future of every connection would be as large.
+                None => match Box::pin(self.connect(&upstream, &environment, outgoing)).await {
                     Ok(connection) => connection,
                     Err(problem) => {
                         self.after(Stage::Connect, &problem, false)?;
@@ -248,7 +249,7 @@ impl Serving {
     }
 
     fn environment(&self) -> Result<Arc<Environment>, Refusal> {
-        let environment = self.flight.with(|exchange| exchange.environment().cloned());
+        let environment = self.flight.note(|exchange| exchange.environment().cloned());
         environment.ok_or(Refusal::Draining)
     }
 
@@ -281,7 +282,7 @@ impl Serving {
         let spec = &environment.spec;
         // A WebSocket over HTTP/2 would need extended CONNECT; HTTP/1.1 works everywhere.
         let protocol = match outgoing.upgrade {
-            Some(_) if self.flight.with(|exchange| exchange.is_upgrade()) => Protocol::Http1,
+            Some(_) if self.flight.note(|exchange| exchange.is_upgrade()) => Protocol::Http1,
             _ => spec.protocol,
         };
         let engine = &self.core.engine;
@@ -406,7 +407,7 @@ impl Serving {
         let mut edits = engine.edits.borrow_mut();
         edits.clear();
         let head = HyperRequest { parts, body: BodyLength::Unknown, forge: &engine.forge };
-        self.flight.with(|exchange| exchange.edit_for_upstream(&head, &mut edits));
+        self.flight.note(|exchange| exchange.edit_for_upstream(&head, &mut edits));
         engine.forge.apply(&edits, &mut parts.headers);
         HeaderForge::apply_path(&edits, &mut parts.uri);
     }
@@ -421,7 +422,7 @@ impl Serving {
         let (mut parts, incoming) = response.into_parts();
         let length = length_of(&incoming);
         self.edit_response(&mut parts, length);
-        let keep_alive = self.flight.with(|exchange| exchange.keep_alive());
+        let keep_alive = self.flight.note(|exchange| exchange.keep_alive());
         let is_request_sent = outgoing.body.is_none_or(|body| body.is_ended());
         let is_stream = length == BodyLength::Unknown;
         let ends_with_connection = self.version < http::Version::HTTP_11 && is_stream;
@@ -459,7 +460,7 @@ impl Serving {
         theirs: hyper::upgrade::OnUpgrade,
         mut parts: response::Parts,
     ) -> Response<Answer> {
-        let is_wanted = self.flight.with(|exchange| exchange.is_upgrade());
+        let is_wanted = self.flight.note(|exchange| exchange.is_upgrade());
         let Some(ours) = ours.filter(|_| is_wanted) else {
             // Nobody asked for it; a tunnel would carry bytes that nobody has looked at.
             let refusal = Refusal::Lost("101 without an upgrade that was asked for".to_owned());
@@ -491,7 +492,7 @@ impl Serving {
         if *refusal == Refusal::Method {
             headers.insert(ALLOW, HeaderValue::from_static(METHODS));
         }
-        if self.flight.with(|exchange| exchange.was_replayed()) {
+        if self.flight.note(|exchange| exchange.was_replayed()) {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         self.sign(&mut response);
@@ -512,7 +513,7 @@ impl Serving {
         let engine = &self.core.engine;
         let mut edits = engine.edits.borrow_mut();
         edits.clear();
-        self.flight.with(|exchange| exchange.edit_answer(&mut edits));
+        self.flight.note(|exchange| exchange.edit_answer(&mut edits));
         engine.forge.apply(&edits, response.headers_mut());
         if self.is_body_pending && self.version < http::Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

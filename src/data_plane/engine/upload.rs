@@ -190,7 +190,7 @@ impl Body for Upload {
             let kept = body.kept.borrow().get(self.next_kept).cloned();
             if let Some(piece) = kept {
                 self.next_kept += 1;
-                body.flight.with(|exchange| exchange.on_request_data(piece.len()));
+                body.flight.note(|exchange| exchange.on_request_data(piece.len()));
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let frame = match std::task::ready!(body.poll_incoming(cx)) {
@@ -203,7 +203,7 @@ impl Body for Upload {
                 Ok(piece) => {
                     body.keep_for_replay(&piece);
                     self.next_kept = body.kept.borrow().len();
-                    body.flight.with(|exchange| exchange.on_request_data(piece.len()));
+                    body.flight.note(|exchange| exchange.on_request_data(piece.len()));
                     Frame::data(piece)
                 }
                 Err(frame) => match frame.into_trailers() {

@@ -32,8 +32,7 @@ pub fn client_address(head: &impl Headers, peer: &Peer) -> Option<IpAddr> {
 
 /// Writes `X-Forwarded-For`, `-Proto` and `-Host` as the upstream shall see them.
 pub fn edit(head: &impl RequestHead, peer: &Peer, edits: &mut Edits) {
-    let mut text = AddressText { bytes: [0; 46] };
-    let address = text.write(peer.address);
+    let address = peer.address_text.as_bytes();
     let before = head.first(HeaderId::X_FORWARDED_FOR).filter(|_| peer.is_trusted);
     match before {
         Some(_) if address.is_empty() => {} // a trusted peer on a unix socket speaks for itself
@@ -66,21 +65,4 @@ fn parse_hop(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
     text.trim_matches(['[', ']']).parse().ok().or_else(with_port)
-}
-
-/// An address as text, without an allocation.
-struct AddressText {
-    bytes: [u8; 46],
-}
-
-impl AddressText {
-    fn write(&mut self, address: Option<IpAddr>) -> &[u8] {
-        use std::io::Write;
-        let Some(address) = address else { return &[] };
-        let mut cursor = std::io::Cursor::new(&mut self.bytes[..]);
-        // The longest text of an IPv6 address has 45 bytes, so this cannot fail.
-        let written = write!(cursor, "{address}").is_ok();
-        let length = usize::try_from(cursor.position()).unwrap_or(0);
-        if written { &self.bytes[..length] } else { &[] }
-    }
 }

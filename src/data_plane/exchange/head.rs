@@ -76,10 +76,20 @@ pub trait ResponseHead: Headers {
 pub struct Peer {
     /// The other end of the socket; `None` on a unix socket.
     pub address: Option<IpAddr>,
+    /// The same as text, made once per connection; empty on a unix socket.
+    pub address_text: Box<str>,
     /// Whether its `X-Forwarded-*` headers are believed.
     pub is_trusted: bool,
     /// Whether it speaks TLS to us.
     pub is_tls: bool,
     /// The peers that its listener believes.
     pub trusted: Rc<[IpNet]>,
+}
+
+impl Peer {
+    /// A peer at this address that nobody has a reason to believe.
+    pub fn new(address: Option<IpAddr>) -> Self {
+        let address_text = address.map(|address| address.to_string()).unwrap_or_default().into();
+        Self { address, address_text, is_trusted: false, is_tls: false, trusted: Rc::new([]) }
+    }
 }

@@ -521,8 +521,9 @@ impl Exchange {
         if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place {
             upstream.answered();
         }
-        let Some(service) = self.service.clone() else { return };
-        strip::response(head, &service.headers, edits);
+        if let Some(service) = &self.service {
+            strip::response(head, &service.headers, edits);
+        }
         self.edit_answer(edits);
     }
 

@@ -61,6 +61,9 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 impl Exchange {
     /// When `on_time` wants to be called, unless something happens before.
     pub fn deadline(&self) -> Option<Instant> {
+        if self.phase == Phase::Ended {
+            return None;
+        }
         let timeouts = self.timeouts();
         let by_phase = match self.phase {
             Phase::Choosing => Some(self.began + BODY_IDLE),

@@ -120,12 +120,7 @@ impl MemoryEngine {
 
     /// Serves one request from its head to its end.
     pub fn serve(&mut self, mut head: Head, body: &[&[u8]]) -> Outcome {
-        let peer = Rc::new(Peer {
-            address: Some("192.0.2.1".parse().expect("an address")),
-            is_trusted: false,
-            is_tls: false,
-            trusted: Rc::new([]),
-        });
+        let peer = Rc::new(Peer::new(Some("192.0.2.1".parse().expect("an address"))));
         let mut exchange = Exchange::begin(Rc::clone(&self.recorder), peer, self.now);
         let mut edits = Edits::default();
         let mut next = exchange.on_request(&head, &self.snapshot, &mut edits);
