@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde::de::DeserializeOwned;
 
@@ -53,6 +54,7 @@ impl SqliteStore {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(open)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        keep_log_on_close(&connection, true).map_err(open)?;
         let content = schema::inspect(&connection, &path)?;
         connection
             .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
@@ -115,7 +117,10 @@ impl Store for SqliteStore {
             })
         });
         let rows: Vec<RecordRow> = rows.and_then(Iterator::collect).map_err(failed)?;
-        rows.into_iter().map(|row| row.into_record(&self.path)).collect()
+        let into_record = |row: RecordRow| row.into_record(&self.path);
+        let records = rows.into_iter().map(into_record).collect::<Result<_, _>>()?;
+        keep_log_on_close(&self.connection, false).map_err(failed)?;
+        Ok(records)
     }
 
     fn commit(
@@ -125,6 +130,13 @@ impl Store for SqliteStore {
     ) -> Result<Committed, StoreError> {
         self.write(write, still_wanted).map_err(|error| StoreError::Write(problem(&error)))
     }
+}
+
+/// Whether closing leaves the log of writes (`-wal`) as it is. `SQLite` moves it into the file
+/// otherwise, and a file that we refuse must stay byte for byte as it was: only a file that was read
+/// to the end is known to be ours.
+fn keep_log_on_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// A row of `service` as the file has it.

@@ -5,6 +5,7 @@ pub mod client;
 pub mod memory_engine;
 pub mod program;
 pub mod proxy;
+pub mod served;
 pub mod tables;
 pub mod upstream;
 

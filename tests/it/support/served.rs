@@ -1,0 +1,131 @@
+//! A `cyan serve` in a process of its own, for what only a process can show: that it may be killed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::client::{Answer, Client};
+use super::in_time;
+
+/// A running process; it is killed when dropped.
+pub struct Served {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    /// Its admin API.
+    pub admin: SocketAddr,
+    child: Child,
+}
+
+/// How a process ended that did not come to serve.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// What it said.
+    pub stderr: String,
+}
+
+/// A config in `dir` with blue (active) and green (candidate) on free ports and a state beside it.
+pub fn write_config(dir: &Path, blue: SocketAddr, green: SocketAddr) {
+    let state = dir.join("state");
+    let text = format!(
+        "state_dir = {state:?}\nworkers = 2\n[listen]\nhttp = \"127.0.0.1:0\"\n\
+         [admin]\naddress = \"127.0.0.1:0\"\n[service.chat]\nactive = \"blue\"\n\
+         sticky = [\"header:x-user-id\"]\n\
+         [service.chat.environment.blue]\nupstreams = [\"http://{blue}\"]\nweight = 100\n\
+         [service.chat.environment.green]\nupstreams = [\"http://{green}\"]\nweight = 0\n"
+    );
+    std::fs::write(dir.join("cyan.toml"), text).expect("a temporary folder takes files");
+}
+
+impl Served {
+    /// Serves the config in `dir`, which has to succeed.
+    pub async fn start(dir: &Path) -> Self {
+        Self::try_start(dir).await.expect("it comes to serve")
+    }
+
+    /// Serves the config in `dir`, or tells how it ended instead.
+    pub async fn try_start(dir: &Path) -> Result<Self, Ended> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cyan"))
+            .args(["serve", "--config"])
+            .arg(dir.join("cyan.toml"))
+            .env_clear()
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the program starts");
+        let stderr = child.stderr.take().expect("it is piped");
+        let mut said = Said { lines: BufReader::new(stderr).lines(), text: String::new() };
+        let address = in_time(said.address_after("serving on ")).await;
+        let admin = in_time(said.address_after("admin API on ")).await;
+        if let (Some(address), Some(admin)) = (address, admin) {
+            // Somebody has to read on, or a full pipe would hold the process up.
+            tokio::spawn(async move { while said.line().await.is_some() {} });
+            return Ok(Self { address, admin, child });
+        }
+        let status = in_time(child.wait()).await.expect("it can be waited for");
+        Err(Ended { code: status.code(), stderr: said.text })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it has not been waited for")
+    }
+
+    /// Ends it as `kill -9` does.
+    pub async fn kill(mut self) {
+        in_time(self.child.kill()).await.expect("a running process can be killed");
+    }
+
+    /// A GET of the admin API.
+    pub async fn ask(&self, path: &str) -> serde_json::Value {
+        call(&mut Client::connect(self.admin).await, "GET", path, "").await.1
+    }
+}
+
+/// A call on an open connection to an admin API: its status and its answer.
+pub async fn call(
+    client: &mut Client,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, serde_json::Value) {
+    let length = body.len();
+    client
+        .send(format!(
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    let Answer { status, body, .. } = client.answer().await;
+    (status, serde_json::from_slice(&body).expect("the admin API answers in JSON"))
+}
+
+/// What a process has said so far.
+struct Said {
+    lines: Lines<BufReader<ChildStderr>>,
+    text: String,
+}
+
+impl Said {
+    async fn line(&mut self) -> Option<String> {
+        self.lines.next_line().await.ok().flatten()
+    }
+
+    /// The address in the first line that has these words; `None` when the process ends instead.
+    async fn address_after(&mut self, words: &str) -> Option<SocketAddr> {
+        loop {
+            let line = self.line().await?;
+            self.text.push_str(&line);
+            self.text.push('\n');
+            if let Some((_, rest)) = line.split_once(words) {
+                let end = rest.find(['"', ' ']).unwrap_or(rest.len());
+                return rest[..end].parse().ok();
+            }
+        }
+    }
+}
