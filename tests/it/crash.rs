@@ -118,9 +118,10 @@ impl Step {
     fn call(self, now: &Assignment) -> (&'static str, &'static str, Value) {
         match self {
             Self::Weights(green) => {
-                let blue = cyan::model::weight::Weight::from_percent(100.0 - green).unwrap();
-                let green = cyan::model::weight::Weight::from_percent(green).unwrap();
-                ("PUT", "/weights", json!({ "weights": { "blue": blue, "green": green } }))
+                let weights = weights(&[("blue", 100.0 - green), ("green", green)]);
+                let pairs = weights.iter().map(|w| (w.environment.to_string(), json!(w.weight)));
+                let pairs: serde_json::Map<_, _> = pairs.collect();
+                ("PUT", "/weights", json!({ "weights": pairs }))
             }
             Self::Switch => ("POST", "/switch", json!({ "to": other(now) })),
             Self::RollBack => ("POST", "/rollback", json!({})),
@@ -171,8 +172,8 @@ impl Candidates {
 fn open(directory: &Path) -> rusqlite::Connection {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let file = directory.join("state/state.db");
-    let connection = rusqlite::Connection::open_with_flags(file, flags).unwrap();
-    connection.busy_timeout(Duration::from_secs(5)).unwrap();
+    let connection = rusqlite::Connection::open_with_flags(file, flags).expect("a state file");
+    connection.busy_timeout(Duration::from_secs(5)).expect("an option");
     connection
 }
 
@@ -182,8 +183,9 @@ fn kept(directory: &Path) -> (u64, Assignment) {
         .query_row("SELECT generation, assignment FROM service WHERE name = 'chat'", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
         })
-        .unwrap();
-    (row.0.try_into().unwrap(), serde_json::from_str(&row.1).unwrap())
+        .expect("a row for the service");
+    let assignment = serde_json::from_str(&row.1).expect("an assignment");
+    (row.0.try_into().expect("a generation"), assignment)
 }
 
 /// The process serves what its file says.
@@ -192,7 +194,7 @@ async fn serves(cyan: &Served, expected: &Expected) {
     assert_eq!(service["generation"], json!(expected.generation));
     assert_eq!(service["active"], json!(expected.active));
     for (shown, weighted) in
-        service["environments"].as_array().unwrap().iter().zip(&expected.weights)
+        service["environments"].as_array().expect("a list").iter().zip(&expected.weights)
     {
         assert_eq!(shown["name"], json!(weighted.environment));
         assert_eq!(shown["weight_percent"], json!(weighted.weight));
@@ -206,12 +208,12 @@ fn the_journal_has_no_gap(directory: &Path) {
     let connection = open(directory);
     let mut statement = connection
         .prepare("SELECT before, after FROM journal WHERE service = 'chat' ORDER BY id")
-        .unwrap();
-    let json = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+        .expect("a journal");
+    let json = |text: String| serde_json::from_str::<Value>(&text).expect("JSON");
     let entries = statement
         .query_map([], |row| Ok((json(row.get(0)?), json(row.get(1)?))))
-        .unwrap()
-        .map(Result::unwrap);
+        .expect("a journal")
+        .map(|entry| entry.expect("two texts"));
     let mut state = Value::Null;
     for (before, after) in entries {
         assert_eq!(before, state);

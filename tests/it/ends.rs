@@ -1,8 +1,10 @@
 //! How exchanges end when somebody goes away: never as if nothing had happened.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cyan::model::verdict::Verdict;
+use tokio::sync::Notify;
 
 use crate::support::eventually;
 use crate::support::proxy::{Builder, Proxy, environment};
@@ -70,9 +72,15 @@ async fn a_client_that_leaves_behind_pipelined_bytes_is_noticed() {
 
 #[tokio::test]
 async fn a_client_that_leaves_a_blocked_upload_is_noticed() {
-    let upstream = Upstream::scripted(|mut visit| async move {
-        visit.head().await; // and reads none of the body
-        std::future::pending::<()>().await;
+    let is_noticed = Arc::new(Notify::new());
+    let noticed = Arc::clone(&is_noticed);
+    let upstream = Upstream::scripted(move |mut visit| {
+        let noticed = Arc::clone(&noticed);
+        async move {
+            visit.head().await; // and reads none of the body
+            noticed.notified().await;
+            visit.until_closed().await;
+        }
     })
     .await;
     let proxy = Proxy::before(&upstream);
@@ -91,6 +99,8 @@ async fn a_client_that_leaves_a_blocked_upload_is_noticed() {
     // A FIN would wait behind the bytes that nobody takes; only a reset can be noticed at all.
     client.reset();
     proxy.settles("blue", Verdict::ClientGone, 1).await;
+    is_noticed.notify_one();
+    eventually("the upstream is left", || upstream.closed() == 1).await;
 }
 
 #[tokio::test]

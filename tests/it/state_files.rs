@@ -13,7 +13,7 @@ const REFUSED: i32 = 5;
 
 /// A directory with a config and the state that a killed process has left.
 async fn directory_with_state() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary folder");
     write_config(directory.path(), NOWHERE, NOWHERE);
     let cyan = Served::start(directory.path()).await;
     let mut client = Client::connect(cyan.admin).await;
@@ -34,7 +34,7 @@ fn state_file(directory: &Path) -> PathBuf {
 fn bytes(directory: &Path) -> (Vec<u8>, Option<Vec<u8>>) {
     let log = directory.join("state/state.db-wal");
     (
-        std::fs::read(state_file(directory)).unwrap(),
+        std::fs::read(state_file(directory)).expect("a state file"),
         std::fs::read(log).ok().filter(|log| !log.is_empty()),
     )
 }

@@ -12,8 +12,6 @@ use super::in_time;
 
 /// A running process; it is killed when dropped.
 pub struct Served {
-    /// Where clients connect.
-    pub address: SocketAddr,
     /// Its admin API.
     pub admin: SocketAddr,
     child: Child,
@@ -31,8 +29,9 @@ pub struct Ended {
 /// A config in `dir` with blue (active) and green (candidate) on free ports and a state beside it.
 pub fn write_config(dir: &Path, blue: SocketAddr, green: SocketAddr) {
     let state = dir.join("state");
+    let state = state.display();
     let text = format!(
-        "state_dir = {state:?}\nworkers = 2\n[listen]\nhttp = \"127.0.0.1:0\"\n\
+        "state_dir = \"{state}\"\nworkers = 2\n[listen]\nhttp = \"127.0.0.1:0\"\n\
          [admin]\naddress = \"127.0.0.1:0\"\n[service.chat]\nactive = \"blue\"\n\
          sticky = [\"header:x-user-id\"]\n\
          [service.chat.environment.blue]\nupstreams = [\"http://{blue}\"]\nweight = 100\n\
@@ -60,12 +59,11 @@ impl Served {
             .expect("the program starts");
         let stderr = child.stderr.take().expect("it is piped");
         let mut said = Said { lines: BufReader::new(stderr).lines(), text: String::new() };
-        let address = in_time(said.address_after("serving on ")).await;
         let admin = in_time(said.address_after("admin API on ")).await;
-        if let (Some(address), Some(admin)) = (address, admin) {
+        if let Some(admin) = admin {
             // Somebody has to read on, or a full pipe would hold the process up.
             tokio::spawn(async move { while said.line().await.is_some() {} });
-            return Ok(Self { address, admin, child });
+            return Ok(Self { admin, child });
         }
         let status = in_time(child.wait()).await.expect("it can be waited for");
         Err(Ended { code: status.code(), stderr: said.text })
