@@ -1,0 +1,183 @@
+//! The way in: is the request in order, whose is it, which environment does it enter?
+
+use std::sync::Arc;
+
+use super::edits::Edits;
+use super::head::RequestHead;
+use super::key::{self, KeyInHead};
+use super::{Exchange, Next, Place, Refusal, Search, access, forwarded, route, sanity, strip};
+use crate::model::environment::Environment;
+use crate::model::header_id::HeaderId;
+use crate::model::routing_table::RoutingTable;
+use crate::model::service::ServiceSpec;
+use crate::model::snapshot::Snapshot;
+use crate::model::sticky::StickyKey;
+
+/// One request in so many is looked at for keys that carry too much of the traffic.
+const KEYS_LOOKED_AT: u64 = 4;
+
+impl Exchange {
+    /// Decides on a request by its head. Writes into `edits` what changes on the way to any upstream.
+    pub fn on_request(
+        &mut self,
+        head: &impl RequestHead,
+        snapshot: &Snapshot,
+        edits: &mut Edits,
+    ) -> Next {
+        match self.admit(head, snapshot, edits) {
+            Ok(next) => next,
+            Err(refusal) => Next::Reply(self.refuse(refusal)),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        head: &impl RequestHead,
+        snapshot: &Snapshot,
+        edits: &mut Edits,
+    ) -> Result<Next, Refusal> {
+        self.request_id = access::RequestId::of(head, self.unique, self.recorder.random());
+        sanity::check(head)?;
+        if head.path() == "*" {
+            self.refused = Some("options");
+            return Ok(Next::Options);
+        }
+        let table = service_for(head, snapshot)?;
+        let service = &table.service;
+        sanity::check_length(head, service.body_bytes_max)?;
+        self.service = Some(Arc::clone(service));
+        self.client = forwarded::client_address(head, &self.peer);
+        if self.recorder.is_logging() {
+            self.target = Some(Box::new(access::Target::of(head)));
+        }
+        self.is_idempotent = is_idempotent(head.method());
+        self.edit_request(head, service, edits);
+        if let Some(environment) = route::forced(head, table, &self.peer)? {
+            self.is_forced = true;
+            self.key = Some(StickyKey::without(self.unique));
+            return self.enter(table, &environment).map(|()| Next::Route);
+        }
+        match key::in_head(head, &service.sticky, self.client) {
+            KeyInHead::Found(key) => self.choose(table, key).map(|()| Next::Route),
+            KeyInHead::Missing => self.choose_without_key(table).map(|()| Next::Route),
+            KeyInHead::InBody { scan, sources, otherwise } => {
+                let left = service.sticky.body_bytes_max as usize;
+                self.search = Some(Search { scan, sources, otherwise, left });
+                Ok(Next::NeedBody(left))
+            }
+        }
+    }
+
+    /// What changes whatever environment it goes to.
+    fn edit_request(&mut self, head: &impl RequestHead, service: &ServiceSpec, edits: &mut Edits) {
+        self.is_upgrade = strip::is_websocket(head);
+        strip::request(head, &self.peer, &service.headers, service.force.as_ref(), edits);
+        if self.is_upgrade {
+            strip::restore_websocket(edits);
+        }
+        forwarded::edit(head, &self.peer, edits);
+        if self.request_id.is_ours() {
+            edits.set(service.headers.request_id, &[self.request_id.as_bytes()]);
+        }
+        if let Some(authority) = head.authority() {
+            edits.set(HeaderId::HOST, &[authority.as_bytes()]);
+        }
+    }
+
+    /// The next bytes of the body, while its key is looked for; `None` when it cannot be read further,
+    /// with the reason why as a metric label.
+    pub fn on_body_prefix(
+        &mut self,
+        piece: Result<&[u8], &'static str>,
+        is_end: bool,
+        snapshot: &Snapshot,
+    ) -> Next {
+        let Some(search) = &mut self.search else { return Next::Route };
+        let missed = match piece {
+            Ok(piece) => {
+                let used = piece.len().min(search.left);
+                search.left -= used;
+                let is_settled = search.scan.push(&piece[..used]);
+                if !is_settled && !is_end && search.left > 0 {
+                    return Next::NeedBody(search.left);
+                }
+                if is_settled || is_end { "absent" } else { "body_too_long" }
+            }
+            Err(reason) => reason,
+        };
+        let found = search.scan.found().map(|(i, value)| StickyKey::of(value, search.sources[i]));
+        if found.is_none() {
+            self.recorder.key_missed(missed);
+        }
+        let key = found.or(search.otherwise);
+        self.search = None;
+        let chosen = match self.table(snapshot) {
+            None => Err(Refusal::Draining), // the service went away while the body came
+            Some(table) => match key {
+                Some(key) => self.choose(table, key),
+                None => self.choose_without_key(table),
+            },
+        };
+        match chosen {
+            Ok(()) => Next::Route,
+            Err(refusal) => Next::Reply(self.refuse(refusal)),
+        }
+    }
+
+    fn choose_without_key(&mut self, table: &RoutingTable) -> Result<(), Refusal> {
+        let random = self.recorder.random();
+        if table.service.sticky.set_cookie.is_none() {
+            return self.choose(table, StickyKey::without(random));
+        }
+        self.new_cookie = Some(random);
+        let cookie = access::hex(random);
+        let key = StickyKey { source: None, ..StickyKey::of(&cookie, key::COOKIE_SOURCE) };
+        self.choose(table, key)
+    }
+
+    pub(super) fn choose(&mut self, table: &RoutingTable, key: StickyKey) -> Result<(), Refusal> {
+        let is_first = self.key.replace(key).is_none();
+        if is_first && self.unique.is_multiple_of(KEYS_LOOKED_AT) {
+            self.recorder.key_seen(&table.service.name, key);
+        }
+        let environment = &table.environments[table.choose(key.hash)];
+        self.enter(table, environment)
+    }
+
+    /// Enters an environment: from here on it counts the exchange as in flight.
+    pub(super) fn enter(
+        &mut self,
+        table: &RoutingTable,
+        environment: &Arc<Environment>,
+    ) -> Result<(), Refusal> {
+        let guard = match environment.spec.in_flight_max {
+            None => environment.in_flight.enter(),
+            Some(cap) => environment
+                .in_flight
+                .try_enter(cap)
+                .ok_or_else(|| Refusal::InFlightMax(environment.name().to_string()))
+                .inspect_err(|_| self.counted_for = Some(Arc::clone(environment)))?,
+        };
+        self.generation = table.generation;
+        self.place =
+            Some(Place { environment: Arc::clone(environment), _in_flight: guard, upstream: None });
+        Ok(())
+    }
+}
+
+/// The service that answers to the host and path of a request.
+fn service_for<'s>(
+    head: &impl RequestHead,
+    snapshot: &'s Snapshot,
+) -> Result<&'s Arc<RoutingTable>, Refusal> {
+    if let Some(table) = snapshot.only_catch_all() {
+        return Ok(table);
+    }
+    let host = sanity::host(head);
+    snapshot.route(&host, head.path()).ok_or(Refusal::UnknownHost(host))
+}
+
+/// RFC 9110, section 9.2.2.
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+}

@@ -1,0 +1,103 @@
+//! The way back: what changes in the answer, and how it ends.
+
+use std::time::Instant;
+
+use super::edits::Edits;
+use super::head::ResponseHead;
+use super::{BodyEnd, Exchange, Phase, Place, Refusal, access, strip};
+use crate::model::header_id::HeaderId;
+use crate::model::service::HeaderNames;
+use crate::model::verdict::Verdict;
+
+impl Exchange {
+    /// The head of the answer. Writes into `edits` what changes on the way to the client.
+    pub fn on_response(&mut self, head: &impl ResponseHead, edits: &mut Edits, now: Instant) {
+        self.status = head.status();
+        self.head_after = Some(now.saturating_duration_since(self.began));
+        self.phase = Phase::Answering { since: now, waits_for_client: false };
+        self.keep_alive = access::keep_alive_timeout(head);
+        if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place {
+            upstream.answered();
+        }
+        if let Some(service) = &self.service {
+            strip::response(head, &service.headers, edits);
+        }
+        self.edit_answer(edits);
+    }
+
+    /// The headers that every answer carries, Cyan's own included.
+    pub fn edit_answer(&self, edits: &mut Edits) {
+        let defaults;
+        let (names, service) = if let Some(service) = &self.service {
+            (&service.headers, Some(service))
+        } else {
+            defaults = HeaderNames::default();
+            (&defaults, None)
+        };
+        edits.set(names.request_id, &[self.request_id.as_bytes()]);
+        let (Some(service), Some(place)) = (service, &self.place) else { return };
+        let environment = place.environment.name().as_str().as_bytes();
+        edits.set(names.deployment, &[environment]);
+        let (service_name, unique) = (service.name.as_str().as_bytes(), access::hex(self.unique));
+        edits.set(names.exchange, &[service_name, b".", environment, b".0.", &unique]);
+        if let (Some(value), Some(cookie)) = (self.new_cookie, &service.sticky.set_cookie) {
+            let seconds = cookie.max_age.as_secs().to_string();
+            let rest =
+                [b"; Path=/; Max-Age=", seconds.as_bytes(), b"; HttpOnly; SameSite=Lax"].concat();
+            let value = access::hex(value);
+            edits.append(HeaderId::SET_COOKIE, &[cookie.name.as_bytes(), b"=", &value, &rest]);
+        }
+    }
+
+    /// Bytes of the request body went on to the upstream.
+    pub fn on_request_data(&mut self, bytes: usize) {
+        self.request_bytes += bytes as u64;
+    }
+
+    /// Bytes of the answer came from the upstream and are about to be written to the client.
+    pub fn on_response_data(&mut self, data: &[u8], now: Instant) {
+        self.response_bytes += data.len() as u64;
+        self.phase = Phase::Answering { since: now, waits_for_client: true };
+    }
+
+    /// The upgrade went through: from here on it is a tunnel.
+    pub fn on_upgraded(&mut self, now: Instant) {
+        self.phase = Phase::Tunnel { since: now };
+    }
+
+    /// The tunnel ended by itself, with so many bytes to the upstream and to the client.
+    pub fn on_tunnel_end(&mut self, up: u64, down: u64, is_clean: bool, now: Instant) {
+        self.request_bytes += up;
+        self.response_bytes += down;
+        self.end(if is_clean { Verdict::Complete } else { Verdict::AbortedByServer }, now);
+    }
+
+    /// The answer ended.
+    pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
+        let verdict = match end {
+            _ if self.status >= 400 => Verdict::HttpError,
+            BodyEnd::Whole => Verdict::Complete,
+            BodyEnd::Cut => Verdict::Truncated,
+            BodyEnd::Reset => Verdict::AbortedByServer,
+        };
+        self.end(verdict, now);
+    }
+
+    /// The client sent more than it may, or broke its own framing.
+    pub fn on_request_broken(&mut self, refusal: Refusal) -> Refusal {
+        self.verdict = Some(Verdict::Shed);
+        self.refuse(refusal)
+    }
+
+    /// The upstream's answer cannot be passed on.
+    pub fn on_bad_answer(&mut self, refusal: Refusal) -> Refusal {
+        self.verdict = Some(Verdict::AbortedByServer);
+        self.refuse(refusal)
+    }
+
+    /// Cyan ends it: a drain's deadline has passed. Never a clean end for the client.
+    pub fn on_evicted(&mut self, now: Instant) -> Refusal {
+        self.end(Verdict::Shed, now);
+        self.refuse(Refusal::Draining)
+    }
+}

@@ -1,0 +1,180 @@
+//! The way to an upstream: which one, what it is sent, and what happens when it cannot be reached.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::edits::Edits;
+use super::head::RequestHead;
+use super::{AfterFailure, Exchange, Phase, Pick, Refusal, Stage, pick};
+use crate::link::CoreReport;
+use crate::model::environment::{Environment, HostPolicy, Replay};
+use crate::model::header_id::HeaderId;
+use crate::model::snapshot::Snapshot;
+use crate::model::verdict::Verdict;
+
+impl Exchange {
+    /// Picks the upstream to try next.
+    pub fn pick(&mut self, snapshot: &Snapshot, now: Instant) -> Pick {
+        let turn = self.recorder.random();
+        loop {
+            let Some(place) = &mut self.place else {
+                return Pick::Reply(self.refuse(Refusal::Draining));
+            };
+            let environment = &place.environment;
+            let picked = pick::usable(environment, &self.tried, now, turn);
+            if picked.is_none() && self.tried.count() == 0 && self.hand_over(snapshot, now) {
+                continue;
+            }
+            let Some(place) = &mut self.place else { continue };
+            let picked = picked.or_else(|| pick::any(&place.environment, &self.tried, turn));
+            let Some(upstream) = picked else {
+                let name = place.environment.name().to_string();
+                self.verdict = Some(Verdict::ConnectError);
+                return Pick::Reply(self.refuse(Refusal::NoUpstream(name)));
+            };
+            let guard = upstream.in_flight.enter();
+            place.upstream = Some((Arc::clone(&upstream), guard));
+            self.phase = Phase::Connecting { since: now };
+            return Pick::Upstream(upstream);
+        }
+    }
+
+    /// Before the first byte, if the exchange has waited since it chose: an environment that has lost
+    /// all its weight meanwhile gets nothing new. Returns false when another one was entered, or none
+    /// could be, and `pick` has to be called again.
+    pub fn is_still_routed(&mut self, snapshot: &Snapshot) -> bool {
+        let (Some(place), Some(table)) = (&self.place, self.table(snapshot)) else { return true };
+        let is_bound = self.is_forced || self.counted_for.is_some();
+        let chosen = place.environment.name();
+        if is_bound || table.generation == self.generation || !table.weight(chosen).is_zero() {
+            return true;
+        }
+        let Some(key) = self.key else { return true };
+        self.place = None;
+        self.tried.clear();
+        // A refusal leaves `place` empty, and `pick` then answers.
+        let _ = self.choose(table, key);
+        false
+    }
+
+    /// What changes on the way to the environment that was entered, just before the head is sent.
+    pub fn edit_for_upstream(&self, head: &impl RequestHead, edits: &mut Edits) {
+        let (Some(place), Some(service)) = (&self.place, &self.service) else { return };
+        let spec = &place.environment.spec;
+        edits.set(service.headers.deployment, &[spec.name.as_str().as_bytes()]);
+        match (&spec.host, &place.upstream) {
+            (HostPolicy::Preserve, Some((upstream, _))) if head.first(HeaderId::HOST).is_none() => {
+                edits.set(HeaderId::HOST, &[upstream.spec.authority().as_bytes()]);
+            }
+            (HostPolicy::Upstream, Some((upstream, _))) => {
+                edits.set(HeaderId::HOST, &[upstream.spec.authority().as_bytes()]);
+            }
+            (HostPolicy::Fixed(host), _) => edits.set(HeaderId::HOST, &[host.as_bytes()]),
+            _ => {}
+        }
+        spec.remove_headers.iter().for_each(|id| edits.remove(*id));
+        for (id, value) in &spec.set_headers {
+            edits.set(*id, &[value.expose().as_bytes()]);
+        }
+        if let Some(prefix) = &spec.path_prefix {
+            let path = head.path().as_bytes();
+            match head.query() {
+                Some(query) => edits.set_path(&[prefix.as_bytes(), path, b"?", query.as_bytes()]),
+                None => edits.set_path(&[prefix.as_bytes(), path]),
+            }
+        }
+    }
+
+    /// The request is being written to a connection.
+    pub fn on_sent(&mut self, now: Instant) {
+        self.phase = Phase::AwaitingHead { since: now };
+    }
+
+    /// Sending failed before any byte of an answer. `can_replay` says whether the engine still has the
+    /// whole request.
+    pub fn on_upstream_failure(
+        &mut self,
+        stage: Stage,
+        problem: &str,
+        can_replay: bool,
+        snapshot: &Snapshot,
+        now: Instant,
+    ) -> AfterFailure {
+        if stage != Stage::NotStarted && stage != Stage::Reused {
+            self.note_failure(problem, now);
+        }
+        let refusal = match stage {
+            Stage::Connect => {
+                if self.may_try_another() || self.hand_over(snapshot, now) {
+                    return AfterFailure::Retry;
+                }
+                Refusal::Connect(problem.to_owned())
+            }
+            Stage::NotStarted if self.not_started < 2 => {
+                self.not_started += 1;
+                return AfterFailure::Retry;
+            }
+            Stage::Reused if can_replay && self.may_replay() => {
+                self.was_replayed = true;
+                return AfterFailure::Replay;
+            }
+            Stage::NotStarted | Stage::Reused | Stage::Fresh => Refusal::Lost(problem.to_owned()),
+        };
+        self.verdict = Some(Verdict::ConnectError);
+        AfterFailure::Reply(self.refuse(refusal))
+    }
+
+    /// Counts a failure of the upstream in use, which may eject it.
+    fn note_failure(&mut self, problem: &str, now: Instant) {
+        let Some(place) = &mut self.place else { return };
+        let Some((upstream, _guard)) = place.upstream.take() else { return };
+        self.tried.add(upstream.id);
+        if upstream.failed(&place.environment.spec.ejection, now) {
+            let reason = problem.to_owned();
+            self.recorder.report(CoreReport::UpstreamEjected { upstream: upstream.id, reason });
+        }
+    }
+
+    fn may_try_another(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| {
+            self.tried.count() <= usize::from(place.environment.spec.connect_retries)
+                && self.tried.count() < place.environment.upstreams.len()
+        })
+    }
+
+    fn may_replay(&self) -> bool {
+        let policy = self.place.as_ref().map(|place| place.environment.spec.replay);
+        !self.was_replayed
+            && match policy {
+                Some(Replay::ReusedConnection) => true,
+                Some(Replay::Idempotent) => self.is_idempotent,
+                Some(Replay::Never) | None => false,
+            }
+    }
+
+    /// Gives the request to another environment, because its own cannot be connected to and nothing was
+    /// sent: the active one's goes to the fallback, everybody else's to the active one. It goes on
+    /// counting for its own. At most once, and only to one that has a usable upstream.
+    fn hand_over(&mut self, snapshot: &Snapshot, now: Instant) -> bool {
+        let (Some(place), Some(table)) = (&self.place, self.table(snapshot)) else { return false };
+        if self.is_forced || self.counted_for.is_some() {
+            return false;
+        }
+        let own = Arc::clone(&place.environment);
+        let is_active = table.active().id == own.id;
+        let target = if is_active { table.fallback() } else { Some(table.active()) };
+        let is_able = |e: &&Arc<Environment>| {
+            e.id != own.id && e.upstreams.iter().any(|upstream| upstream.is_usable(now))
+        };
+        let Some(target) = target.filter(is_able) else { return false };
+        let (from, to) = (own.id, target.id);
+        if self.enter(table, target).is_err() {
+            self.counted_for = None;
+            return false;
+        }
+        self.counted_for = Some(own);
+        self.tried.clear();
+        self.recorder.report(CoreReport::FellBack { from, to });
+        true
+    }
+}
