@@ -16,6 +16,7 @@ use cyan::data_plane::recorder::Recorder;
 use cyan::model::snapshot::Snapshot;
 
 #[path = "../tests/it/support/tables.rs"]
+#[allow(dead_code, reason = "shared with tests that need the rest")]
 mod tables;
 
 /// A request as an SDK sends it: twelve headers.
@@ -80,10 +81,8 @@ impl Stage {
 }
 
 fn main() {
-    let rounds: u32 = match std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()) {
-        Some(rounds) => rounds,
-        None => 200_000,
-    };
+    let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok());
+    let rounds: u32 = rounds.unwrap_or(200_000);
     let mut stage = Stage::new();
     let requests: Vec<_> = (0..rounds).map(|_| request()).collect();
     stage.pass(&mut request());

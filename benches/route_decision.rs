@@ -5,6 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 #[path = "../tests/it/support/tables.rs"]
+#[allow(dead_code, reason = "shared with tests that need the rest")]
 mod tables;
 
 fn choose(criterion: &mut Criterion) {

@@ -2,6 +2,8 @@
 //!
 //! A binary of its own, because it replaces the allocator.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,11 +18,15 @@ use cyan::data_plane::recorder::Recorder;
 use cyan::model::snapshot::Snapshot;
 
 #[path = "it/support/tables.rs"]
+#[allow(dead_code, reason = "shared with tests that need the rest")]
 mod tables;
 
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// Heads that are counted.
+const HEADS: usize = 1000;
 
 // SAFETY: every call is handed to the system's allocator unchanged; only a counter is added.
 unsafe impl GlobalAlloc for Counting {
@@ -53,7 +59,6 @@ fn choosing_allocates_nothing_and_a_head_one_block_in_dozens() {
     let chosen: usize = (0..1000).map(|key| table.choose(key)).sum();
     assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "choosing {chosen}");
 
-    const HEADS: usize = 1000;
     let mut heads: Vec<_> = (0..HEADS + 10).map(|_| head()).collect();
     let table = tables::table_with(&tables::assignment(&[7500, 2500], 1), 1, |_, _| {});
     let snapshot = Snapshot::new(vec![Arc::new(table)]);

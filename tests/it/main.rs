@@ -1,5 +1,7 @@
 //! Behaviour of the whole proxy, over real sockets. One binary, so that it links once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod support;
 
 mod admin_access;

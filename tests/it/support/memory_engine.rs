@@ -173,7 +173,7 @@ impl MemoryEngine {
                     AfterFailure::Reply(refusal) => return Outcome::Refused(refusal),
                 }
             }
-            return self.answer(exchange, attempt);
+            return self.answer(exchange, &attempt);
         }
     }
 
@@ -202,8 +202,8 @@ impl MemoryEngine {
         }
     }
 
-    fn answer(&mut self, exchange: &mut Exchange, attempt: Attempt) -> Outcome {
-        let (status, pieces) = match &attempt {
+    fn answer(&mut self, exchange: &mut Exchange, attempt: &Attempt) -> Outcome {
+        let (status, pieces) = match attempt {
             Attempt::Silent => {
                 self.now = exchange.deadline().expect("waiting has a limit");
                 let OnTime::Reply(refusal) = exchange.on_time(self.now) else {
@@ -230,7 +230,7 @@ impl MemoryEngine {
         match attempt {
             Attempt::Upgrade(up, down) => {
                 exchange.on_upgraded(self.now);
-                exchange.on_tunnel_end(up, down, true, self.now);
+                exchange.on_tunnel_end(*up, *down, true, self.now);
                 Outcome::Tunnel
             }
             Attempt::Stalls(..) => {
@@ -239,8 +239,8 @@ impl MemoryEngine {
                 Outcome::Broken(status, body)
             }
             Attempt::Answer(_, _, end) => {
-                exchange.on_response_end(end, self.now);
-                let is_whole = end == BodyEnd::Whole;
+                exchange.on_response_end(*end, self.now);
+                let is_whole = *end == BodyEnd::Whole;
                 if is_whole { Outcome::Answer(status, body) } else { Outcome::Broken(status, body) }
             }
             _ => unreachable!("every other attempt ended above"),

@@ -211,7 +211,11 @@ impl Proxy {
                 .iter()
                 .flat_map(|service| service.environments.iter().map(|e| e.in_flight))
                 .sum();
-            let ended: u64 = totals.environments.values().map(|counts| counts.ended()).sum();
+            let ended: u64 = totals
+                .environments
+                .values()
+                .map(cyan::control_plane::totals::EnvironmentTotals::ended)
+                .sum();
             let refused: u64 = totals.refused.values().sum();
             in_flight == 0 && totals.requests == ended + refused
         })
