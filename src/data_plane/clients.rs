@@ -185,7 +185,8 @@ impl Client {
         }
     }
 
-    fn cut(&self) {
+    /// Breaks the connection.
+    pub fn cut(&self) {
         self.is_cut.set(true);
         self.wake();
     }

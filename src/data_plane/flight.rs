@@ -21,6 +21,10 @@ pub struct Flight {
     deadline: Cell<Option<Instant>>,
     is_evicted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    /// It was woken because it is late, and has not run since.
+    was_called: Cell<bool>,
+    /// Lets go of the upstream from outside, while the engine waits for a client that takes nothing.
+    let_go: RefCell<Option<Box<dyn FnOnce()>>>,
 }
 
 /// All flights of one core.
@@ -50,6 +54,8 @@ impl Flights {
             exchange: RefCell::new(exchange),
             is_evicted: Cell::new(false),
             waker: RefCell::default(),
+            was_called: Cell::new(false),
+            let_go: RefCell::default(),
         });
         let slot = self.table.borrow_mut().insert(Rc::downgrade(&flight));
         FlightOwner { flight, flights: Rc::clone(self), slot }
@@ -65,10 +71,25 @@ impl Flights {
         self.now.get().unwrap_or_else(Instant::now)
     }
 
-    /// Wakes every flight that is due.
+    /// Wakes every flight that is due. One that was woken a tick ago and has not run cannot: its engine
+    /// waits for a client that takes nothing. It is ended from here.
     pub fn tick(&self, now: Instant) {
         self.now.set(Some(now));
-        self.wake(|flight| flight.deadline.get().is_some_and(|deadline| deadline <= now));
+        let mut stuck = Vec::new();
+        for (_, flight) in &*self.table.borrow() {
+            let Some(flight) = flight.upgrade() else { continue };
+            let is_late = flight.deadline.get().is_some_and(|deadline| deadline <= now);
+            if !is_late && !flight.is_evicted() {
+                continue;
+            }
+            if flight.was_called.replace(true) {
+                stuck.push(flight);
+            } else if let Some(waker) = &*flight.waker.borrow() {
+                waker.wake_by_ref();
+            }
+        }
+        // Letting go drops connections, and they may look at the table.
+        stuck.iter().for_each(|flight| flight.end(now));
     }
 
     /// Ends every flight of an environment, or all of them.
@@ -112,6 +133,21 @@ impl Flight {
     pub fn is_evicted(&self) -> bool {
         self.is_evicted.get()
     }
+
+    /// Ends it without its engine: the upstream is let go of, and the exchange is recorded.
+    fn end(&self, now: Instant) {
+        let Some(let_go) = self.let_go.borrow_mut().take() else { return };
+        let mut exchange = self.exchange.borrow_mut();
+        if self.is_evicted() {
+            exchange.on_evicted(now);
+        } else {
+            exchange.on_time(now);
+        }
+        exchange.close(now);
+        self.deadline.set(None);
+        drop(exchange);
+        let_go();
+    }
 }
 
 impl FlightOwner {
@@ -135,8 +171,14 @@ impl FlightOwner {
         self.flight.is_evicted()
     }
 
+    /// How to let go of the upstream while the engine cannot run.
+    pub fn on_stuck(&self, let_go: impl FnOnce() + 'static) {
+        *self.flight.let_go.borrow_mut() = Some(Box::new(let_go));
+    }
+
     /// Whether it is due; if not, the task is woken when it is.
     pub fn poll_due(&self, cx: &Context<'_>) -> Poll<Due> {
+        self.flight.was_called.set(false);
         let is_late = |deadline| deadline <= self.flights.coarse_now();
         if self.is_evicted() || self.flight.deadline.get().is_some_and(is_late) {
             return Poll::Ready(Due);

@@ -15,6 +15,7 @@ mod ends;
 mod forwarding;
 mod refusals;
 mod seam;
+mod slow_readers;
 mod split;
 mod state_files;
 mod sticky;

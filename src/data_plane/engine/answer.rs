@@ -4,6 +4,7 @@
 //! announced ends with an error here, which makes hyper break the connection (HTTP/1.1) or reset the
 //! stream (HTTP/2): a client must never take a broken answer for a whole one.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -32,8 +33,8 @@ pub enum Answer {
 
 /// An upstream's answer, passed on.
 pub struct Relay {
-    /// What comes from the upstream.
-    pub incoming: Incoming,
+    /// What comes from the upstream; empty once it was let go of.
+    pub incoming: Rc<RefCell<Option<Incoming>>>,
     /// The exchange; its end is recorded when this is dropped.
     pub flight: FlightOwner,
     /// The connection it comes on, to be pooled when it has ended well.
@@ -60,7 +61,11 @@ impl Relay {
             return Poll::Ready(Some(Err(Hangup)));
         }
         loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
+            let polled = match self.incoming.borrow_mut().as_mut() {
+                Some(incoming) => Pin::new(incoming).poll_frame(cx),
+                None => return Poll::Ready(Some(Err(Hangup))),
+            };
+            match polled {
                 Poll::Pending => return self.poll_due(cx),
                 Poll::Ready(None) => {
                     self.finish();
@@ -76,6 +81,10 @@ impl Relay {
                 },
             }
         }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.incoming.borrow().as_ref().is_some_and(Body::is_end_stream)
     }
 
     /// A frame as the client gets it; `None` for one that says nothing.
@@ -98,7 +107,7 @@ impl Relay {
             }),
         };
         // hyper does not ask again once the announced length is reached.
-        if self.incoming.is_end_stream() {
+        if self.is_at_end() {
             self.finish();
         }
         frame
@@ -159,7 +168,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         // hyper drops an empty body without asking it for its end.
-        if !self.is_over && self.incoming.is_end_stream() {
+        if !self.is_over && self.is_at_end() {
             self.finish();
         }
     }
@@ -181,14 +190,17 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Relay(relay) => relay.is_at_end(),
             Self::Own(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Relay(relay) => {
+                let incoming = relay.incoming.borrow();
+                incoming.as_ref().map_or_else(SizeHint::new, Body::size_hint)
+            }
             Self::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
         }
     }

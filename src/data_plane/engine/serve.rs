@@ -426,6 +426,16 @@ impl Serving {
         let is_request_sent = outgoing.body.is_none_or(|body| body.is_ended());
         let is_stream = length == BodyLength::Unknown;
         let ends_with_connection = self.version < http::Version::HTTP_11 && is_stream;
+        let incoming = Rc::new(RefCell::new(Some(incoming)));
+        let (upstreams_half, client) = (Rc::clone(&incoming), Rc::clone(self.work.client()));
+        let is_http1 = self.version < http::Version::HTTP_2;
+        self.flight.on_stuck(move || {
+            upstreams_half.borrow_mut().take();
+            // One HTTP/2 stream that nobody reads must not cost the others their connection.
+            if is_http1 {
+                client.cut();
+            }
+        });
         let relay = Relay {
             incoming,
             flight: self.flight,
