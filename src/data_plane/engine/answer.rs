@@ -67,6 +67,11 @@ impl Relay {
             };
             match polled {
                 Poll::Pending => return self.poll_due(cx),
+                Poll::Ready(None) if self.was_reset() => {
+                    let now = Instant::now();
+                    self.flight.with(|exchange| exchange.on_response_end(BodyEnd::Reset, now));
+                    return self.poll_hang_up(cx);
+                }
                 Poll::Ready(None) => {
                     self.finish();
                     return Poll::Ready(None);
@@ -129,6 +134,13 @@ impl Relay {
             self.flight.with(|exchange| exchange.on_evicted(now));
         }
         self.poll_hang_up(cx)
+    }
+
+    /// Whether what looks like the end is a reset: hyper takes `RST_STREAM` with CANCEL or `NO_ERROR` for
+    /// one, although no `END_STREAM` has come.
+    fn was_reset(&self) -> bool {
+        self.connection.as_ref().is_some_and(UpstreamConnection::is_http2)
+            && !self.incoming.is_end_stream()
     }
 
     fn broken(&mut self, error: &hyper::Error) {
@@ -210,6 +222,9 @@ impl Body for Answer {
 fn is_reset(error: &hyper::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return error.is_reset();
+        }
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             return io.kind() == std::io::ErrorKind::ConnectionReset;
         }

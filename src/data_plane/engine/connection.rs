@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,6 +16,10 @@ use crate::data_plane::pool::Pooled;
 /// Most streams on one HTTP/2 connection. Few, because the connection's flow control and h2's guard
 /// against small DATA frames are shared: one slow reader must not stop many streams of tokens.
 const STREAMS_MAX: u32 = 16;
+
+/// How long a connection without a stream is kept. Longer than in HTTP/1.1: who closes says GOAWAY
+/// first, so that no request meets a dying connection.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// A connection that one request may use now.
 pub enum UpstreamConnection {
@@ -47,6 +52,10 @@ pub struct Http2Connection {
     pub sender: http2::SendRequest<Upload>,
     /// Streams on it.
     pub streams: Rc<Cell<u32>>,
+    /// Streams that the upstream allows.
+    pub streams_allowed: Rc<Cell<u32>>,
+    /// Since when there has been none, as far as was looked.
+    pub idle_since: Option<Instant>,
 }
 
 impl UpstreamConnection {
@@ -95,7 +104,10 @@ impl UpstreamConnection {
 impl Http2Connection {
     /// A place on it, if it has one left.
     pub fn stream(&self, is_reused: bool) -> Option<Http2Stream> {
-        if self.sender.is_closed() || self.streams.get() >= STREAMS_MAX {
+        // Beyond what the upstream allows, a request would wait for another's stream of tokens to end.
+        let is_full =
+            is_reused && self.streams.get() >= self.streams_allowed.get().min(STREAMS_MAX);
+        if self.sender.is_closed() || is_full {
             return None;
         }
         self.streams.set(self.streams.get() + 1);
@@ -104,6 +116,16 @@ impl Http2Connection {
             streams: Rc::clone(&self.streams),
             is_reused,
         })
+    }
+
+    /// Whether to keep it. Looked at from time to time.
+    pub fn is_wanted(&mut self, now: Instant) -> bool {
+        if self.streams.get() > 0 {
+            self.idle_since = None;
+            return !self.sender.is_closed();
+        }
+        let since = *self.idle_since.get_or_insert(now);
+        !self.sender.is_closed() && now.saturating_duration_since(since) < IDLE_MAX
     }
 }
 

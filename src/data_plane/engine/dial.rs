@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub enum DialError {
     Io(String, io::Error),
     /// TLS cannot be set up.
     Tls(TlsClientError),
+    /// It does not speak HTTP/2.
+    NotHttp2(String),
     /// The HTTP handshake failed.
     Http(hyper::Error),
 }
@@ -64,6 +67,9 @@ impl fmt::Display for DialError {
             Self::Unresolved(host) => write!(f, "the name `{host}` has no address"),
             Self::Io(upstream, error) => write!(f, "{upstream}: {error}"),
             Self::Tls(error) => error.fmt(f),
+            Self::NotHttp2(upstream) => {
+                write!(f, "{upstream} does not speak HTTP/2; set `protocol` to `http1`")
+            }
             Self::Http(error) => error.fmt(f),
         }
     }
@@ -121,7 +127,7 @@ pub async fn dial(
             let io = connect_any(&addresses, host, upstream).await?;
             match tls {
                 None => Carrier::Tcp(io),
-                Some(config) => handshake_tls(upstream, spec, config, io).await?,
+                Some(config) => handshake_tls(upstream, spec, config, protocol, io).await?,
             }
         }
     };
@@ -161,11 +167,16 @@ async fn handshake_tls(
     upstream: &Upstream,
     spec: &EnvironmentSpec,
     config: Arc<ClientConfig>,
+    protocol: Protocol,
     io: TcpStream,
 ) -> Result<Carrier, DialError> {
     let name = server_name(&upstream.spec, &spec.tls).map_err(DialError::Tls)?;
     let connected = tokio_rustls::TlsConnector::from(config).connect(name, io).await;
     let stream = connected.map_err(|error| DialError::Io(upstream.spec.to_string(), error))?;
+    // Without ALPN an upstream would get the preface of HTTP/2 as a malformed request.
+    if protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return Err(DialError::NotHttp2(upstream.spec.to_string()));
+    }
     Ok(Carrier::Tls(Box::new(stream.into())))
 }
 
@@ -189,7 +200,15 @@ async fn handshake_http2(carrier: Carrier) -> hyper::Result<Http2Connection> {
         .max_send_buf_size(BUFFER_BYTES_MAX)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20));
-    let (sender, connection) = builder.handshake(TokioIo::new(carrier)).await?;
-    tokio::task::spawn_local(connection);
-    Ok(Http2Connection { sender, streams: Rc::new(Cell::new(0)) })
+    let (sender, mut connection) = builder.handshake(TokioIo::new(carrier)).await?;
+    let streams_allowed = Rc::new(Cell::new(u32::MAX));
+    let allowed = Rc::clone(&streams_allowed);
+    tokio::task::spawn_local(std::future::poll_fn(move |cx| {
+        let ended = Pin::new(&mut connection).poll(cx);
+        // Only the connection knows what its upstream has allowed meanwhile.
+        let streams = connection.current_max_send_streams();
+        allowed.set(u32::try_from(streams).unwrap_or(u32::MAX));
+        ended
+    }));
+    Ok(Http2Connection { sender, streams: Rc::default(), streams_allowed, idle_since: None })
 }

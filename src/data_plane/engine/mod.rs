@@ -8,6 +8,7 @@ pub mod connection;
 pub mod dial;
 pub mod heads;
 pub mod serve;
+mod stream_end;
 mod target;
 pub mod tunnel;
 pub mod upload;

@@ -17,6 +17,7 @@ use super::answer::{Answer, Relay};
 use super::connection::{Http1Connection, Http2Connection, UpstreamConnection};
 use super::dial::{DialError, Dialed, TlsSettings, dial};
 use super::heads::{HeaderForge, HyperRequest, HyperResponse, length_of};
+use super::stream_end::StreamEnd;
 use super::upload::{RequestBody, Upload};
 use super::{target, tunnel};
 use crate::data_plane::clients::{Client, Work};
@@ -164,6 +165,7 @@ impl Serving {
         let service = self.flight.note(|exchange| exchange.service().cloned())?;
         Some(RequestBody::new(
             incoming,
+            self.version == http::Version::HTTP_2,
             service.body_bytes_max,
             service.headers.clone(),
             &self.core.budget,
@@ -381,7 +383,11 @@ impl Serving {
             return self.after(Stage::NotStarted, &problem, true);
         }
         let can_replay = outgoing.body.as_ref().is_none_or(|body| body.can_replay());
-        let stage = if was_reused { Stage::Reused } else { Stage::Fresh };
+        let stage = match StreamEnd::of(error.error()) {
+            Some(StreamEnd::Unprocessed) if was_reused && can_replay => Stage::NotStarted,
+            None if was_reused => Stage::Reused,
+            _ => Stage::Fresh,
+        };
         self.after(stage, &problem, can_replay)
     }
 

@@ -30,6 +30,9 @@ pub enum UploadError {
     /// The client broke off.
     #[error("the client stopped sending its body: {0}")]
     Client(#[from] hyper::Error),
+    /// The client reset its HTTP/2 stream.
+    #[error("the client took its request back")]
+    Reset,
     /// Longer than the service allows.
     #[error("the request body exceeds its limit")]
     TooLarge,
@@ -50,6 +53,7 @@ pub struct RequestBody {
     flight: Rc<Flight>,
     flights: Rc<Flights>,
     hint: SizeHint,
+    is_http2: bool,
     names: HeaderNames,
 }
 
@@ -57,6 +61,7 @@ impl RequestBody {
     /// The body of a request that is in flight.
     pub fn new(
         incoming: Incoming,
+        is_http2: bool,
         max: u64,
         names: HeaderNames,
         budget: &Arc<BufferBudget>,
@@ -77,6 +82,7 @@ impl RequestBody {
             flight,
             flights,
             hint,
+            is_http2,
             names,
         })
     }
@@ -139,14 +145,22 @@ impl RequestBody {
                 self.flight.with(|exchange| exchange.on_waiting_for_client(now));
                 Poll::Pending
             }
+            // hyper takes a reset with CANCEL for the end, although no END_STREAM has come.
+            Poll::Ready(None) if self.is_http2 && !incoming.is_end_stream() => {
+                *self.refusal.borrow_mut() = Some(Refusal::BodyCut);
+                Poll::Ready(Some(Err(UploadError::Reset)))
+            }
             Poll::Ready(None) => {
                 self.is_ended.set(true);
                 self.flight.with(|exchange| exchange.on_client_sent(now));
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let broken = Refusal::Malformed("the body broke its own framing");
-                *self.refusal.borrow_mut() = Some(broken);
+                *self.refusal.borrow_mut() = Some(if is_malformed(&error) {
+                    Refusal::Malformed("the body broke its own framing")
+                } else {
+                    Refusal::BodyCut
+                });
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(Some(Ok(frame))) => {
@@ -162,6 +176,13 @@ impl RequestBody {
             }
         }
     }
+}
+
+/// Whether a body could not be read because of what it says, rather than because it ended too early.
+fn is_malformed(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    let kind = cause.map(std::io::Error::kind);
+    matches!(kind, Some(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData))
 }
 
 /// One attempt to send a body.

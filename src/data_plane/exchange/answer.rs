@@ -83,9 +83,10 @@ impl Exchange {
         self.end(verdict, now);
     }
 
-    /// The client sent more than it may, or broke its own framing.
+    /// The client sent more than it may, broke its own framing, or left in the middle.
     pub fn on_request_broken(&mut self, refusal: Refusal) -> Refusal {
-        self.verdict = Some(Verdict::Shed);
+        let has_left = refusal == Refusal::BodyCut;
+        self.verdict = Some(if has_left { Verdict::ClientGone } else { Verdict::Shed });
         self.refuse(refusal)
     }
 

@@ -36,6 +36,8 @@ pub enum Refusal {
     TotalTimeout(u128),
     /// The client stopped sending its body.
     BodyStalled,
+    /// The client left, or took its request back, in the middle of its body.
+    BodyCut,
     /// The environment is being drained and its deadline has passed, or Cyan ends.
     Draining,
 }
@@ -44,7 +46,7 @@ impl Refusal {
     /// The status sent to the client.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Malformed(_) => 400,
+            Self::Malformed(_) | Self::BodyCut => 400,
             Self::UnknownHost(_) | Self::UnknownEnvironment(_) => 404,
             Self::Method => 405,
             Self::BodyStalled => 408,
@@ -74,6 +76,7 @@ impl Refusal {
             Self::HeadTimeout(_) => "head_timeout",
             Self::TotalTimeout(_) => "total_timeout",
             Self::BodyStalled => "body_stalled",
+            Self::BodyCut => "body_cut",
             Self::Draining => "draining",
         }
     }
@@ -127,6 +130,7 @@ impl fmt::Display for Refusal {
             Self::HeadTimeout(ms) => write!(f, "the upstream did not answer within {ms} ms"),
             Self::TotalTimeout(ms) => write!(f, "the answer was not finished within {ms} ms"),
             Self::BodyStalled => f.write_str("the request body stopped coming"),
+            Self::BodyCut => f.write_str("the request body ended before its end"),
             Self::Draining => f.write_str("this environment is being shut down"),
         }
     }
