@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client_io::{Carrier, ClientIo, IoState};
-use super::clients::Graceful;
+use super::clients::{Arrival, Graceful};
 use super::core::{Core, Handover};
 use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore, set_options};
 use super::engine::serve::serve;
@@ -36,8 +36,6 @@ pub struct Entrance {
     pub number: usize,
     /// What the operator wants of it.
     pub spec: ListenerSpec,
-    /// Its socket on this core.
-    pub socket: Socket,
     /// TLS settings.
     pub tls: Option<Arc<ServerConfig>>,
     /// Bounds its connections over all cores.
@@ -54,9 +52,9 @@ pub enum Socket {
     Unix(UnixListener),
 }
 
-/// Accepts connections until the core stops. What is waiting in the queue then is still taken in, since
-/// closing the socket would reset it.
-pub async fn run(core: Rc<Core>, entrance: Rc<Entrance>) {
+/// Accepts connections until the core stops, and closes the socket then. What is waiting in the queue is
+/// still taken in, since closing would reset it; who comes later is refused, and goes elsewhere.
+pub async fn run(core: Rc<Core>, entrance: Rc<Entrance>, socket: Socket) {
     let stop = core.stop.notified();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -69,11 +67,11 @@ pub async fn run(core: Rc<Core>, entrance: Rc<Entrance>) {
         tokio::select! {
             biased;
             () = stop.as_mut() => break,
-            accepted = entrance.socket.accept() => take_in(&core, &entrance, accepted, permit).await,
+            accepted = socket.accept() => take_in(&core, &entrance, accepted, permit).await,
         }
     }
     while let Ok(permit) = Arc::clone(&entrance.permits).try_acquire_owned() {
-        let waiting = tokio::time::timeout(Duration::ZERO, entrance.socket.accept()).await;
+        let waiting = tokio::time::timeout(Duration::ZERO, socket.accept()).await;
         let Ok(accepted @ Ok(_)) = waiting else { break };
         take_in(&core, &entrance, accepted, permit).await;
     }
@@ -174,7 +172,13 @@ async fn talk(core: Rc<Core>, entrance: Rc<Entrance>, carrier: Carrier, peer: Rc
         return;
     };
     let io = Arc::new(IoState::default());
-    let place = core.clients.admit(peer, Arc::clone(&io), carrier.fd(), timeouts);
+    let place = core.clients.admit(Arrival {
+        peer,
+        io: Arc::clone(&io),
+        fd: carrier.fd(),
+        is_http2,
+        timeouts,
+    });
     let client = Rc::clone(place.client());
     let stream = TokioIo::new(ClientIo::new(carrier, ahead, io));
     let service_core = Rc::clone(&core);

@@ -27,6 +27,7 @@ pub struct Client {
     /// What its stream knows.
     pub io: Arc<IoState>,
     fd: RawFd,
+    is_http2: bool,
     timeouts: ClientTimeouts,
     in_flight: Cell<u32>,
     /// When it became idle, or its head began, or lingering began.
@@ -35,6 +36,20 @@ pub struct Client {
     is_cut: Cell<bool>,
     is_closing: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+}
+
+/// A connection that has just come in.
+pub struct Arrival {
+    /// Who it is.
+    pub peer: Rc<Peer>,
+    /// What its stream knows.
+    pub io: Arc<IoState>,
+    /// Its socket.
+    pub fd: RawFd,
+    /// Whether it speaks HTTP/2.
+    pub is_http2: bool,
+    /// How long it may be idle or slow.
+    pub timeouts: ClientTimeouts,
 }
 
 /// An exchange on a client's connection; the connection is busy until it is dropped.
@@ -72,18 +87,13 @@ impl Clients {
     }
 
     /// Takes a connection in.
-    pub fn admit(
-        self: &Rc<Self>,
-        peer: Rc<Peer>,
-        io: Arc<IoState>,
-        fd: RawFd,
-        timeouts: ClientTimeouts,
-    ) -> ClientPlace {
+    pub fn admit(self: &Rc<Self>, arrival: Arrival) -> ClientPlace {
         let client = Rc::new(Client {
-            peer,
-            io,
-            fd,
-            timeouts,
+            peer: arrival.peer,
+            io: arrival.io,
+            fd: arrival.fd,
+            is_http2: arrival.is_http2,
+            timeouts: arrival.timeouts,
             in_flight: Cell::new(0),
             since: Cell::new(self.now.get()),
             was_head_begun: Cell::new(false),
@@ -160,7 +170,8 @@ impl Client {
         if self.in_flight.get() > 0 && !self.io.is_lingering() {
             return;
         }
-        let is_head_begun = self.io.is_head_begun();
+        // Between two requests HTTP/2 talks of windows and pings, which begin no head.
+        let is_head_begun = self.io.is_head_begun() && !self.is_http2;
         if is_head_begun && !self.was_head_begun.replace(true) {
             self.since.set(now);
         }

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::MissedTickBehavior;
 
-use super::accept::{self, Entrance};
+use super::accept::{self, Entrance, Socket};
 use super::budget::BufferBudget;
 use super::clients::Clients;
 use super::engine::serve::Engine;
@@ -72,14 +72,16 @@ impl Core {
     /// Runs until it is told to stop and nothing is open any more.
     pub async fn run(
         self: Rc<Self>,
-        entrances: Vec<Rc<Entrance>>,
+        entrances: Vec<(Rc<Entrance>, Socket)>,
         mut mailbox: mpsc::Receiver<CoreMessage>,
         mut handed: mpsc::Receiver<Handover>,
     ) {
         // One task per listener, for as long as it listens.
-        for entrance in &entrances {
-            tokio::task::spawn_local(accept::run(Rc::clone(&self), Rc::clone(entrance)));
-        }
+        let listen = |(entrance, socket): (Rc<Entrance>, Socket)| {
+            tokio::task::spawn_local(accept::run(Rc::clone(&self), Rc::clone(&entrance), socket));
+            entrance
+        };
+        let entrances: Vec<Rc<Entrance>> = entrances.into_iter().map(listen).collect();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut count: u32 = 0;
@@ -112,7 +114,7 @@ impl Core {
         if count.is_multiple_of(EXPIRE_TICKS) {
             self.engine.pool.borrow_mut().expire(now);
             for connections in self.engine.http2.borrow_mut().values_mut() {
-                connections.retain(|connection| !connection.sender.is_closed());
+                connections.retain_mut(|connection| connection.is_wanted(now));
             }
         }
     }

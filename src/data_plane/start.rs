@@ -181,14 +181,14 @@ impl Seed {
 
 impl EntranceSeed {
     /// Puts the socket into this thread's event loop.
-    fn grow(self, number: usize) -> Option<Rc<Entrance>> {
+    fn grow(self, number: usize) -> Option<(Rc<Entrance>, Socket)> {
         let socket = match self.bound {
             Bound::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Socket::Tcp),
             Bound::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Socket::Unix),
         };
         let trusted = self.spec.trusted_proxies.clone().into();
         let (spec, tls, permits) = (self.spec, self.tls, self.permits);
-        Some(Rc::new(Entrance { number, spec, socket: socket.ok()?, tls, permits, trusted }))
+        Some((Rc::new(Entrance { number, spec, tls, permits, trusted }), socket.ok()?))
     }
 }
 
