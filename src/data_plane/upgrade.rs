@@ -1,7 +1,8 @@
 //! Tunnels: `WebSockets` after their handshake. They count as in flight like any other exchange.
 
 use std::cell::Cell;
-use std::time::Instant;
+use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -10,9 +11,11 @@ use super::flight::FlightOwner;
 
 /// Bytes read at once in each direction.
 const PIECE_BYTES: usize = 16 * 1024;
+/// How long one side may still talk when the other has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Passes bytes in both directions until one side ends, the tunnel is idle for too long, or a drain
-/// ends it. A side that ends has its last bytes delivered before the other is closed.
+/// ends it. What a side said before it ended is delivered, and so is what the other says to that.
 pub async fn tunnel<C, U>(client: C, upstream: U, flight: &FlightOwner)
 where
     C: AsyncRead + AsyncWrite,
@@ -22,9 +25,12 @@ where
     let (from_upstream, to_upstream) = tokio::io::split(upstream);
     let (up, down) = (Cell::new(0), Cell::new(0));
     let passing = async {
+        let upwards = pass(from_client, to_upstream, &up, flight);
+        let downwards = pass(from_upstream, to_client, &down, flight);
+        let (mut upwards, mut downwards) = (std::pin::pin!(upwards), std::pin::pin!(downwards));
         tokio::select! {
-            ended = pass(from_client, to_upstream, &up, flight) => ended,
-            ended = pass(from_upstream, to_client, &down, flight) => ended,
+            ended = &mut upwards => last_words(ended, downwards).await,
+            ended = &mut downwards => last_words(ended, upwards).await,
         }
     };
     let mut passing = std::pin::pin!(passing);
@@ -49,12 +55,22 @@ where
     }
 }
 
+/// One side has ended: the other may still say something, a close frame most likely.
+async fn last_words(
+    ended: io::Result<()>,
+    other: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    ended?;
+    // A side that has nothing to say and does not close either is closed by us.
+    tokio::time::timeout(LAST_WORDS, other).await.unwrap_or(Ok(()))
+}
+
 async fn pass<R: AsyncRead, W: AsyncWrite>(
     mut from: ReadHalf<R>,
     mut to: WriteHalf<W>,
     count: &Cell<u64>,
     flight: &FlightOwner,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         let length = from.read(&mut piece).await?;
