@@ -2,11 +2,15 @@
 
 pub mod admin;
 pub mod client;
+pub mod http2;
 pub mod memory_engine;
 pub mod program;
 pub mod proxy;
+pub mod relay;
 pub mod served;
+pub mod serving;
 pub mod tables;
+pub mod tls;
 pub mod upstream;
 
 use std::future::Future;

@@ -101,7 +101,8 @@ impl Builder {
             services: vec![service],
             shutdown: ShutdownSpec {
                 pre_stop: std::time::Duration::ZERO,
-                drain: std::time::Duration::from_secs(5),
+                // A client that a test still holds cannot leave while the proxy is dropped.
+                drain: std::time::Duration::from_millis(200),
             },
             access_log: None,
             body_buffer_bytes_max: 64 << 20,
@@ -149,6 +150,12 @@ impl Proxy {
     /// The app itself.
     pub fn app(&self) -> &App {
         self.app.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// Begins to end it, as SIGTERM does; the handle waits for the end.
+    pub fn shut_down(mut self) -> tokio::task::JoinHandle<()> {
+        let app = self.app.take().expect("it runs until it is dropped");
+        tokio::task::spawn_blocking(move || app.shutdown())
     }
 
     /// Asks the controller for a change.

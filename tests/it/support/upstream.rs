@@ -37,8 +37,6 @@ pub struct Seen {
 pub struct Visit {
     /// The socket.
     pub stream: TcpStream,
-    /// Which connection it is, from 0.
-    pub number: usize,
     ahead: Vec<u8>,
     seen: Arc<Seen>,
 }
@@ -120,9 +118,8 @@ async fn accept(listener: TcpListener, script: Script, seen: Arc<Seen>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         let _ = stream.set_nodelay(true);
-        let number = *seen.connections.borrow();
         seen.connections.send_modify(|count| *count += 1);
-        let visit = Visit { stream, number, ahead: Vec::new(), seen: Arc::clone(&seen) };
+        let visit = Visit { stream, ahead: Vec::new(), seen: Arc::clone(&seen) };
         let (script, seen) = (Arc::clone(&script), Arc::clone(&seen));
         visits.spawn(async move {
             script(visit).await;
@@ -193,6 +190,17 @@ impl Visit {
     /// Waits until the proxy closes its side.
     pub async fn until_closed(&mut self) {
         while self.fill().await.is_some() {}
+    }
+
+    /// Reads so many bytes of a body.
+    pub async fn rest_of_body(&mut self, length: usize) -> Vec<u8> {
+        while self.ahead.len() < length && self.fill().await.is_some() {}
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// Bytes that came and were not asked for yet.
+    pub fn ahead(&self) -> &[u8] {
+        &self.ahead
     }
 
     /// Closes with a reset.

@@ -1,0 +1,144 @@
+//! `WebSockets`: tunnels that count as exchanges, with limits and honest ends.
+
+use std::time::Duration;
+
+use cyan::control_plane::command::Command;
+use cyan::model::environment::Protocol;
+use cyan::model::verdict::Verdict;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::client::Client;
+use crate::support::eventually;
+use crate::support::proxy::{Builder, Proxy, environment, name};
+use crate::support::upstream::Upstream;
+
+const UPGRADE: &str = "connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const SWITCHING: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+/// Sends back whatever comes, and `bye` when nothing more will.
+async fn echo() -> Upstream {
+    Upstream::scripted(|mut visit| async move {
+        if visit.head().await.is_none() {
+            return;
+        }
+        visit.send(SWITCHING).await;
+        let mut piece = [0; 1024];
+        while let Ok(length @ 1..) = visit.stream.read(&mut piece).await {
+            visit.send(&piece[..length]).await;
+        }
+        visit.send("bye").await;
+        let _ = visit.stream.shutdown().await;
+    })
+    .await
+}
+
+async fn open(proxy: &Proxy) -> Client {
+    let mut client = proxy.client().await;
+    let answer = client.get("/socket", UPGRADE).await;
+    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("websocket")));
+    client
+}
+
+#[tokio::test]
+async fn messages_pass_both_ways_and_the_last_words_too() {
+    let upstream = echo().await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = open(&proxy).await;
+    for turn in 0..50 {
+        let message = format!("message {turn};");
+        client.send(&message).await;
+        client.read_until(message.as_bytes()).await;
+    }
+    client.finish().await;
+    let rest = client.rest().await.expect("a clean end");
+    assert_eq!(rest, b"bye", "who has ended still hears the answer to that");
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_closes_the_tunnel() {
+    let upstream = Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit.send(SWITCHING).await;
+        visit.until_closed().await;
+    })
+    .await;
+    let proxy = Proxy::before(&upstream);
+    let client = open(&proxy).await;
+    assert_eq!(proxy.in_flight("blue"), 1);
+    let left = std::time::Instant::now();
+    drop(client);
+    eventually("the upstream is left", || upstream.closed() == 1).await;
+    assert!(left.elapsed() < Duration::from_millis(500), "{:?}", left.elapsed());
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_nothing_more_and_stays_is_left() {
+    let upstream = Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit.send(SWITCHING).await;
+        visit.until_closed().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = open(&proxy).await;
+    client.finish().await;
+    assert_eq!(client.rest().await.unwrap(), b"");
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+#[tokio::test]
+async fn an_idle_tunnel_ends_at_its_limit() {
+    let upstream = echo().await;
+    let mut blue = environment("blue", &[&upstream]);
+    blue.timeouts.tunnel_idle = Duration::from_millis(200);
+    let proxy = Builder::new(vec![blue]).start();
+    let mut client = open(&proxy).await;
+    client.send("ping").await;
+    client.read_until(b"ping").await;
+    let _ = client.rest().await;
+    proxy.settles("blue", Verdict::Timeout, 1).await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_a_tunnel_at_its_deadline() {
+    let (blue, green) = (echo().await, Upstream::replying(200, "green").await);
+    let proxy = Proxy::between(&blue, &green);
+    let mut client = open(&proxy).await;
+    proxy.switch("green").await;
+    let deadline = Duration::from_millis(200);
+    let (service, environment) = (name("chat"), name("blue"));
+    proxy.ask(Command::Drain { service, environment, deadline }).await.unwrap();
+    assert_eq!(proxy.in_flight("blue"), 0);
+    let _ = client.rest().await;
+    proxy.settles("blue", Verdict::Shed, 1).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_answers_as_usual() {
+    let upstream = Upstream::replying(403, "no sockets here").await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = proxy.client().await;
+    let answer = client.get("/", UPGRADE).await;
+    assert_eq!((answer.status, answer.text().as_str()), (403, "no sockets here"));
+    assert_eq!(client.get("/", "").await.status, 403, "the connection stays");
+    proxy.settles("blue", Verdict::HttpError, 2).await;
+}
+
+#[tokio::test]
+async fn an_environment_over_http_2_gets_its_websockets_over_http_1() {
+    let upstream = echo().await;
+    let mut blue = environment("blue", &[&upstream]);
+    blue.protocol = Protocol::Http2;
+    let proxy = Builder::new(vec![blue]).start();
+    let mut client = open(&proxy).await;
+    client.send("ping").await;
+    client.read_until(b"ping").await;
+    assert!(upstream.heads()[0].starts_with("GET /socket HTTP/1.1\r\n"));
+    drop(client);
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
