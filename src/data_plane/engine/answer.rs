@@ -139,8 +139,7 @@ impl Relay {
     /// Whether what looks like the end is a reset: hyper takes `RST_STREAM` with CANCEL or `NO_ERROR` for
     /// one, although no `END_STREAM` has come.
     fn was_reset(&self) -> bool {
-        self.connection.as_ref().is_some_and(UpstreamConnection::is_http2)
-            && !self.incoming.is_end_stream()
+        self.connection.as_ref().is_some_and(UpstreamConnection::is_http2) && !self.is_at_end()
     }
 
     fn broken(&mut self, error: &hyper::Error) {
