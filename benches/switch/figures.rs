@@ -64,6 +64,9 @@ impl Figures {
         self.set("cut_streams", as_f64(tally.cut));
         let all = || tally.requests.iter().chain(&tally.streams);
         self.count("late_requests", all().filter(|seen| is_late(seen, closed)).count());
+        let is_turned =
+            |seen: &&Seen| seen.arrived_ns < seen.written_ns || seen.done_ns < seen.arrived_ns;
+        self.count("stamps_out_of_order", all().filter(is_turned).count());
         let is_tried =
             |seen: &&Seen| closed.iter().any(|times| find(times, seen.arrived_ns).is_some());
         self.count("requests_in_closed_times", all().filter(is_tried).count());

@@ -10,10 +10,11 @@ use crate::figures::Figures;
 use crate::leave::Manner;
 
 /// A promise that does not depend on the machine: breaking it fails the run.
-const NONE: [(&str, &str); 4] = [
+const NONE: [(&str, &str); 5] = [
     ("failed_requests", "failed requests"),
     ("cut_streams", "cut streams"),
     ("late_requests", "requests that reached an environment at weight 0 after the call returned"),
+    ("stamps_out_of_order", "requests that arrived before they were written or after their answer"),
     ("lagging_load", "calls that returned before every core had changed"),
 ];
 
