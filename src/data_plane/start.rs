@@ -33,6 +33,9 @@ const HANDOVERS_MAX: usize = 1024;
 /// Event-loop rounds that a runtime does between two looks at its sockets. Lower than tokio's 61: with
 /// few cores a burst of new streams must not keep the tokens of the others waiting.
 const EVENT_INTERVAL: u32 = 31;
+/// Tasks that a runtime runs between two looks for messages from other threads. Lower than tokio's 31,
+/// because a change of weights is such a message, and its call answers when the last core has seen it.
+const MESSAGE_INTERVAL: u32 = 8;
 
 /// The running data plane.
 pub struct DataPlane {
@@ -124,6 +127,7 @@ impl DataPlane {
                 Builder::new_current_thread()
                     .enable_all()
                     .event_interval(EVENT_INTERVAL)
+                    .global_queue_interval(MESSAGE_INTERVAL)
                     .build_local(LocalOptions::default())
             };
             let name = format!("cyan-core-{number}");
