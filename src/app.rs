@@ -35,7 +35,7 @@ pub struct App {
     control_thread: Option<JoinHandle<()>>,
 }
 
-/// Why Cyan cannot start. Nothing is left running, nothing was changed.
+/// Why Cyan cannot start. Nothing is left running; the state may hold a journal entry of the attempt.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state.

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -104,8 +104,13 @@ fn bind_unix(path: &Path, cores: usize) -> Result<Vec<Bound>, ListenError> {
         return Err(ListenError::Busy { address, by: String::new() });
     }
     let listen = || {
-        // A socket file that nobody answers on is left over from a process that was killed.
-        if path.exists() {
+        // A socket that nobody answers on is left over from a process that was killed. Anything else of
+        // that name is somebody's file.
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                let problem = "a file of that name exists and is no socket; move it away";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+            }
             std::fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;
@@ -151,5 +156,15 @@ mod tests {
         assert!(matches!(bind(&address, 1), Err(ListenError::Busy { .. })));
         drop(first);
         assert!(bind(&address, 1).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "mine").unwrap();
+        let error = bind(&ListenAddress::Unix(path.clone()), 1).unwrap_err().to_string();
+        assert!(error.contains("is no socket; move it away"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
     }
 }

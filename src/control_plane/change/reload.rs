@@ -223,7 +223,7 @@ fn kept_from_the_file(
         for field in own.fields() {
             kept.push(format!(
                 "{service}: `{field}` of {name} was changed by the API and stays; \
-                 give it back with cyan config reset {service} {name} {field}"
+                 give it back with cyan config reset {service} {name} --field {field}"
             ));
         }
         if own.removed {

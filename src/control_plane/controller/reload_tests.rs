@@ -46,7 +46,7 @@ async fn what_the_file_owns_changes_and_live_weights_stay() {
         applied.warnings,
         [
             "chat: weights stay blue=75 green=25 red=0; the file's are for a first start, set them with cyan weights",
-            "chat: `upstreams` of green was changed by the API and stays; give it back with cyan config reset chat green upstreams",
+            "chat: `upstreams` of green was changed by the API and stays; give it back with cyan config reset chat green --field upstreams",
         ]
     );
     assert_eq!(rig.weights(), "blue=75 green=25 red=0");

@@ -93,8 +93,6 @@ struct Outgoing {
     parts: request::Parts,
     body: Option<Rc<RequestBody>>,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
-    /// The head has been changed for one environment and must not be shown to another.
-    is_bound: bool,
 }
 
 /// An answer's head, and where it came from.
@@ -111,12 +109,12 @@ impl Serving {
         parts: request::Parts,
         incoming: Incoming,
     ) -> Result<Response<Answer>, Hangup> {
-        let mut outgoing = match self.admit(parts, incoming).await {
+        let outgoing = match self.admit(parts, incoming).await {
             Ok(outgoing) => outgoing,
             Err(Some(refusal)) => return Ok(self.reply(&refusal)),
             Err(None) => return Ok(self.options()),
         };
-        match self.obtain(&mut outgoing).await {
+        match self.obtain(&outgoing).await {
             Ok(answered) => Ok(self.relay(outgoing, answered)),
             Err(refusal) => Ok(self.reply(&refusal)),
         }
@@ -145,7 +143,7 @@ impl Serving {
         }
         let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         parts.extensions.clear();
-        Ok(Outgoing { parts, body, upgrade, is_bound: false })
+        Ok(Outgoing { parts, body, upgrade })
     }
 
     fn ask(&self, parts: &mut request::Parts, body: BodyLength) -> Next {
@@ -207,8 +205,10 @@ impl Serving {
     }
 
     /// Sends the request until an upstream answers, or the exchange gives up.
-    async fn obtain(&self, outgoing: &mut Outgoing) -> Result<Answered, Refusal> {
+    async fn obtain(&self, outgoing: &Outgoing) -> Result<Answered, Refusal> {
         let mut is_replay = false;
+        // Once it has waited since it chose, the tables may have changed, whatever comes after.
+        let mut has_waited = false;
         loop {
             let snapshot = self.core.snapshot.load();
             let now = Instant::now();
@@ -219,9 +219,9 @@ impl Serving {
                 Pick::Reply(refusal) => return Err(refusal),
             };
             let environment = self.environment()?;
-            let is_alone = is_replay || outgoing.upgrade.is_some();
+            let is_alone = is_replay || self.flight.note(|exchange| exchange.is_upgrade());
             let resting = if is_alone { None } else { self.resting(&upstream, &environment, now) };
-            let has_waited = resting.is_none();
+            has_waited |= resting.is_none();
             let connection = match resting {
                 Some(connection) => connection,
                 // Boxed, because it is rare and large: the future of every connection would be as large.
@@ -233,12 +233,9 @@ impl Serving {
                     }
                 },
             };
-            if has_waited || outgoing.is_bound {
+            if has_waited {
                 let snapshot = self.core.snapshot.load();
                 if !self.flight.with(|exchange| exchange.is_still_routed(&snapshot)) {
-                    if outgoing.is_bound {
-                        return Err(self.flight.with(|e| e.on_evicted(Instant::now())));
-                    }
                     self.keep(&upstream, &environment, connection);
                     continue;
                 }
@@ -247,6 +244,7 @@ impl Serving {
                 Ok(answered) => return Ok(answered),
                 Err(again_alone) => is_replay = again_alone,
             }
+            has_waited = true;
         }
     }
 
@@ -312,7 +310,12 @@ impl Serving {
             Dialed::Http1(connection) => UpstreamConnection::Http1(connection),
             Dialed::Http2(connection) => {
                 let stream = connection.stream(false).ok_or("the connection closed at once")?;
-                engine.http2.borrow_mut().entry(upstream.id).or_default().push(connection);
+                let mut http2 = engine.http2.borrow_mut();
+                let connections = http2.entry(upstream.id).or_default();
+                // Beyond the limit it serves this one request and is closed.
+                if connections.len() < spec.pool_idle_max as usize {
+                    connections.push(connection);
+                }
                 UpstreamConnection::Http2(stream)
             }
         })
@@ -331,17 +334,15 @@ impl Serving {
     /// connection of its own.
     async fn send(
         &self,
-        outgoing: &mut Outgoing,
+        outgoing: &Outgoing,
         mut connection: UpstreamConnection,
         upstream: Arc<Upstream>,
         environment: Arc<Environment>,
     ) -> Result<Result<Answered, bool>, Refusal> {
         let was_reused = connection.is_reused();
-        let kept = was_reused.then(|| clone_head(&outgoing.parts));
-        let mut parts = match &kept {
-            Some(head) => clone_head(head),
-            None => std::mem::replace(&mut outgoing.parts, Request::new(()).into_parts().0),
-        };
+        // The original stays as it is: what is changed for one environment, credentials above all, must
+        // never be shown to another, and a replay begins anew.
+        let mut parts = clone_head(&outgoing.parts);
         self.edit_for_upstream(&mut parts);
         target::set(&mut parts, connection.is_http2(), upstream.spec.tls);
         let upload = Upload::new(outgoing.body.clone());
@@ -366,7 +367,7 @@ impl Serving {
     /// What to do after a connection was lost before the head of an answer.
     fn after_lost(
         &self,
-        outgoing: &mut Outgoing,
+        outgoing: &Outgoing,
         mut error: TrySendError<Request<Upload>>,
         was_reused: bool,
     ) -> Result<bool, Refusal> {
@@ -375,11 +376,7 @@ impl Serving {
             return Err(self.flight.with(|exchange| exchange.on_request_broken(refusal)));
         }
         let problem = describe(error.error());
-        if let Some(unsent) = error.take_message() {
-            if !was_reused {
-                outgoing.parts = unsent.into_parts().0;
-                outgoing.is_bound = true;
-            }
+        if error.take_message().is_some() {
             return self.after(Stage::NotStarted, &problem, true);
         }
         let can_replay = outgoing.body.as_ref().is_none_or(|body| body.can_replay());

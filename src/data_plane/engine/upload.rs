@@ -95,7 +95,7 @@ impl RequestBody {
         let frame = std::future::poll_fn(|cx| self.poll_incoming(cx)).await?;
         let Ok(frame) = frame else { return Some(Err("client_gone")) };
         let Ok(piece) = frame.into_data() else { return Some(Ok(Bytes::new())) };
-        let is_kept = self.lease.borrow_mut().extend(piece.len());
+        let is_kept = self.lease.borrow_mut().extend(cost(&piece));
         self.keep(piece.clone());
         if is_kept { Some(Ok(piece)) } else { Some(Err("no_buffer")) }
     }
@@ -126,7 +126,7 @@ impl RequestBody {
             return;
         }
         let fits = self.kept_bytes.get() + piece.len() <= REPLAY_BYTES_MAX;
-        if fits && self.lease.borrow_mut().extend(piece.len()) {
+        if fits && self.lease.borrow_mut().extend(cost(piece)) {
             self.keep(piece.clone());
         } else {
             self.is_whole.set(false);
@@ -183,6 +183,11 @@ fn is_malformed(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
     let kind = cause.map(std::io::Error::kind);
     matches!(kind, Some(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData))
+}
+
+/// What keeping a piece costs: tiny pieces are mostly their own bookkeeping.
+fn cost(piece: &Bytes) -> usize {
+    piece.len() + size_of::<Bytes>()
 }
 
 /// One attempt to send a body.

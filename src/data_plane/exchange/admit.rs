@@ -52,7 +52,7 @@ impl Exchange {
         }
         self.is_idempotent = is_idempotent(head.method());
         self.edit_request(head, service, edits);
-        if let Some(environment) = route::forced(head, table, &self.peer)? {
+        if let Some(environment) = route::forced(head, table, self.client)? {
             self.is_forced = true;
             self.key = Some(StickyKey::without(self.unique));
             return self.enter(table, &environment).map(|()| Next::Route);

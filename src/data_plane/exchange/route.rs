@@ -1,12 +1,13 @@
 //! Requests that name their environment: evaluations, smoke tests, somebody who wants to look.
 //!
-//! Only peers that the service trusts may, or anybody with a signed value. Whoever else sends the
+//! Only clients that the service trusts may, or anybody with a signed value. Whoever else sends the
 //! header is served as if it were not there: it was removed on the way in.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::head::{Peer, RequestHead};
+use super::head::RequestHead;
 use super::key::cookie_value;
 use super::reply::Refusal;
 use crate::model::environment::Environment;
@@ -21,13 +22,13 @@ use crate::model::service::ForceRule;
 pub fn forced(
     head: &impl RequestHead,
     table: &RoutingTable,
-    peer: &Peer,
+    client: Option<IpAddr>,
 ) -> Result<Option<Arc<Environment>>, Refusal> {
     let Some(rule) = &table.service.force else { return Ok(None) };
     let by_cookie = || rule.cookie.as_ref().and_then(|name| cookie_value(head, name));
     let Some(value) = head.first(rule.header).or_else(by_cookie) else { return Ok(None) };
     let Ok(value) = std::str::from_utf8(value) else { return Ok(None) };
-    let Some(name) = allowed_name(rule, peer, value) else { return Ok(None) };
+    let Some(name) = allowed_name(rule, client, value) else { return Ok(None) };
     if let Some(environment) = table.environment(name) {
         Ok(Some(Arc::clone(environment)))
     } else {
@@ -36,8 +37,9 @@ pub fn forced(
     }
 }
 
-/// The name in a value, if this peer may say it.
-fn allowed_name<'v>(rule: &ForceRule, peer: &Peer, value: &'v str) -> Option<&'v str> {
+/// The name in a value, if this client may say it. Behind a trusted proxy the client is who the proxy says
+/// it is, not the proxy.
+fn allowed_name<'v>(rule: &ForceRule, client: Option<IpAddr>, value: &'v str) -> Option<&'v str> {
     if let Some(secret) = &rule.secret {
         // Signed values expire by the calendar, so this is the one place that reads it.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -45,6 +47,6 @@ fn allowed_name<'v>(rule: &ForceRule, peer: &Peer, value: &'v str) -> Option<&'v
             return Some(name);
         }
     }
-    let is_trusted = peer.address.is_some_and(|a| rule.trusted.iter().any(|net| net.contains(&a)));
+    let is_trusted = client.is_some_and(|a| rule.trusted.iter().any(|net| net.contains(&a)));
     is_trusted.then_some(value)
 }

@@ -59,6 +59,7 @@ fn check_host(head: &impl RequestHead) -> Result<(), Refusal> {
         valid &= host.iter().all(|byte| is_host_byte(*byte));
         agrees &= head.authority().is_none_or(|a| a.as_bytes().eq_ignore_ascii_case(host));
     });
+    valid &= head.authority().is_none_or(|authority| authority.bytes().all(is_host_byte));
     match head.version() {
         _ if hosts > 1 => Err(Refusal::Malformed("more than one `Host`")),
         _ if !valid => Err(Refusal::Malformed("`Host` is not a host and port")),

@@ -68,6 +68,8 @@ pub fn request(
                     edits.remove(id);
                 } else if name == "expect" {
                     edits.remove(HeaderId::EXPECT);
+                } else if is_ours(name, ours, force) {
+                    edits.remove_named(name);
                 }
             }
             b'x' | b'f' if !name.contains('_') => {
