@@ -146,6 +146,7 @@ fn welcome(
         is_trusted,
         is_tls: entrance.tls.is_some(),
         trusted: Rc::clone(&entrance.trusted),
+        body_idle: entrance.spec.timeouts.body_idle,
         ..Peer::new(address)
     };
     let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));

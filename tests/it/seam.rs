@@ -177,3 +177,30 @@ fn who_waited_for_a_connection_does_not_reach_an_environment_that_lost_its_weigh
     assert_eq!(engine.sent[0].1.text("x-deployment"), Some("blue"));
     assert_eq!(engine.verdicts(1), [], "it was never green's");
 }
+
+#[test]
+fn a_body_that_trickles_is_given_up_and_a_slow_upstream_is_not_blamed_on_it() {
+    use cyan::data_plane::exchange::{Exchange, OnTime};
+    let second = Duration::from_secs(1);
+    let uploading = || {
+        let mut engine = engine([]);
+        (engine.begin(&Head::request("POST", "/", &[("x-user-id", "ana")])), engine.now)
+    };
+    let trickle = |exchange: &mut Exchange, now: &mut std::time::Instant, bytes, pause| {
+        exchange.on_waiting_for_client(*now);
+        *now += pause;
+        let in_time = exchange.on_time(*now) == OnTime::Nothing;
+        exchange.on_client_sent(bytes, *now);
+        in_time
+    };
+    let (mut exchange, mut now) = uploading();
+    let kept_up = (0..40).take_while(|_| trickle(&mut exchange, &mut now, 1, second)).count();
+    assert_eq!(kept_up, 9, "a byte a second is enough for ten seconds only");
+    let (mut exchange, mut now) = uploading();
+    assert!((0..100).all(|_| trickle(&mut exchange, &mut now, 2000, second)));
+    let (mut exchange, mut now) = uploading();
+    for _ in 0..20 {
+        now += Duration::from_secs(20); // the upstream takes its time
+        assert!(trickle(&mut exchange, &mut now, 10, Duration::from_millis(10)));
+    }
+}

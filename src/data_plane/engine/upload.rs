@@ -152,7 +152,7 @@ impl RequestBody {
             }
             Poll::Ready(None) => {
                 self.is_ended.set(true);
-                self.flight.with(|exchange| exchange.on_client_sent(now));
+                self.flight.with(|exchange| exchange.on_client_sent(0, now));
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
@@ -165,8 +165,8 @@ impl RequestBody {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 self.is_ended.set(incoming.is_end_stream());
-                self.flight.with(|exchange| exchange.on_client_sent(now));
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.flight.with(|exchange| exchange.on_client_sent(bytes, now));
                 self.total.set(self.total.get() + bytes);
                 if self.total.get() > self.max {
                     *self.refusal.borrow_mut() = Some(Refusal::BodyTooLarge(self.max));

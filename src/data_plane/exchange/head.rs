@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::model::header_id::HeaderId;
+use crate::model::timeouts::ClientTimeouts;
 
 /// The HTTP version a peer speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,12 +86,21 @@ pub struct Peer {
     pub is_tls: bool,
     /// The peers that its listener believes.
     pub trusted: Rc<[IpNet]>,
+    /// How long it may pause in the middle of a body.
+    pub body_idle: Duration,
 }
 
 impl Peer {
     /// A peer at this address that nobody has a reason to believe.
     pub fn new(address: Option<IpAddr>) -> Self {
         let address_text = address.map(|address| address.to_string()).unwrap_or_default().into();
-        Self { address, address_text, is_trusted: false, is_tls: false, trusted: Rc::new([]) }
+        Self {
+            address,
+            address_text,
+            is_trusted: false,
+            is_tls: false,
+            trusted: Rc::new([]),
+            body_idle: ClientTimeouts::default().body_idle,
+        }
     }
 }

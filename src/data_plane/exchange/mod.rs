@@ -132,6 +132,10 @@ pub struct Exchange {
     unique: u64,
     status: u16,
     head_after: Option<Duration>,
+    /// Bytes that the client has sent of its body, whether or not they went on.
+    uploaded: u64,
+    /// How long it was waited for.
+    upload_waited: Duration,
     request_bytes: u64,
     response_bytes: u64,
     keep_alive: Option<Duration>,
@@ -185,6 +189,8 @@ impl Exchange {
             unique,
             status: 0,
             head_after: None,
+            uploaded: 0,
+            upload_waited: Duration::ZERO,
             request_bytes: 0,
             response_bytes: 0,
             keep_alive: None,

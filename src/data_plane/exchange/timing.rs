@@ -55,8 +55,11 @@ pub enum OnTime {
     Abort,
 }
 
-/// A client that is sending its body may pause this long.
-const BODY_IDLE: Duration = Duration::from_secs(30);
+/// A body may begin as slowly as it likes for this long.
+const UPLOAD_GRACE: Duration = Duration::from_secs(10);
+/// After that it has to bring so many bytes a second on average, or it would hold a slot of the model for
+/// ever with a byte now and then.
+const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 1024;
 
 impl Exchange {
     /// When `on_time` wants to be called, unless something happens before.
@@ -66,10 +69,15 @@ impl Exchange {
         }
         let timeouts = self.timeouts();
         let by_phase = match self.phase {
-            Phase::Choosing => Some(self.began + BODY_IDLE),
+            Phase::Choosing => Some(self.began + self.peer.body_idle),
             Phase::Ended => None,
             Phase::Connecting { since } => Some(since + timeouts.connect),
-            Phase::Uploading { since } => Some(since + BODY_IDLE),
+            Phase::Uploading { since } => {
+                // Only time spent waiting for the client counts: a slow upstream is not its fault.
+                let earned = Duration::from_secs(self.uploaded / UPLOAD_BYTES_PER_SECOND_MIN);
+                let left = (UPLOAD_GRACE + earned).saturating_sub(self.upload_waited);
+                Some(since + self.peer.body_idle.min(left))
+            }
             Phase::AwaitingHead { since } => Some(since + timeouts.response_head),
             Phase::Answering { since, waits_for_client: false } => Some(since + timeouts.idle),
             Phase::Answering { since, waits_for_client: true } => {
@@ -99,7 +107,11 @@ impl Exchange {
     }
 
     /// The client has sent more of its body, or its end.
-    pub fn on_client_sent(&mut self, now: Instant) {
+    pub fn on_client_sent(&mut self, bytes: u64, now: Instant) {
+        self.uploaded += bytes;
+        if let Phase::Uploading { since } = self.phase {
+            self.upload_waited += now.saturating_duration_since(since);
+        }
         if matches!(self.phase, Phase::Uploading { .. }) {
             self.phase = Phase::AwaitingHead { since: now };
         }

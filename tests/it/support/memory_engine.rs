@@ -118,6 +118,18 @@ impl MemoryEngine {
         all.filter(|(_, count)| *count > 0).collect()
     }
 
+    /// A request that is being sent to an upstream.
+    pub fn begin(&mut self, head: &Head) -> Exchange {
+        let peer = Rc::new(Peer::new(None));
+        let mut exchange = Exchange::begin(Rc::clone(&self.recorder), peer, self.now);
+        let mut edits = Edits::default();
+        let next = exchange.on_request(head, &self.snapshot, &mut edits);
+        assert_eq!(next, Next::Route);
+        assert!(matches!(exchange.pick(&self.snapshot, self.now), Pick::Upstream(_)));
+        exchange.on_sent(self.now);
+        exchange
+    }
+
     /// Serves one request from its head to its end.
     pub fn serve(&mut self, mut head: Head, body: &[&[u8]]) -> Outcome {
         let peer = Rc::new(Peer::new(Some("192.0.2.1".parse().expect("an address"))));
