@@ -145,14 +145,13 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
     entries
 }
 
-fn of_timeouts(environment: &EnvironmentSpec) -> [Entry; 7] {
+fn of_timeouts(environment: &EnvironmentSpec) -> [Entry; 6] {
     let timeouts = &environment.timeouts;
     let total = timeouts.total.map_or_else(|| text("off"), time);
     [
         entry("timeouts.connect", time(timeouts.connect)),
         entry("timeouts.response_head", time(timeouts.response_head)),
         entry("timeouts.idle", time(timeouts.idle)),
-        entry("timeouts.stalled", time(timeouts.stalled)),
         entry("timeouts.total", total),
         entry("timeouts.write_stall", time(timeouts.write_stall)),
         entry("timeouts.tunnel_idle", time(timeouts.tunnel_idle)),

@@ -277,8 +277,6 @@ pub const KEYS: &[Key] = &[
         "From the request sent to the head of the answer."),
     preset("service.NAME.environment.NAME.timeouts.idle", Duration, "'5m'", "'1m'",
         "Between two chunks of an answer."),
-    preset("service.NAME.environment.NAME.timeouts.stalled", Duration, "'30s'", "'15s'",
-        "Between two pieces of content after the first; a verdict, not a cut."),
     preset("service.NAME.environment.NAME.timeouts.total", DurationOrOff, "'off'", "'1h'",
         "From request head to last byte."),
     preset("service.NAME.environment.NAME.timeouts.write_stall", Duration, "'1m'", "'30s'",

@@ -12,8 +12,6 @@ pub struct Timeouts {
     pub response_head: Duration,
     /// Between two chunks of an answer. Default 300 s.
     pub idle: Duration,
-    /// Between two pieces of content after the first; a verdict, not a cut. Default 30 s.
-    pub stalled: Duration,
     /// From request head to last byte; `None` (the default) for no limit.
     pub total: Option<Duration>,
     /// A client that takes no byte of a waiting answer for this long is let go. Default 60 s.
@@ -28,7 +26,6 @@ impl Default for Timeouts {
             connect: Duration::from_secs(1),
             response_head: Duration::from_secs(600),
             idle: Duration::from_secs(300),
-            stalled: Duration::from_secs(30),
             total: None,
             write_stall: Duration::from_secs(60),
             tunnel_idle: Duration::from_secs(3600),

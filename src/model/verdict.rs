@@ -1,6 +1,7 @@
 //! How an exchange ended. Every exchange has exactly one verdict.
 
-/// The verdicts, and no others. `counts` says what each means for its environment.
+/// The verdicts, and no others. Those that need the words of an answer (`length`, `filtered`, `empty`,
+/// `error_in_band`, `stalled`) are not given yet: so far an answer is judged by status and wholeness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]

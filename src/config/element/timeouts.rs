@@ -13,7 +13,6 @@ pub(super) fn read(section: &Section<'_>) -> Timeouts {
         connect: section.duration("connect", default.connect),
         response_head: section.duration("response_head", default.response_head),
         idle: section.duration("idle", default.idle),
-        stalled: section.duration("stalled", default.stalled),
         total: read_total(section, default.total),
         write_stall: section.duration("write_stall", default.write_stall),
         tunnel_idle: section.duration("tunnel_idle", default.tunnel_idle),
