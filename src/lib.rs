@@ -13,6 +13,7 @@ pub mod data_plane;
 pub mod demo;
 pub mod inspect;
 pub mod link;
+pub mod listen;
 pub mod metrics;
 pub mod model;
 pub mod tls;

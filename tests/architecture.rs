@@ -18,9 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inspect", &["model"]),
     ("tls", &["model"]),
     ("link", &["model", "metrics"]),
-    ("data_plane", &["model", "link", "metrics", "inspect", "config", "tls"]),
+    ("listen", &["model"]),
+    ("data_plane", &["model", "link", "listen", "metrics", "inspect", "config", "tls"]),
     ("control_plane", &["model", "link", "metrics", "inspect", "config", "tls"]),
-    ("admin", &["model", "metrics", "config", "control_plane"]),
+    ("admin", &["model", "listen", "metrics", "config", "control_plane"]),
     (
         "app",
         &["model", "link", "metrics", "inspect", "config", "data_plane", "control_plane", "admin"],

@@ -4,9 +4,8 @@
 //! a connection that sends no request, or takes none of its answer, is let go.
 
 use std::net::TcpListener;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use tokio::net;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::patience::Patient;
+use crate::listen::{self, Bound};
 use crate::model::listener::ListenAddress;
 
 /// Most connections at once; beyond it accepting pauses.
@@ -32,11 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the admin API cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("admin.address: cannot listen on {address}: {problem}")]
-pub struct ListenError {
-    address: ListenAddress,
-    problem: String,
-}
+#[error("admin.address: {0}")]
+pub struct ListenError(#[from] listen::ListenError);
 
 /// A bound admin listener.
 #[derive(Debug)]
@@ -48,7 +45,7 @@ pub struct AdminListener {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, UnixPath),
+    Unix(UnixListener, Option<UnixPath>),
 }
 
 /// Removes the socket's file when the listener goes.
@@ -68,22 +65,17 @@ impl AdminListener {
     /// # Errors
     /// When the address is taken or not ours.
     pub fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
-        let error = |problem: String| ListenError { address: address.clone(), problem };
-        let socket = match address {
-            ListenAddress::Tcp(tcp) => {
-                Socket::Tcp(bind_tcp(*tcp).map_err(|e| error(e.to_string()))?)
-            }
-            ListenAddress::Unix(path) => {
-                Socket::Unix(bind_unix(path).map_err(error)?, UnixPath(path.clone()))
-            }
+        let bound = listen::bind(address, 1)?.swap_remove(0);
+        let given = bound.address().map(ListenAddress::Tcp);
+        let path = match address {
+            ListenAddress::Unix(path) => Some(UnixPath(path.clone())),
+            ListenAddress::Tcp(_) => None,
         };
-        let address = match &socket {
-            Socket::Tcp(tcp) => {
-                ListenAddress::Tcp(tcp.local_addr().map_err(|e| error(e.to_string()))?)
-            }
-            Socket::Unix(..) => address.clone(),
+        let socket = match bound {
+            Bound::Unix(listener) => Socket::Unix(listener, path),
+            Bound::Tcp(listener) => Socket::Tcp(listener),
         };
-        Ok(Self { socket, address })
+        Ok(Self { socket, address: given.unwrap_or_else(|| address.clone()) })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -98,7 +90,7 @@ impl AdminListener {
                 (net::TcpListener::from_std(listener).map(Acceptor::Tcp), None)
             }
             Socket::Unix(listener, path) => {
-                (net::UnixListener::from_std(listener).map(Acceptor::Unix), Some(path))
+                (net::UnixListener::from_std(listener).map(Acceptor::Unix), path)
             }
         };
         match acceptor {
@@ -166,32 +158,10 @@ where
     }
 }
 
-fn bind_tcp(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?; // SO_REUSEADDR is set by std
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Replaces a socket that nobody answers on, never one that is in use and never another file.
-fn bind_unix(path: &Path) -> Result<UnixListener, String> {
-    if let Ok(found) = std::fs::symlink_metadata(path) {
-        if !found.file_type().is_socket() {
-            return Err("a file of that name exists and is no socket; move it away".to_owned());
-        }
-        if UnixStream::connect(path).is_ok() {
-            return Err("another process listens there; stop it or choose another path".to_owned());
-        }
-        std::fs::remove_file(path).map_err(|error| format!("a stale socket stays: {error}"))?;
-    }
-    let listener = UnixListener::bind(path).map_err(|error| error.to_string())?;
-    let group = std::fs::Permissions::from_mode(0o660);
-    std::fs::set_permissions(path, group).map_err(|error| error.to_string())?;
-    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
-    Ok(listener)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -203,7 +173,7 @@ mod tests {
         let listener = AdminListener::bind(&address).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         let error = AdminListener::bind(&address).unwrap_err().to_string();
-        assert!(error.contains("another process listens there"), "{error}");
+        assert!(error.contains("it is in use"), "{error}");
         drop(listener);
         assert!(!path.exists());
         std::fs::write(&path, "data").unwrap();

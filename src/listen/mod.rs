@@ -1,5 +1,9 @@
-//! Binds the public listeners: one socket per core on the same address, so that the kernel spreads new
-//! connections and no core wakes another.
+//! Binds listeners, public ones and the admin API's.
+//!
+//! One socket per core on the same address, so that the kernel spreads new connections and no core wakes
+//! another; but never beside another process, and never in place of somebody's file.
+
+mod port_owner;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -9,7 +13,6 @@ use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::port_owner;
 use crate::model::listener::ListenAddress;
 
 /// Connections the kernel may hold for us before they are accepted.
