@@ -21,6 +21,7 @@ use super::core::{Core, Handover};
 use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore, set_options};
 use super::engine::serve::serve;
 use super::exchange::head::Peer;
+use super::lean::converse;
 use crate::model::listener::ListenerSpec;
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
@@ -181,15 +182,27 @@ async fn talk(core: Rc<Core>, entrance: Rc<Entrance>, carrier: Carrier, peer: Rc
         timeouts,
     });
     let client = Rc::clone(place.client());
+    let (carrier, ahead) = if core.is_lean && !is_http2 {
+        let head_bytes_max = entrance.spec.head_bytes_max as usize;
+        let lean = converse(Rc::clone(&core), Rc::clone(&client), carrier, ahead, head_bytes_max);
+        match place.attend(std::pin::pin!(lean)).await.flatten() {
+            Some(left) => left,
+            None => return,
+        }
+    } else {
+        (carrier, ahead)
+    };
     let stream = TokioIo::new(ClientIo::new(carrier, ahead, io));
     let service_core = Rc::clone(&core);
     let service =
         service_fn(move |request| serve(Rc::clone(&service_core), Rc::clone(&client), request));
     if is_http2 {
-        place.drive(http2_builder(&entrance.spec).serve_connection(stream, service)).await;
+        let connection = http2_builder(&entrance.spec).serve_connection(stream, service);
+        place.drive(Box::pin(connection).as_mut()).await;
     } else {
         let connection = http1_builder(&entrance.spec).serve_connection(stream, service);
-        place.drive(connection.with_upgrades()).await;
+        // Boxed, because most connections never come here, and their futures would be as large.
+        place.drive(Box::pin(connection.with_upgrades()).as_mut()).await;
     }
 }
 

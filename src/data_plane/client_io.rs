@@ -32,6 +32,11 @@ impl IoState {
         self.is_head_begun.store(false, Ordering::Relaxed);
     }
 
+    /// Its first byte has come.
+    pub fn begin_head(&self) {
+        self.is_head_begun.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a byte has come since.
     pub fn is_head_begun(&self) -> bool {
         self.is_head_begun.load(Ordering::Relaxed)

@@ -98,7 +98,7 @@ impl Clients {
             since: Cell::new(self.now.get()),
             was_head_begun: Cell::new(false),
             is_cut: Cell::new(false),
-            is_closing: Cell::new(false),
+            is_closing: Cell::new(self.is_closing.get()),
             waker: RefCell::default(),
         });
         let slot = self.table.borrow_mut().insert(Rc::clone(&client));
@@ -159,6 +159,11 @@ impl Client {
     pub fn linger(&self, now: Instant) {
         self.io.linger();
         self.since.set(now);
+    }
+
+    /// Whether it shall end as soon as it is idle.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.get()
     }
 
     /// Ends the connection with a reset, for a client that takes a FIN for the end of an answer.
@@ -234,21 +239,27 @@ impl ClientPlace {
     }
 
     /// Drives a connection until it ends, or is cut.
-    pub async fn drive(self, connection: impl Graceful) {
-        let mut connection = std::pin::pin!(connection);
+    pub async fn drive(&self, mut connection: Pin<&mut impl Graceful>) {
         let mut was_asked = false;
-        std::future::poll_fn(|cx| {
-            self.remember(cx);
-            if self.client.is_cut.get() {
-                return Poll::Ready(());
-            }
-            let is_closing = self.client.is_closing.get() || self.clients.is_closing();
-            if is_closing && !std::mem::replace(&mut was_asked, true) {
+        let graceful = std::future::poll_fn(|cx| {
+            if self.client.is_closing() && !std::mem::replace(&mut was_asked, true) {
                 connection.as_mut().graceful_shutdown();
             }
             connection.as_mut().poll(cx).map(drop)
+        });
+        self.attend(std::pin::pin!(graceful)).await;
+    }
+
+    /// Does `work` for the connection, which looks itself whether it shall end; `None` when it was cut.
+    pub async fn attend<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
+        std::future::poll_fn(|cx| {
+            self.remember(cx);
+            if self.client.is_cut.get() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
         })
-        .await;
+        .await
     }
 
     fn remember(&self, cx: &Context<'_>) {

@@ -15,6 +15,7 @@ use super::budget::BufferBudget;
 use super::clients::Clients;
 use super::engine::serve::Engine;
 use super::flight::Flights;
+use super::lean::LeanEngine;
 use super::recorder::Recorder;
 use crate::link::CoreMessage;
 use crate::metrics::shard::ShardReport;
@@ -28,7 +29,8 @@ const SWEEP_TICKS: u32 = 3;
 const EXPIRE_TICKS: u32 = 20;
 /// Rounds of the run queue after which whatever chose on an older table has written its first byte.
 /// hyper hands an HTTP/1.1 request to the connection's task (one round), an HTTP/2 request on to a
-/// second task (two); one more is for good measure.
+/// second task (two); one more is for good measure. The lean engine writes to a resting connection in
+/// the poll that chose (`lean/attempt.rs`), and looks at the table again when it had to connect.
 const QUIESCE_ROUNDS: usize = 3;
 /// How long a core stays after it was told to stop, for connections that were accepted just before.
 const LAST_CALL: Duration = Duration::from_millis(250);
@@ -47,8 +49,12 @@ pub struct Core {
     pub clients: Rc<Clients>,
     /// Bytes of request bodies that the process may hold.
     pub budget: Arc<BufferBudget>,
-    /// What the HTTP engine keeps.
+    /// What the engine with hyper keeps.
     pub engine: Engine,
+    /// What the lean engine keeps.
+    pub lean: LeanEngine,
+    /// Whether plain requests are served by the lean engine.
+    pub is_lean: bool,
     /// Connections open on each core.
     pub open: Arc<[Arc<AtomicU32>]>,
     /// Where connections are handed to other cores.
@@ -108,11 +114,13 @@ impl Core {
     fn tick(&self, now: Instant, count: u32) {
         self.flights.tick(now);
         self.clients.tick(now);
+        self.lean.tick();
         if count.is_multiple_of(SWEEP_TICKS) {
             self.clients.sweep();
         }
         if count.is_multiple_of(EXPIRE_TICKS) {
             self.engine.pool.borrow_mut().expire(now);
+            self.lean.pool.borrow_mut().expire(now);
             for connections in self.engine.http2.borrow_mut().values_mut() {
                 connections.retain_mut(|connection| connection.is_wanted(now));
             }
@@ -139,6 +147,7 @@ impl Core {
             CoreMessage::CloseIdle(upstreams) => {
                 for upstream in upstreams {
                     self.engine.pool.borrow_mut().close(upstream);
+                    self.lean.pool.borrow_mut().close(upstream);
                     self.engine.http2.borrow_mut().remove(&upstream);
                 }
             }
@@ -168,7 +177,8 @@ impl Core {
     fn report(&self) -> ShardReport {
         let mut report = self.recorder.collect();
         report.connections = self.clients.count() as u64;
-        report.pooled = self.engine.pool.borrow().count() as u64;
+        let pooled = self.engine.pool.borrow().count() + self.lean.pool.borrow().count();
+        report.pooled = pooled as u64;
         report
     }
 

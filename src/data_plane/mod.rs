@@ -9,6 +9,7 @@ mod core;
 pub mod engine;
 pub mod exchange;
 mod flight;
+mod lean;
 mod pool;
 pub mod recorder;
 mod socket;

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::environment::Environment;
 use crate::model::upstream::UpstreamId;
 
 /// How long a connection rests after a streamed answer before it is looked at and used again.
@@ -53,6 +54,21 @@ pub struct Rest {
     pub idle_max: usize,
     /// Its last answer was a stream.
     pub after_stream: bool,
+}
+
+impl Rest {
+    /// How a connection may rest after an answer of this environment, whose upstream promised to keep
+    /// it for some time, or did not say.
+    pub fn of(environment: &Environment, keep_alive: Option<Duration>, after_stream: bool) -> Self {
+        // One second less than promised, so that the upstream does not close while we write.
+        let promised =
+            keep_alive.map_or(Duration::MAX, |kept| kept.saturating_sub(Duration::from_secs(1)));
+        Self {
+            idle: environment.spec.pool_idle.min(promised),
+            idle_max: environment.spec.pool_idle_max as usize,
+            after_stream,
+        }
+    }
 }
 
 impl<C> Default for Pool<C> {

@@ -20,6 +20,7 @@ use super::clients::Clients;
 use super::core::{Core, Handover};
 use super::engine::serve::Engine;
 use super::flight::Flights;
+use super::lean::LeanEngine;
 use super::recorder::{Log, Recorder};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, MAILBOX_MESSAGES_MAX};
@@ -30,6 +31,9 @@ use crate::tls::server::{TlsServerError, server_config};
 
 /// Connections on their way from one core to another.
 const HANDOVERS_MAX: usize = 1024;
+/// Set to `hyper`, this variable has hyper serve every request: for comparing the engines, and as a way
+/// out should the lean one ever be at fault.
+const ENGINE_VARIABLE: &str = "CYAN_ENGINE";
 /// Event-loop rounds that a runtime does between two looks at its sockets. Lower than tokio's 61: with
 /// few cores a burst of new streams must not keep the tokens of the others waiting.
 const EVENT_INTERVAL: u32 = 31;
@@ -77,6 +81,7 @@ struct Seed {
     handovers: Arc<[mpsc::Sender<Handover>]>,
     reports: mpsc::Sender<CoreReport>,
     log: Option<(SyncSender<String>, f64)>,
+    is_lean: bool,
     entrances: Vec<EntranceSeed>,
     mailbox: mpsc::Receiver<CoreMessage>,
     handed: mpsc::Receiver<Handover>,
@@ -102,6 +107,7 @@ impl DataPlane {
         let cores = config.workers.unwrap_or_else(available_cores);
         let (mut entrances, addresses) = open_entrances(config, cores)?;
         let log = open_log(config)?;
+        let is_lean = std::env::var_os(ENGINE_VARIABLE).is_none_or(|engine| engine != "hyper");
         let (links, mailboxes): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
         let (handovers, handed): (Vec<_>, Vec<_>) =
@@ -119,6 +125,7 @@ impl DataPlane {
                 handovers: Arc::clone(&handovers),
                 reports: reports.clone(),
                 log: log.clone(),
+                is_lean,
                 entrances: entrances.remove(0),
                 mailbox,
                 handed,
@@ -163,6 +170,8 @@ impl Seed {
             clients: Rc::new(Clients::new(Arc::clone(&self.open[self.number]), now)),
             budget: self.budget,
             engine: Engine::default(),
+            lean: LeanEngine::default(),
+            is_lean: self.is_lean,
             open: self.open,
             handovers: self.handovers,
             stop: Notify::new(),

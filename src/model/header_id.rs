@@ -5,6 +5,7 @@
 //! starts or a config is read, and the engine keeps its own ready-made name beside each number.
 
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A header name known to the process. Equal names have equal ids.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -65,6 +66,9 @@ built_in! {
 
 /// Names from configs. They are leaked: configs change rarely, and the number is bounded.
 static CONFIGURED: RwLock<Vec<&'static str>> = RwLock::new(Vec::new());
+/// How many they are, for whoever asks before each request. Relaxed suffices: the names themselves are
+/// read under the lock.
+static CONFIGURED_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Why a text cannot become a header id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +102,7 @@ impl HeaderId {
             None if configured.len() >= CONFIGURED_MAX => return Err(HeaderNameError::TooMany),
             None => {
                 configured.push(Box::leak(name.into_boxed_str()));
+                CONFIGURED_COUNT.store(configured.len(), Ordering::Relaxed);
                 configured.len() - 1
             }
         };
@@ -116,7 +121,7 @@ impl HeaderId {
 
     /// How many names are known now. Ids below this number are valid for ever.
     pub fn known() -> usize {
-        BUILT_IN.len() + CONFIGURED.read().unwrap_or_else(std::sync::PoisonError::into_inner).len()
+        BUILT_IN.len() + CONFIGURED_COUNT.load(Ordering::Relaxed)
     }
 
     fn at(index: usize) -> Self {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::environment::Protocol;
 use super::name::Name;
 use super::routing_table::RoutingTable;
 
@@ -9,12 +10,21 @@ use super::routing_table::RoutingTable;
 #[derive(Debug, Default)]
 pub struct Snapshot {
     tables: Vec<Arc<RoutingTable>>,
+    speaks_http2: bool,
 }
 
 impl Snapshot {
     /// A snapshot of these services.
     pub fn new(tables: Vec<Arc<RoutingTable>>) -> Self {
-        Self { tables }
+        let environments = tables.iter().flat_map(|table| &table.environments);
+        let mut protocols = environments.map(|environment| environment.spec.protocol);
+        let speaks_http2 = protocols.any(|protocol| protocol == Protocol::Http2);
+        Self { tables, speaks_http2 }
+    }
+
+    /// Whether any environment speaks HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.speaks_http2
     }
 
     /// All tables, in the order of the config.
@@ -36,7 +46,7 @@ impl Snapshot {
             Some(index) => tables[index] = table,
             None => tables.push(table),
         }
-        Self { tables }
+        Self::new(tables)
     }
 
     /// The only service, where it answers to every host and path: most of the time nothing else has to

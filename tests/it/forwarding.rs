@@ -100,6 +100,7 @@ async fn a_stream_passes_event_by_event() {
                 let _ = gone.wait_for(|seen| *seen >= event - 1).await;
                 visit.send(format!("9\r\ndata: {event}\n\n\r\n")).await;
             }
+            let _ = gone.wait_for(|seen| *seen >= 5).await; // it is in flight until then
             visit.send("0\r\n\r\n").await;
             visit.until_closed().await;
         }

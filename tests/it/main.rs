@@ -17,6 +17,7 @@ mod forwarding;
 mod grpc;
 mod http2;
 mod http2_upstreams;
+mod lean;
 mod process;
 mod refusals;
 mod seam;

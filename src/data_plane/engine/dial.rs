@@ -117,25 +117,39 @@ pub async fn dial(
     tls: Option<Arc<ClientConfig>>,
     protocol: Protocol,
 ) -> Result<Dialed, DialError> {
-    let carrier = match &upstream.spec.address {
-        UpstreamAddress::Unix(path) => {
-            let io = UnixStream::connect(path).await;
-            Carrier::Unix(io.map_err(|error| DialError::Io(upstream.spec.to_string(), error))?)
-        }
-        UpstreamAddress::Tcp { host, .. } => {
-            let addresses = upstream.addresses.load_full();
-            let io = connect_any(&addresses, host, upstream).await?;
-            match tls {
-                None => Carrier::Tcp(io),
-                Some(config) => handshake_tls(upstream, spec, config, protocol, io).await?,
-            }
-        }
-    };
+    let carrier = carry(upstream, spec, tls, protocol).await?;
     match protocol {
         Protocol::Http1 => handshake_http1(carrier).await.map(Dialed::Http1),
         Protocol::Http2 => handshake_http2(carrier).await.map(Dialed::Http2),
     }
     .map_err(DialError::Http)
+}
+
+/// Connects to an upstream; over TLS if `tls` is given. What is spoken then is up to the caller.
+///
+/// # Errors
+/// When no address could be connected to, or TLS failed.
+pub async fn carry(
+    upstream: &Upstream,
+    spec: &EnvironmentSpec,
+    tls: Option<Arc<ClientConfig>>,
+    protocol: Protocol,
+) -> Result<Carrier, DialError> {
+    match &upstream.spec.address {
+        UpstreamAddress::Unix(path) => {
+            let io = UnixStream::connect(path).await;
+            let failed = |error| DialError::Io(upstream.spec.to_string(), error);
+            io.map(Carrier::Unix).map_err(failed)
+        }
+        UpstreamAddress::Tcp { host, .. } => {
+            let addresses = upstream.addresses.load_full();
+            let io = connect_any(&addresses, host, upstream).await?;
+            match tls {
+                None => Ok(Carrier::Tcp(io)),
+                Some(config) => handshake_tls(upstream, spec, config, protocol, io).await,
+            }
+        }
+    }
 }
 
 async fn connect_any(

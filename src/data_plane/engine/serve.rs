@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode, request, response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -24,6 +24,7 @@ use crate::data_plane::clients::{Client, Work};
 use crate::data_plane::core::Core;
 use crate::data_plane::exchange::edits::Edits;
 use crate::data_plane::exchange::head::BodyLength;
+use crate::data_plane::exchange::reply::METHODS;
 use crate::data_plane::exchange::{AfterFailure, Exchange, Next, OnTime, Pick, Refusal, Stage};
 use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::pool::{Pool, Rest};
@@ -40,7 +41,8 @@ pub struct Engine {
     /// Header names and values.
     pub forge: HeaderForge,
     edits: RefCell<Edits>,
-    tls: TlsSettings,
+    /// TLS towards upstreams.
+    pub tls: TlsSettings,
 }
 
 /// The connection or stream to the client has to be broken: there is nothing honest to send any more.
@@ -324,7 +326,7 @@ impl Serving {
     /// Keeps a fresh connection that is not needed after all.
     fn keep(&self, upstream: &Upstream, environment: &Environment, connection: UpstreamConnection) {
         if let UpstreamConnection::Http1(connection) = connection {
-            let rest = rest(environment, None, false);
+            let rest = Rest::of(environment, None, false);
             let mut pool = self.core.engine.pool.borrow_mut();
             pool.put(upstream.id, connection, rest, Instant::now());
         }
@@ -443,7 +445,7 @@ impl Serving {
             incoming,
             flight: self.flight,
             connection: Some(connection),
-            rest: is_request_sent.then(|| rest(&environment, keep_alive, is_stream)),
+            rest: is_request_sent.then(|| Rest::of(&environment, keep_alive, is_stream)),
             upstream: upstream.id,
             core: self.core,
             work: self.work,
@@ -497,17 +499,12 @@ impl Serving {
         let mut response = Response::new(Answer::Own(Some(body)));
         *response.status_mut() =
             StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_GATEWAY);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = refusal.retry_after_s() {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if *refusal == Refusal::Method {
-            headers.insert(ALLOW, HeaderValue::from_static(METHODS));
-        }
-        if self.flight.note(|exchange| exchange.was_replayed()) {
-            headers.insert("x-should-retry", HeaderValue::from_static("false"));
-        }
+        let engine = &self.core.engine;
+        let mut edits = engine.edits.borrow_mut();
+        edits.clear();
+        self.flight.note(|exchange| refusal.edit(exchange.was_replayed(), &mut edits));
+        engine.forge.apply(&edits, response.headers_mut());
+        drop(edits);
         self.sign(&mut response);
         response
     }
@@ -532,19 +529,6 @@ impl Serving {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             self.work.client().linger(Instant::now());
         }
-    }
-}
-
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-
-/// How a connection may rest after an answer.
-fn rest(environment: &Environment, keep_alive: Option<Duration>, after_stream: bool) -> Rest {
-    // One second less than the upstream promises, so that it does not close while we write.
-    let promised = keep_alive.map_or(Duration::MAX, |t| t.saturating_sub(Duration::from_secs(1)));
-    Rest {
-        idle: environment.spec.pool_idle.min(promised),
-        idle_max: environment.spec.pool_idle_max as usize,
-        after_stream,
     }
 }
 

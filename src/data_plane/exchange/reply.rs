@@ -5,6 +5,12 @@
 
 use std::fmt;
 
+use super::edits::Edits;
+use crate::model::header_id::HeaderId;
+
+/// The methods that are served.
+pub const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// Why Cyan answers itself. `reason` is the metric label and the `code` in the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -84,6 +90,20 @@ impl Refusal {
     /// Seconds after which it is worth trying again, where that is so.
     pub fn retry_after_s(&self) -> Option<u32> {
         matches!(self, Self::InFlightMax(_) | Self::NoUpstream(_) | Self::Draining).then_some(1)
+    }
+
+    /// The headers that belong to it.
+    pub fn edit(&self, was_replayed: bool, edits: &mut Edits) {
+        edits.set(HeaderId::CONTENT_TYPE, &[b"application/json"]);
+        if let Some(seconds) = self.retry_after_s() {
+            edits.set(HeaderId::RETRY_AFTER, &[seconds.to_string().as_bytes()]);
+        }
+        if *self == Self::Method {
+            edits.set(HeaderId::ALLOW, &[METHODS.as_bytes()]);
+        }
+        if was_replayed {
+            edits.set(HeaderId::X_SHOULD_RETRY, &[b"false"]); // it was tried twice already
+        }
     }
 
     /// The JSON body.
