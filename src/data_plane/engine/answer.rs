@@ -94,6 +94,7 @@ impl Relay {
 
     /// A frame as the client gets it; `None` for one that says nothing.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let is_trailers = frame.is_trailers();
         let frame = match frame.into_data() {
             Ok(data) if data.is_empty() => None,
             Ok(data) => {
@@ -111,8 +112,8 @@ impl Relay {
                 Frame::trailers(trailers)
             }),
         };
-        // hyper does not ask again once the announced length is reached.
-        if self.is_at_end() {
+        // hyper does not ask again once the announced length is reached, or trailers came.
+        if is_trailers || self.is_at_end() {
             self.finish();
         }
         frame
