@@ -1,4 +1,5 @@
-//! A drain: nothing new comes, what is in flight is finished, until a deadline.
+//! A drain: no share of the traffic comes any more, what is in flight is finished, until a deadline.
+//! (Who names the environment himself, or falls back to it, still gets in.)
 //!
 //! Pure: counts and time come in, the next state and what is to be done come out. It is complete
 //! only when every core has confirmed the table without traffic *and* nothing is in flight; before

@@ -46,14 +46,20 @@ impl Drains {
 }
 
 impl Controller {
-    /// Starts a drain, or joins one that is under way. It is answered when it has finished.
+    /// Starts a drain, or joins one that is under way and ends no later. One that is asked to end sooner
+    /// takes its place, and who waits for the first hears that it was called off. It is answered when it
+    /// has finished.
     pub(super) fn start_drain(&mut self, asked: Waiting) {
         let drain = match self.check_drain(&asked.request.command) {
             Ok(drain) => drain,
             Err(refused) => return self.refuse(asked, refused),
         };
         let under_way = self.drains.known.get(&drain.environment.id);
-        if let Some(known) = under_way.filter(|known| known.call_off.is_some()) {
+        let ends_in_time = |known: &&Known| {
+            let left = Duration::from_millis(known.view.borrow().left_ms);
+            known.call_off.is_some() && left <= drain.deadline
+        };
+        if let Some(known) = under_way.filter(ends_in_time) {
             let view = known.view.clone();
             return self.answer_when_drained(asked, view, false);
         }
