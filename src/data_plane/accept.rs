@@ -153,17 +153,31 @@ fn welcome(
     let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));
     // One task per connection: a panic in it costs that connection only.
     tokio::task::spawn_local(async move {
-        let talk =
-            tokio::task::spawn_local(talk(Rc::clone(&core), entrance, carrier, Rc::new(peer)));
-        if talk.await.is_err_and(|error| error.is_panic()) {
-            core.recorder.panicked();
-        }
-        drop(permit);
+        let _counted = PanicCount(Rc::clone(&core));
+        talk(core, entrance, carrier, Rc::new(peer), permit).await;
     });
 }
 
-/// Talks to a client until its connection ends.
-async fn talk(core: Rc<Core>, entrance: Rc<Entrance>, carrier: Carrier, peer: Rc<Peer>) {
+/// Counts the panic that drops it.
+struct PanicCount(Rc<Core>);
+
+impl Drop for PanicCount {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.recorder.panicked();
+        }
+    }
+}
+
+/// Talks to a client until its connection ends. The permit stays with the client: a tunnel that goes on
+/// after the connection was handed over still counts against the listener's limit.
+async fn talk(
+    core: Rc<Core>,
+    entrance: Rc<Entrance>,
+    carrier: Carrier,
+    peer: Rc<Peer>,
+    permit: OwnedSemaphorePermit,
+) {
     let timeouts = entrance.spec.timeouts.clone();
     let shaken = handshake(carrier, entrance.tls.as_ref());
     let Ok(Ok((mut carrier, alpn))) = tokio::time::timeout(timeouts.handshake, shaken).await else {
@@ -180,6 +194,7 @@ async fn talk(core: Rc<Core>, entrance: Rc<Entrance>, carrier: Carrier, peer: Rc
         fd: carrier.fd(),
         is_http2,
         timeouts,
+        permit,
     });
     let client = Rc::clone(place.client());
     let (carrier, ahead) = if core.is_lean && !is_http2 {

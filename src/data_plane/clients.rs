@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::client_io::IoState;
 use super::exchange::head::Peer;
@@ -36,6 +37,7 @@ pub struct Client {
     is_cut: Cell<bool>,
     is_closing: Cell<bool>,
     waker: RefCell<Option<Waker>>,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// A connection that has just come in.
@@ -50,6 +52,8 @@ pub struct Arrival {
     pub is_http2: bool,
     /// How long it may be idle or slow.
     pub timeouts: ClientTimeouts,
+    /// Counts it against its listener's limit.
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// An exchange on a client's connection; the connection is busy until it is dropped.
@@ -100,6 +104,7 @@ impl Clients {
             is_cut: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
             waker: RefCell::default(),
+            _permit: arrival.permit,
         });
         let slot = self.table.borrow_mut().insert(Rc::clone(&client));
         // Relaxed: a hint for balancing.

@@ -143,7 +143,7 @@ pub async fn carry(
         }
         UpstreamAddress::Tcp { host, .. } => {
             let addresses = upstream.addresses.load_full();
-            let io = connect_any(&addresses, host, upstream).await?;
+            let io = connect_any(&addresses, host, upstream, spec.timeouts.connect).await?;
             match tls {
                 None => Ok(Carrier::Tcp(io)),
                 Some(config) => handshake_tls(upstream, spec, config, protocol, io).await,
@@ -152,14 +152,28 @@ pub async fn carry(
     }
 }
 
+/// Connects to one of a name's addresses. Each dial begins with another one, so that all of them get
+/// connections, and each address gets its part of the time, so that one that swallows packets does not
+/// hide the others.
 async fn connect_any(
     addresses: &[SocketAddr],
     host: &str,
     upstream: &Upstream,
+    limit: Duration,
 ) -> Result<TcpStream, DialError> {
     let mut failure = DialError::Unresolved(host.to_owned());
-    for address in addresses {
-        match TcpStream::connect(address).await {
+    let first = if addresses.len() > 1 { fastrand::usize(..addresses.len()) } else { 0 };
+    let (before, from) = addresses.split_at(first);
+    for address in from.iter().chain(before) {
+        let connecting = TcpStream::connect(address);
+        let connected = if addresses.len() > 1 {
+            let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+            let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "no connection in time"));
+            tokio::time::timeout(share, connecting).await.unwrap_or_else(late)
+        } else {
+            connecting.await // the exchange keeps the limit
+        };
+        match connected {
             Ok(stream) => {
                 set_options(&stream);
                 return Ok(stream);
