@@ -4,6 +4,7 @@
 //! of this folder knows hyper's types, so that a leaner engine can take its place.
 
 pub mod answer;
+mod attempt;
 pub mod connection;
 pub mod dial;
 pub mod heads;

@@ -1,0 +1,271 @@
+//! Sends a request until an upstream answers, or the exchange gives up.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Request, Response, request};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+
+use super::connection::UpstreamConnection;
+use super::dial::{DialError, Dialed, dial};
+use super::heads::{HeaderForge, HyperRequest};
+use super::serve::Serving;
+use super::stream_end::StreamEnd;
+use super::target;
+use super::upload::{RequestBody, Upload};
+use crate::data_plane::exchange::head::BodyLength;
+use crate::data_plane::exchange::{AfterFailure, Exchange, OnTime, Pick, Refusal, Stage};
+use crate::data_plane::pool::Rest;
+use crate::model::environment::{Environment, Protocol};
+use crate::model::upstream::Upstream;
+
+/// A request ready to be sent, perhaps more than once.
+pub(super) struct Outgoing {
+    pub(super) parts: request::Parts,
+    pub(super) body: Option<Rc<RequestBody>>,
+    pub(super) upgrade: Option<hyper::upgrade::OnUpgrade>,
+}
+
+/// An answer's head, and where it came from.
+pub(super) struct Answered {
+    pub(super) response: Response<Incoming>,
+    pub(super) connection: UpstreamConnection,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) environment: Arc<Environment>,
+}
+
+impl Serving {
+    /// Sends the request until an upstream answers, or the exchange gives up.
+    pub(super) async fn obtain(&self, outgoing: &Outgoing) -> Result<Answered, Refusal> {
+        let mut is_replay = false;
+        // Once it has waited since it chose, the tables may have changed, whatever comes after.
+        let mut has_waited = false;
+        loop {
+            let snapshot = self.core.snapshot.load();
+            let now = Instant::now();
+            let picked = self.flight.with(|exchange| exchange.pick(&snapshot, now));
+            drop(snapshot);
+            let upstream = match picked {
+                Pick::Upstream(upstream) => upstream,
+                Pick::Reply(refusal) => return Err(refusal),
+            };
+            let environment = self.environment()?;
+            let is_alone = is_replay || self.flight.note(|exchange| exchange.is_upgrade());
+            let resting = if is_alone { None } else { self.resting(&upstream, &environment, now) };
+            has_waited |= resting.is_none();
+            let connection = match resting {
+                Some(connection) => connection,
+                // Boxed, because it is rare and large: the future of every connection would be as large.
+                None => match Box::pin(self.connect(&upstream, &environment, outgoing)).await {
+                    Ok(connection) => connection,
+                    Err(problem) => {
+                        self.after(Stage::Connect, &problem, false)?;
+                        continue;
+                    }
+                },
+            };
+            if has_waited {
+                let snapshot = self.core.snapshot.load();
+                if !self.flight.with(|exchange| exchange.is_still_routed(&snapshot)) {
+                    self.keep(&upstream, &environment, connection);
+                    continue;
+                }
+            }
+            match self.send(outgoing, connection, upstream, environment).await? {
+                Ok(answered) => return Ok(answered),
+                Err(again_alone) => is_replay = again_alone,
+            }
+            has_waited = true;
+        }
+    }
+
+    fn environment(&self) -> Result<Arc<Environment>, Refusal> {
+        let environment = self.flight.note(|exchange| exchange.environment().cloned());
+        environment.ok_or(Refusal::Draining)
+    }
+
+    /// A connection that rests in the pool.
+    fn resting(
+        &self,
+        upstream: &Upstream,
+        environment: &Environment,
+        now: Instant,
+    ) -> Option<UpstreamConnection> {
+        let engine = &self.core.engine;
+        if environment.spec.protocol == Protocol::Http1 {
+            let resting = engine.pool.borrow_mut().take(upstream.id, now);
+            return resting.map(UpstreamConnection::Http1);
+        }
+        let mut http2 = engine.http2.borrow_mut();
+        let connections = http2.get_mut(&upstream.id)?;
+        connections.retain(|connection| !connection.sender.is_closed());
+        let stream = connections.iter().find_map(|connection| connection.stream(true));
+        stream.map(UpstreamConnection::Http2)
+    }
+
+    /// Makes a new connection. The error is a text for people.
+    async fn connect(
+        &self,
+        upstream: &Arc<Upstream>,
+        environment: &Environment,
+        outgoing: &Outgoing,
+    ) -> Result<UpstreamConnection, String> {
+        let spec = &environment.spec;
+        // A WebSocket over HTTP/2 would need extended CONNECT; HTTP/1.1 works everywhere.
+        let protocol = match outgoing.upgrade {
+            Some(_) if self.flight.note(|exchange| exchange.is_upgrade()) => Protocol::Http1,
+            _ => spec.protocol,
+        };
+        let engine = &self.core.engine;
+        let tls = if upstream.spec.tls {
+            let settings = engine.tls.of(environment.id, spec, protocol);
+            Some(settings.map_err(|error| error.to_string())?)
+        } else {
+            None
+        };
+        let dialed = loop {
+            match self.flight.wait(dial(upstream, spec, tls.clone(), protocol)).await {
+                Ok(dialed) => break dialed.map_err(|error: DialError| error.to_string())?,
+                Err(_due) if self.flight.is_evicted() => return Err("being drained".to_owned()),
+                Err(_due) => {
+                    let on_time = |exchange: &mut Exchange| exchange.on_time(Instant::now());
+                    match self.flight.with(on_time) {
+                        OnTime::Nothing => {} // the tick was early; dialling begins anew
+                        OnTime::Failed(_, problem) => return Err(problem),
+                        _ => return Err("the exchange took too long".to_owned()),
+                    }
+                }
+            }
+        };
+        Ok(match dialed {
+            Dialed::Http1(connection) => UpstreamConnection::Http1(connection),
+            Dialed::Http2(connection) => {
+                let stream = connection.stream(false).ok_or("the connection closed at once")?;
+                let mut http2 = engine.http2.borrow_mut();
+                let connections = http2.entry(upstream.id).or_default();
+                // Beyond the limit it serves this one request and is closed.
+                if connections.len() < spec.pool_idle_max as usize {
+                    connections.push(connection);
+                }
+                UpstreamConnection::Http2(stream)
+            }
+        })
+    }
+
+    /// Keeps a fresh connection that is not needed after all.
+    fn keep(&self, upstream: &Upstream, environment: &Environment, connection: UpstreamConnection) {
+        if let UpstreamConnection::Http1(connection) = connection {
+            let rest = Rest::of(environment, None, false);
+            let mut pool = self.core.engine.pool.borrow_mut();
+            pool.put(upstream.id, connection, rest, Instant::now());
+        }
+    }
+
+    /// Sends the request on a connection. The inner error asks for another attempt; true: on a
+    /// connection of its own.
+    async fn send(
+        &self,
+        outgoing: &Outgoing,
+        mut connection: UpstreamConnection,
+        upstream: Arc<Upstream>,
+        environment: Arc<Environment>,
+    ) -> Result<Result<Answered, bool>, Refusal> {
+        let was_reused = connection.is_reused();
+        // The original stays as it is: what is changed for one environment, credentials above all, must
+        // never be shown to another, and a replay begins anew.
+        let mut parts = clone_head(&outgoing.parts);
+        self.edit_for_upstream(&mut parts);
+        target::set(&mut parts, connection.is_http2(), upstream.spec.tls);
+        let upload = Upload::new(outgoing.body.clone());
+        let sent = connection.send(Request::from_parts(parts, upload));
+        self.flight.with(|exchange| exchange.on_sent(Instant::now()));
+        let mut sent = std::pin::pin!(sent);
+        let outcome = loop {
+            match self.flight.wait(sent.as_mut()).await {
+                Ok(outcome) => break outcome,
+                Err(_due) => self.on_due()?,
+            }
+        };
+        let error = match outcome {
+            Ok(response) => {
+                return Ok(Ok(Answered { response, connection, upstream, environment }));
+            }
+            Err(error) => error,
+        };
+        self.after_lost(outgoing, error, was_reused).map(Err)
+    }
+
+    /// What to do after a connection was lost before the head of an answer.
+    fn after_lost(
+        &self,
+        outgoing: &Outgoing,
+        mut error: TrySendError<Request<Upload>>,
+        was_reused: bool,
+    ) -> Result<bool, Refusal> {
+        let refusal = outgoing.body.as_ref().and_then(|body| body.refusal());
+        if let Some(refusal) = refusal {
+            return Err(self.flight.with(|exchange| exchange.on_request_broken(refusal)));
+        }
+        let problem = describe(error.error());
+        if error.take_message().is_some() {
+            return self.after(Stage::NotStarted, &problem, true);
+        }
+        let can_replay = outgoing.body.as_ref().is_none_or(|body| body.can_replay());
+        let stage = match StreamEnd::of(error.error()) {
+            Some(StreamEnd::Unprocessed) if was_reused && can_replay => Stage::NotStarted,
+            None if was_reused => Stage::Reused,
+            _ => Stage::Fresh,
+        };
+        self.after(stage, &problem, can_replay)
+    }
+
+    /// Tells the exchange of a failure. True: the next attempt needs a connection of its own.
+    fn after(&self, stage: Stage, problem: &str, can_replay: bool) -> Result<bool, Refusal> {
+        if self.flight.is_evicted() {
+            return Err(self.flight.with(|exchange| exchange.on_evicted(Instant::now())));
+        }
+        let snapshot = self.core.snapshot.load();
+        let now = Instant::now();
+        let tell = |exchange: &mut Exchange| {
+            exchange.on_upstream_failure(stage, problem, can_replay, &snapshot, now)
+        };
+        match self.flight.with(tell) {
+            AfterFailure::Retry => Ok(false),
+            AfterFailure::Replay => Ok(true),
+            AfterFailure::Reply(refusal) => Err(refusal),
+        }
+    }
+
+    fn edit_for_upstream(&self, parts: &mut request::Parts) {
+        let engine = &self.core.engine;
+        let mut edits = engine.edits.borrow_mut();
+        edits.clear();
+        let head = HyperRequest { parts, body: BodyLength::Unknown, forge: &engine.forge };
+        self.flight.note(|exchange| exchange.edit_for_upstream(&head, &mut edits));
+        engine.forge.apply(&edits, &mut parts.headers);
+        HeaderForge::apply_path(&edits, &mut parts.uri);
+    }
+}
+
+/// A copy of a head, to be sent once more if the connection turns out to be dead.
+fn clone_head(parts: &request::Parts) -> request::Parts {
+    let mut copy = Request::new(()).into_parts().0;
+    copy.method = parts.method.clone();
+    copy.uri = parts.uri.clone();
+    copy.version = parts.version;
+    copy.headers = parts.headers.clone();
+    copy
+}
+
+/// An error of hyper with what caused it.
+fn describe(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
