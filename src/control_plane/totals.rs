@@ -191,6 +191,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::shard::Ended;
+    use crate::model::answer::{Inspection, Tokens};
 
     fn known(ids: &[u32]) -> HashMap<EnvironmentId, (Name, Name)> {
         let name = |text: &str| Name::new(text).unwrap();
@@ -204,11 +205,21 @@ mod tests {
         report.ended(&Ended {
             environment: EnvironmentId(environment),
             verdict: Verdict::Complete,
+            is_verdict_counted: false,
+            status: 200,
             latency: Duration::from_millis(latency_ms),
+            connect: None,
             response_head: None,
+            ttft: None,
+            tpot: None,
             request_bytes: 10,
             response_bytes: 20,
+            tokens: Tokens::default(),
+            finish: None,
+            inspection: Inspection::default(),
+            is_tunnel: false,
             forced: false,
+            client_retry: false,
             replayed: false,
             handed_over: false,
         });

@@ -4,11 +4,16 @@
 //! through bounded channels, and what does not fit is counted as lost rather than waited for.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use crate::link::CoreReport;
+use crate::metrics::cohort::Mark;
+use crate::metrics::exchange_record::ExchangeRecord;
 use crate::metrics::shard::{Ended, ShardReport};
+use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
 use crate::model::sticky::StickyKey;
+use crate::model::verdict::Verdict;
 
 /// Takes a report or a log line; false when there is no room.
 pub type Sink<T> = Box<dyn Fn(T) -> bool>;
@@ -21,11 +26,11 @@ pub struct Recorder {
     log: Option<Log>,
 }
 
-/// The access log as a core sees it.
+/// Who is told of single exchanges, as a core sees it.
 pub struct Log {
-    /// Where lines go.
-    pub lines: Sink<String>,
-    /// Share of the requests that are logged, 0 to 1.
+    /// Where records go.
+    pub records: Sink<ExchangeRecord>,
+    /// Share of the requests that are told of, 0 to 1.
     pub sample: f64,
 }
 
@@ -49,6 +54,26 @@ impl Recorder {
     /// A request began.
     pub fn began(&self) {
         self.shard.borrow_mut().requests += 1;
+    }
+
+    /// Something happened to an exchange that arrived at `arrived`, when it was `age` old.
+    pub fn mark(&self, environment: EnvironmentId, arrived: Instant, mark: Mark, age: Duration) {
+        let _ = (environment, arrived, mark, age);
+    }
+
+    /// An exchange with this sticky key failed.
+    pub fn key_failed(&self, environment: EnvironmentId, key: u64, arrived: Instant) {
+        let _ = (environment, key, arrived);
+    }
+
+    /// An exchange that is still open has a verdict already.
+    pub fn judged(&self, environment: EnvironmentId, verdict: Verdict) {
+        self.shard.borrow_mut().judged(environment, verdict);
+    }
+
+    /// Content came in a stream, so long after the content before it.
+    pub fn gap(&self, environment: EnvironmentId, gap: Duration) {
+        self.shard.borrow_mut().gap(environment, gap);
     }
 
     /// A request ended that had reached an environment.
@@ -93,11 +118,11 @@ impl Recorder {
         self.log.is_some()
     }
 
-    /// Logs a line. One that `matters` is never left out by sampling.
-    pub fn log(&self, matters: bool, line: impl FnOnce() -> String) {
+    /// Tells of an exchange. One that `matters` is never left out by sampling.
+    pub fn log(&self, matters: bool, record: impl FnOnce() -> ExchangeRecord) {
         if let Some(log) = &self.log
             && (matters || log.sample >= 1.0 || self.random.borrow_mut().f64() < log.sample)
-            && !(log.lines)(line())
+            && !(log.records)(record())
         {
             self.shard.borrow_mut().log_lines_lost += 1;
         }

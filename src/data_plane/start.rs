@@ -25,6 +25,7 @@ use super::recorder::{Log, Recorder};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, MAILBOX_MESSAGES_MAX};
 use crate::listen::{self, Bound, ListenError};
+use crate::metrics::exchange_record::ExchangeRecord;
 use crate::model::listener::ListenerSpec;
 use crate::model::snapshot::Snapshot;
 use crate::tls::server::{TlsServerError, server_config};
@@ -80,7 +81,7 @@ struct Seed {
     open: Arc<[Arc<AtomicU32>]>,
     handovers: Arc<[mpsc::Sender<Handover>]>,
     reports: mpsc::Sender<CoreReport>,
-    log: Option<(SyncSender<String>, f64)>,
+    log: Option<(SyncSender<ExchangeRecord>, f64)>,
     is_lean: bool,
     entrances: Vec<EntranceSeed>,
     mailbox: mpsc::Receiver<CoreMessage>,
@@ -184,7 +185,7 @@ impl Seed {
     fn recorder(&self) -> Recorder {
         let reports = self.reports.clone();
         let log = self.log.clone().map(|(lines, sample)| Log {
-            lines: Box::new(move |line| lines.try_send(line).is_ok()),
+            records: Box::new(move |record| lines.try_send(record).is_ok()),
             sample,
         });
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
@@ -229,7 +230,7 @@ fn open_entrances(
     Ok((by_core, addresses))
 }
 
-fn open_log(config: &Config) -> Result<Option<(SyncSender<String>, f64)>, StartError> {
+fn open_log(config: &Config) -> Result<Option<(SyncSender<ExchangeRecord>, f64)>, StartError> {
     let Some(log) = &config.access_log else { return Ok(None) };
     let lines = access_log::start(&log.path).map_err(|error| StartError::AccessLog {
         path: log.path.display().to_string(),

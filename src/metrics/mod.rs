@@ -1,4 +1,6 @@
 //! Where the planes meet upwards: every core counts in a shard of its own, the collector sums them up.
 
+pub mod cohort;
+pub mod exchange_record;
 pub mod heavy_keys;
 pub mod shard;

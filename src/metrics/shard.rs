@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::heavy_keys::HeavyKeys;
+use crate::model::answer::{FinishReason, Inspection, Tokens};
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
 use crate::model::verdict::Verdict;
@@ -20,6 +21,8 @@ pub struct EnvironmentCounts {
     pub latency_us: hdrhistogram::Histogram<u32>,
     /// Request head to head of the answer, in microseconds.
     pub response_head_us: hdrhistogram::Histogram<u32>,
+    /// Between content events of streams, in microseconds.
+    pub gap_us: hdrhistogram::Histogram<u32>,
     /// Bytes of request bodies passed on.
     pub request_bytes: u64,
     /// Bytes of answers passed on.
@@ -59,21 +62,42 @@ pub struct ShardReport {
 
 /// How one exchange ended, as the core counts it.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one exchange")]
 pub struct Ended {
     /// The environment it counts for.
     pub environment: EnvironmentId,
     /// How.
     pub verdict: Verdict,
+    /// The verdict was counted at once, when it came about (`ShardReport::judged`).
+    pub is_verdict_counted: bool,
+    /// Status of the answer; 0 when there was none.
+    pub status: u16,
     /// Request head to last byte.
     pub latency: Duration,
+    /// Time to make the connection, if one was made for it.
+    pub connect: Option<Duration>,
     /// Request head to the head of the answer, if there was one.
     pub response_head: Option<Duration>,
+    /// Request head to first content, of a stream.
+    pub ttft: Option<Duration>,
+    /// Time per output token after the first, of a stream with at least two.
+    pub tpot: Option<Duration>,
     /// Bytes of the request body passed on.
     pub request_bytes: u64,
     /// Bytes of the answer passed on.
     pub response_bytes: u64,
+    /// Its tokens.
+    pub tokens: Tokens,
+    /// Why the model stopped.
+    pub finish: Option<FinishReason>,
+    /// Whether the answer's words were read.
+    pub inspection: Inspection,
+    /// It was a tunnel: its duration says nothing of the model's speed.
+    pub is_tunnel: bool,
     /// The request named its environment.
     pub forced: bool,
+    /// The client says that it tries again.
+    pub client_retry: bool,
     /// It was sent twice.
     pub replayed: bool,
     /// Another environment served it.
@@ -81,11 +105,24 @@ pub struct Ended {
 }
 
 impl ShardReport {
+    /// Counts the verdict of an exchange that is still open: it has stalled or failed already.
+    pub fn judged(&mut self, environment: EnvironmentId, verdict: Verdict) {
+        self.counts(environment).verdicts[verdict as usize] += 1;
+    }
+
+    /// Counts a content event: so long after the one before it.
+    pub fn gap(&mut self, environment: EnvironmentId, gap: Duration) {
+        self.counts(environment).gap_us.saturating_record(micros(gap));
+    }
+
+    fn counts(&mut self, environment: EnvironmentId) -> &mut EnvironmentCounts {
+        self.environments.entry(environment).or_insert_with(EnvironmentCounts::new)
+    }
+
     /// Counts one exchange that ended.
     pub fn ended(&mut self, ended: &Ended) {
-        let counts =
-            self.environments.entry(ended.environment).or_insert_with(EnvironmentCounts::new);
-        counts.verdicts[ended.verdict as usize] += 1;
+        let counts = self.counts(ended.environment);
+        counts.verdicts[ended.verdict as usize] += u64::from(!ended.is_verdict_counted);
         counts.latency_us.saturating_record(micros(ended.latency));
         if let Some(head) = ended.response_head {
             counts.response_head_us.saturating_record(micros(head));
@@ -109,6 +146,7 @@ impl EnvironmentCounts {
             verdicts: [0; Verdict::COUNT],
             latency_us: histogram(),
             response_head_us: histogram(),
+            gap_us: histogram(),
             request_bytes: 0,
             response_bytes: 0,
             forced: 0,

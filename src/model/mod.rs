@@ -5,7 +5,10 @@
 //! here: *specs*, which say what an operator wants and never change once made, and *live* values
 //! (`InFlight`, `UpstreamLive`), a few atomics that both planes may touch without waiting.
 
+pub mod answer;
+pub mod api;
 pub mod assignment;
+pub mod body_end;
 pub mod environment;
 pub mod force_token;
 pub mod header_id;
@@ -16,6 +19,7 @@ pub mod routing_table;
 pub mod salt;
 pub mod service;
 pub mod snapshot;
+pub mod standing;
 pub mod sticky;
 pub mod timeouts;
 pub mod upstream;

@@ -1,9 +1,11 @@
-//! Ids of an exchange, and the line that the access log gets when it has ended.
+//! Ids of an exchange, and what is told of it when it has ended.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Exchange;
-use super::head::{Headers, RequestHead};
+use super::head::Headers;
+use crate::metrics::exchange_record::ExchangeRecord;
+use crate::model::answer::{Inspection, Tokens};
 use crate::model::header_id::HeaderId;
 use crate::model::verdict::Verdict;
 
@@ -78,64 +80,58 @@ pub fn keep_alive_timeout(head: &impl Headers) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// What the log says of a request's head: never a query, which may hold a key.
-pub struct Target {
-    method: String,
-    path: String,
-}
-
-impl Target {
-    /// Remembers method and path.
-    pub fn of(head: &impl RequestHead) -> Self {
-        Self { method: head.method().to_owned(), path: head.path().to_owned() }
-    }
-}
-
 impl Exchange {
-    /// Hands a line to the access log, if there is one.
+    /// Tells whoever listens to single exchanges, if anybody does.
     pub(super) fn log(&self, verdict: Verdict, ended_at: Instant) {
         if !self.recorder.is_logging() {
             return;
         }
         let is_plain = matches!(verdict, Verdict::Complete | Verdict::Length);
         let matters = self.is_forced || self.refused.is_some() || !is_plain;
-        self.recorder.log(matters, || self.line(verdict, ended_at));
+        self.recorder.log(matters, || self.record(verdict, ended_at));
     }
 
-    fn line(&self, verdict: Verdict, ended_at: Instant) -> String {
+    fn record(&self, verdict: Verdict, ended_at: Instant) -> ExchangeRecord {
         let service = self.service.as_ref();
         let own = self.counted_for.as_ref().or(self.environment());
         let served_by = self.environment().filter(|_| self.counted_for.is_some());
         let upstream = self.place.as_ref().and_then(|place| place.upstream.as_ref());
-        let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
         let source = self.key.and_then(|key| key.source).map(|index| {
             let known = service.and_then(|s| s.sticky.sources.get(usize::from(index)));
-            known.map_or_else(|| "cookie".to_owned(), ToString::to_string)
+            known.map_or_else(|| "cookie".into(), |source| source.to_string().into())
         });
-        serde_json::json!({
-            "at_ms": std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0)),
-            "request_id": String::from_utf8_lossy(self.request_id.as_bytes()),
-            "exchange": String::from_utf8_lossy(&hex(self.unique)),
-            "service": service.map(|s| &s.name),
-            "environment": own.map(|e| e.name()),
-            "served_by": served_by.map(|e| e.name()),
-            "upstream": upstream.map(|(upstream, _)| upstream.spec.to_string()),
-            "sticky": source,
-            "forced": self.is_forced,
-            "client": self.client,
-            "method": self.target.as_ref().map(|target| &target.method),
-            "path": self.target.as_ref().map(|target| &target.path),
-            "status": self.status,
-            "verdict": verdict,
-            "reason": self.refused,
-            "replayed": self.was_replayed,
-            "response_head_ms": self.head_after.map(ms),
-            "total_ms": ms(ended_at.saturating_duration_since(self.began)),
-            "request_bytes": self.request_bytes,
-            "response_bytes": self.response_bytes,
-        })
-        .to_string()
+        ExchangeRecord {
+            ended_at: SystemTime::now(),
+            request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into(),
+            exchange: self.unique,
+            service: service.map(|s| s.name.clone()),
+            environment: own.map(|e| e.name().clone()),
+            served_by: served_by.map(|e| e.name().clone()),
+            upstream: upstream.map(|(upstream, _)| upstream.spec.to_string().into()),
+            sticky: source,
+            is_forced: self.is_forced,
+            is_client_retry: false,
+            was_replayed: self.was_replayed,
+            client: self.client,
+            target: self.target.clone(),
+            status: self.status,
+            verdict,
+            refused: self.refused,
+            is_stream: false,
+            finish: None,
+            inspection: Inspection::default(),
+            tokens: Tokens::default(),
+            connect: None,
+            response_head: self.head_after,
+            ttft: None,
+            gap_max: None,
+            tpot: None,
+            total: ended_at.saturating_duration_since(self.began),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            close_code: None,
+            grpc_status: None,
+            traceparent: None,
+        }
     }
 }

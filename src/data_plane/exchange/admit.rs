@@ -48,7 +48,7 @@ impl Exchange {
         self.service = Some(Arc::clone(service));
         self.client = forwarded::client_address(head, &self.peer);
         if self.recorder.is_logging() {
-            self.target = Some(Box::new(access::Target::of(head)));
+            self.target = Some(Box::new((head.method().to_owned(), head.path().to_owned())));
         }
         self.is_idempotent = is_idempotent(head.method());
         self.edit_request(head, service, edits);

@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::model::body_end::BodyEnd;
 use head::Peer;
 use pick::Tried;
 pub use reply::Refusal;
@@ -40,6 +41,7 @@ pub use timing::{OnTime, Phase};
 use crate::data_plane::recorder::Recorder;
 use crate::inspect::json_key::JsonKeyScan;
 use crate::metrics::shard::Ended;
+use crate::model::answer::{Inspection, Tokens};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::in_flight::InFlightGuard;
 use crate::model::routing_table::RoutingTable;
@@ -95,17 +97,6 @@ pub enum AfterFailure {
     Reply(Refusal),
 }
 
-/// How the body of an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyEnd {
-    /// With everything that was announced.
-    Whole,
-    /// The connection closed before the announced end.
-    Cut,
-    /// The upstream reset the connection or stream.
-    Reset,
-}
-
 /// A request on its way.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one request")]
 pub struct Exchange {
@@ -142,7 +133,8 @@ pub struct Exchange {
     verdict: Option<Verdict>,
     refused: Option<&'static str>,
     ended_at: Option<Instant>,
-    target: Option<Box<access::Target>>,
+    /// Method and path, for whoever is told of single exchanges.
+    target: Option<Box<(String, String)>>,
     is_recorded: bool,
 }
 
@@ -278,11 +270,21 @@ impl Exchange {
             Some(environment) => self.recorder.ended(&Ended {
                 environment,
                 verdict,
+                is_verdict_counted: false,
+                status: self.status,
                 latency: ended_at.saturating_duration_since(self.began),
+                connect: None,
                 response_head: self.head_after,
+                ttft: None,
+                tpot: None,
                 request_bytes: self.request_bytes,
                 response_bytes: self.response_bytes,
+                tokens: Tokens::default(),
+                finish: None,
+                inspection: Inspection::default(),
+                is_tunnel: false,
                 forced: self.is_forced,
+                client_retry: false,
                 replayed: self.was_replayed,
                 handed_over: self.counted_for.is_some() && self.place.is_some(),
             }),

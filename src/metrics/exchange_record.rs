@@ -1,0 +1,78 @@
+//! What is told of one exchange when it has ended: to the access log, to whoever watches, to a tracer.
+//!
+//! Only what an operator may see: never a body, a query, a credential or a sticky key.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::model::answer::{FinishReason, Inspection, Tokens};
+use crate::model::name::Name;
+use crate::model::verdict::Verdict;
+
+/// One exchange that has ended.
+#[derive(Debug, Clone)]
+pub struct ExchangeRecord {
+    /// When it ended.
+    pub ended_at: SystemTime,
+    /// The id of the request, as in `X-Request-Id`.
+    pub request_id: Box<str>,
+    /// The exchange's own number, as at the end of `X-Cyan-Exchange`.
+    pub exchange: u64,
+    /// The service; `None` when no service answers to the host and path.
+    pub service: Option<Name>,
+    /// The environment it counts for.
+    pub environment: Option<Name>,
+    /// The environment that served it, where that is another one.
+    pub served_by: Option<Name>,
+    /// `http://127.0.0.1:8001`
+    pub upstream: Option<Arc<str>>,
+    /// The source of the sticky key (`header:x-user-id`, `cookie`); `None` when there was no key.
+    pub sticky: Option<Box<str>>,
+    /// The client named the environment.
+    pub is_forced: bool,
+    /// The client says that it tries again (`x-stainless-retry-count` above 0).
+    pub is_client_retry: bool,
+    /// It was sent a second time.
+    pub was_replayed: bool,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+    /// Method and path, without the query; `None` when there was no head in order.
+    pub target: Option<Box<(String, String)>>,
+    /// Of the answer; 0 when there was none.
+    pub status: u16,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Why Cyan refused it, if it did.
+    pub refused: Option<&'static str>,
+    /// The answer was a stream of events.
+    pub is_stream: bool,
+    /// Why the model stopped.
+    pub finish: Option<FinishReason>,
+    /// Whether the answer's words were read.
+    pub inspection: Inspection,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Time to make the connection, if one was made for it.
+    pub connect: Option<Duration>,
+    /// Request head to the head of the answer.
+    pub response_head: Option<Duration>,
+    /// Request head to the first content of a stream.
+    pub ttft: Option<Duration>,
+    /// The longest time between two content events.
+    pub gap_max: Option<Duration>,
+    /// Time per output token after the first.
+    pub tpot: Option<Duration>,
+    /// Request head to the end.
+    pub total: Duration,
+    /// Bytes of the request body passed on.
+    pub request_bytes: u64,
+    /// Bytes of the answer passed on.
+    pub response_bytes: u64,
+    /// The code of a WebSocket's close frame.
+    pub close_code: Option<u16>,
+    /// `grpc-status`.
+    pub grpc_status: Option<u16>,
+    /// W3C trace context of the request, if it has one.
+    pub traceparent: Option<Box<str>>,
+}
