@@ -15,6 +15,7 @@ pub mod header_id;
 pub mod in_flight;
 pub mod listener;
 pub mod name;
+pub mod progress;
 pub mod routing_table;
 pub mod salt;
 pub mod service;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::in_flight::InFlight;
+use super::progress::{Progress, StreamGuard};
 
 /// One address as the operator wrote it: `http://127.0.0.1:8001`, `https://api.example.com`,
 /// `unix:/run/llm.sock`.
@@ -121,6 +122,18 @@ pub enum Probe {
     Down = 2,
 }
 
+/// What is thought of an upstream's word that it is well, when its streams say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Trust {
+    /// Nothing speaks against it.
+    Trusted = 0,
+    /// Its streams are open and bring nothing. Others are chosen while there are any.
+    Suspect = 1,
+    /// It was suspect and there is no evidence left: one request at a time finds out.
+    Trial = 2,
+}
+
 /// When failures of connections take an upstream out by themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EjectionSpec {
@@ -156,6 +169,8 @@ pub struct Upstream {
     pub addresses: ArcSwap<Vec<SocketAddr>>,
     epoch: Instant,
     probe: AtomicU8,
+    progress: Arc<Progress>,
+    trust: AtomicU8,
     failures_in_row: AtomicU32,
     ejections_in_row: AtomicU32,
     ejected_until_ms: AtomicU64,
@@ -178,6 +193,8 @@ impl Upstream {
             addresses: ArcSwap::from_pointee(literal.into_iter().collect()),
             epoch: now,
             probe: AtomicU8::new(Probe::Unknown as u8),
+            progress: Arc::new(Progress::new(now)),
+            trust: AtomicU8::new(Trust::Trusted as u8),
             failures_in_row: AtomicU32::new(0),
             ejections_in_row: AtomicU32::new(0),
             ejected_until_ms: AtomicU64::new(0),
@@ -206,9 +223,47 @@ impl Upstream {
         }
     }
 
-    /// Whether it may be chosen: not found down by probes and not ejected.
+    /// The head of a stream has come from it: counts the stream until the guard is dropped.
+    pub fn stream_opened(&self) -> StreamGuard {
+        self.progress.stream_opened()
+    }
+
+    /// It has generated something in an answer that is no stream; a stream tells its guard.
+    pub fn content_seen(&self, now: Instant) {
+        self.progress.content_seen(now);
+    }
+
+    /// What is known of its streams.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether its streams give a reason to doubt it.
+    pub fn trust(&self) -> Trust {
+        match self.trust.load(Ordering::Relaxed) {
+            1 => Trust::Suspect,
+            2 => Trust::Trial,
+            _ => Trust::Trusted,
+        }
+    }
+
+    /// Takes note of what its streams say. One that is trusted again starts slowly.
+    pub fn set_trust(&self, trust: Trust, now: Instant) {
+        let before = self.trust.swap(trust as u8, Ordering::Relaxed);
+        if before != Trust::Trusted as u8 && trust == Trust::Trusted {
+            self.returned_at_ms.store(self.ms(now).max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it may be chosen: not found down by probes, not ejected, and not suspect; one on trial
+    /// only while nothing else is tried on it.
     pub fn is_usable(&self, now: Instant) -> bool {
-        self.probe() != Probe::Down && !self.is_ejected(now)
+        let is_trusted = match self.trust() {
+            Trust::Trusted => true,
+            Trust::Suspect => false,
+            Trust::Trial => self.in_flight.count() == 0,
+        };
+        is_trusted && self.probe() != Probe::Down && !self.is_ejected(now)
     }
 
     /// Whether failures have taken it out for the moment.
@@ -301,6 +356,24 @@ mod tests {
         assert!((upstream.readiness(s(10), start + s(8)) - 0.5).abs() < 1e-9);
         upstream.answered();
         assert!(!upstream.failed(&ejection, start + s(20)));
+    }
+
+    #[test]
+    fn one_that_is_suspect_is_not_usable_and_on_trial_it_takes_one_at_a_time() {
+        let start = Instant::now();
+        let upstream = Upstream::new(UpstreamId(1), "http://a".parse().unwrap(), start);
+        upstream.set_trust(Trust::Suspect, start);
+        assert!(!upstream.is_usable(start));
+        upstream.set_trust(Trust::Trial, start);
+        assert!(upstream.is_usable(start));
+        let trial = upstream.in_flight.enter();
+        assert!(!upstream.is_usable(start));
+        drop(trial);
+        assert!(upstream.is_usable(start));
+        upstream.set_trust(Trust::Trusted, start);
+        let _busy = upstream.in_flight.enter();
+        assert!(upstream.is_usable(start));
+        assert!(upstream.readiness(Duration::from_secs(10), start) < 0.2);
     }
 
     #[test]
