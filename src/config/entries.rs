@@ -4,6 +4,7 @@
 //! against `keys`, so that no key can be forgotten in a comparison.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use super::resolved::Config;
 use super::{duration, size};
@@ -127,6 +128,7 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
         entry("remove_headers", list(environment.remove_headers.iter().map(|id| id.name()))),
         entry("in_flight_max", optional(environment.in_flight_max)),
         entry("replay", text(replay(environment.replay))),
+        entry("inspect", text(if environment.inspect { "on" } else { "off" })),
         entry("connect_retries", text(environment.connect_retries)),
         entry("slow_start", time(environment.slow_start)),
     ];
@@ -145,14 +147,16 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
     entries
 }
 
-fn of_timeouts(environment: &EnvironmentSpec) -> [Entry; 6] {
+fn of_timeouts(environment: &EnvironmentSpec) -> [Entry; 8] {
     let timeouts = &environment.timeouts;
-    let total = timeouts.total.map_or_else(|| text("off"), time);
+    let limit = |limit: Option<Duration>| limit.map_or_else(|| text("off"), time);
     [
         entry("timeouts.connect", time(timeouts.connect)),
         entry("timeouts.response_head", time(timeouts.response_head)),
         entry("timeouts.idle", time(timeouts.idle)),
-        entry("timeouts.total", total),
+        entry("timeouts.first_content", limit(timeouts.first_content)),
+        entry("timeouts.stalled", limit(timeouts.stalled)),
+        entry("timeouts.total", limit(timeouts.total)),
         entry("timeouts.write_stall", time(timeouts.write_stall)),
         entry("timeouts.tunnel_idle", time(timeouts.tunnel_idle)),
     ]

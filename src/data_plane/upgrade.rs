@@ -1,12 +1,11 @@
 //! Tunnels: `WebSockets` after their handshake. They count as in flight like any other exchange.
 
-use std::cell::Cell;
 use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::exchange::OnTime;
+use super::exchange::{Direction, OnTime, TunnelEnd};
 use super::flight::FlightOwner;
 
 /// Bytes read at once in each direction.
@@ -23,14 +22,13 @@ where
 {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_upstream, to_upstream) = tokio::io::split(upstream);
-    let (up, down) = (Cell::new(0), Cell::new(0));
     let passing = async {
-        let upwards = pass(from_client, to_upstream, &up, flight);
-        let downwards = pass(from_upstream, to_client, &down, flight);
+        let upwards = pass(from_client, to_upstream, Direction::Up, flight);
+        let downwards = pass(from_upstream, to_client, Direction::Down, flight);
         let (mut upwards, mut downwards) = (std::pin::pin!(upwards), std::pin::pin!(downwards));
         tokio::select! {
-            ended = &mut upwards => last_words(ended, downwards).await,
-            ended = &mut downwards => last_words(ended, upwards).await,
+            ended = &mut upwards => last_words(Direction::Up, ended, downwards).await,
+            ended = &mut downwards => last_words(Direction::Down, ended, upwards).await,
         }
     };
     let mut passing = std::pin::pin!(passing);
@@ -38,8 +36,8 @@ where
         let now = Instant::now;
         match flight.wait(passing.as_mut()).await {
             Ok(ended) => {
-                let is_clean = ended.is_ok();
-                flight.with(|e| e.on_tunnel_end(up.get(), down.get(), is_clean, now()));
+                let end = ended.map_or(TunnelEnd::Broken, TunnelEnd::Ended);
+                flight.with(|exchange| exchange.on_tunnel_end(end, now()));
                 return;
             }
             Err(_due) if flight.is_evicted() => {
@@ -57,18 +55,20 @@ where
 
 /// One side has ended: the other may still say something, a close frame most likely.
 async fn last_words(
+    side: Direction,
     ended: io::Result<()>,
     other: impl Future<Output = io::Result<()>>,
-) -> io::Result<()> {
+) -> io::Result<Direction> {
     ended?;
     // A side that has nothing to say and does not close either is closed by us.
-    tokio::time::timeout(LAST_WORDS, other).await.unwrap_or(Ok(()))
+    tokio::time::timeout(LAST_WORDS, other).await.unwrap_or(Ok(()))?;
+    Ok(side)
 }
 
 async fn pass<R: AsyncRead, W: AsyncWrite>(
     mut from: ReadHalf<R>,
     mut to: WriteHalf<W>,
-    count: &Cell<u64>,
+    direction: Direction,
     flight: &FlightOwner,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE_BYTES];
@@ -79,7 +79,7 @@ async fn pass<R: AsyncRead, W: AsyncWrite>(
         }
         to.write_all(&piece[..length]).await?;
         to.flush().await?;
-        count.set(count.get() + length as u64);
-        flight.with(|exchange| exchange.on_tunnel_data(Instant::now()));
+        let passed = &piece[..length];
+        flight.with(|exchange| exchange.on_tunnel_data(direction, passed, Instant::now()));
     }
 }

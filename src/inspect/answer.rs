@@ -29,6 +29,8 @@ pub struct Passed {
     pub content_events: u32,
     /// The server said in it, for the first time, that it failed.
     pub has_failed: bool,
+    /// The stream has said so far that no more content is to come: a terminator, or why it stopped.
+    pub is_finished: bool,
 }
 
 /// What a whole answer came to.

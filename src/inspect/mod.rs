@@ -5,3 +5,4 @@
 
 pub mod answer;
 pub mod json_key;
+pub mod websocket;

@@ -138,6 +138,8 @@ pub struct EnvironmentSpec {
     pub ejection: EjectionSpec,
     /// When a request may be sent twice.
     pub replay: Replay,
+    /// Whether the words of answers are read while they pass.
+    pub inspect: bool,
     /// Further upstreams tried when one cannot be connected to. Default 2.
     pub connect_retries: u8,
     /// How long an upstream that returns gets less than its share. Default 10 s.
@@ -166,6 +168,7 @@ impl EnvironmentSpec {
             health: HealthSpec::default(),
             ejection: EjectionSpec::default(),
             replay: Replay::default(),
+            inspect: true,
             connect_retries: 2,
             slow_start: Duration::from_secs(10),
             pool_idle: Duration::from_secs(4),

@@ -37,6 +37,7 @@ built_in! {
     EXPECT = "expect",
     CONTENT_LENGTH = "content-length",
     CONTENT_TYPE = "content-type",
+    CONTENT_ENCODING = "content-encoding",
     COOKIE = "cookie",
     SET_COOKIE = "set-cookie",
     AUTHORIZATION = "authorization",

@@ -12,6 +12,12 @@ pub struct Timeouts {
     pub response_head: Duration,
     /// Between two chunks of an answer. Default 300 s.
     pub idle: Duration,
+    /// From request head to the first content of a streamed answer of an LLM's API. Heads, pings and
+    /// comments are not content. Default 600 s; `None` for no limit.
+    pub first_content: Option<Duration>,
+    /// Between two contents of such a stream; beyond it the exchange counts as `stalled`, at once. It is
+    /// not cut: `idle` does that, when nothing comes at all. Default 30 s; `None` for never.
+    pub stalled: Option<Duration>,
     /// From request head to last byte; `None` (the default) for no limit.
     pub total: Option<Duration>,
     /// A client that takes no byte of a waiting answer for this long is let go. Default 60 s.
@@ -26,6 +32,8 @@ impl Default for Timeouts {
             connect: Duration::from_secs(1),
             response_head: Duration::from_secs(600),
             idle: Duration::from_secs(300),
+            first_content: Some(Duration::from_secs(600)),
+            stalled: Some(Duration::from_secs(30)),
             total: None,
             write_stall: Duration::from_secs(60),
             tunnel_idle: Duration::from_secs(3600),

@@ -104,7 +104,33 @@ async fn an_answer_of_trailers_alone_passes() {
         assert_eq!(answer.header("grpc-status"), Some("14"));
         assert_eq!(answer.header("grpc-message"), Some("overloaded"));
     }
-    proxy.settles("blue", Verdict::Complete, 10).await;
+    proxy.settles("blue", Verdict::HttpError, 10).await;
+}
+
+#[tokio::test]
+async fn the_status_in_the_trailers_decides() {
+    for (status, verdict) in [
+        (Some("0"), Verdict::Complete),
+        (Some("1"), Verdict::ClientGone),
+        (Some("3"), Verdict::HttpError),
+        (Some("4"), Verdict::Timeout),
+        (Some("13"), Verdict::HttpError),
+        (None, Verdict::Truncated),
+    ] {
+        let upstream = Http2Upstream::scripted(move |mut visit| async move {
+            let answer = Response::builder().header("content-type", "application/grpc+proto");
+            let mut sending = visit.answer_with(answer.body(()).expect("a head"));
+            let _ = sending.send_data(message("hello").into(), false);
+            let fields = status.map(|status| ("grpc-status", status));
+            let _ = sending.send_trailers(trailers(fields.as_slice()));
+        })
+        .await;
+        let proxy = before(&upstream);
+        let client = Http2Client::connect(proxy.address).await;
+        let answer = client.open(call("/llm.Chat/Ask")).await.answer().await;
+        assert_eq!(answer.trailer("grpc-status"), status, "passed on as it is");
+        proxy.settles("blue", verdict, 1).await;
+    }
 }
 
 #[tokio::test]

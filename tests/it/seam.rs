@@ -165,7 +165,7 @@ fn an_upgrade_becomes_a_tunnel_and_is_counted_at_its_end() {
     let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), ("x-user-id", "ana")];
     assert_eq!(engine.serve(Head::request("GET", "/", &upgrade), &[]), Outcome::Tunnel);
     assert_eq!(engine.sent[0].1.text("upgrade"), Some("websocket"));
-    assert_eq!(engine.verdicts(0), [(Verdict::Complete, 1)]);
+    assert_eq!(engine.verdicts(0), [(Verdict::ClientGone, 1)], "it left without a close frame");
 }
 
 #[test]

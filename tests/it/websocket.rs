@@ -54,7 +54,7 @@ async fn messages_pass_both_ways_and_the_last_words_too() {
     client.finish().await;
     let rest = client.rest().await.expect("a clean end");
     assert_eq!(rest, b"bye", "who has ended still hears the answer to that");
-    proxy.settles("blue", Verdict::Complete, 1).await;
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_client_that_leaves_closes_the_tunnel() {
     drop(client);
     eventually("the upstream is left", || upstream.closed() == 1).await;
     assert!(left.elapsed() < Duration::from_millis(500), "{:?}", left.elapsed());
-    proxy.settles("blue", Verdict::Complete, 1).await;
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn an_upstream_that_says_nothing_more_and_stays_is_left() {
     let mut client = open(&proxy).await;
     client.finish().await;
     assert_eq!(client.rest().await.unwrap(), b"");
-    proxy.settles("blue", Verdict::Complete, 1).await;
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
 }
 
 #[tokio::test]
@@ -140,5 +140,56 @@ async fn an_environment_over_http_2_gets_its_websockets_over_http_1() {
     client.read_until(b"ping").await;
     assert!(upstream.heads()[0].starts_with("GET /socket HTTP/1.1\r\n"));
     drop(client);
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
+}
+
+/// A close frame as a server sends it: not masked, with a code.
+fn close_frame(code: u16) -> Vec<u8> {
+    [&[0x88, 2], &code.to_be_bytes()[..]].concat()
+}
+
+/// Answers the client's first message with a close frame, and ends.
+async fn closing(code: Option<u16>) -> Upstream {
+    Upstream::scripted(move |mut visit| async move {
+        if visit.head().await.is_none() {
+            return;
+        }
+        visit.send(SWITCHING).await;
+        let mut piece = [0; 64];
+        if let Ok(1..) = visit.stream.read(&mut piece).await {
+            visit.send(code.map(close_frame).unwrap_or_default()).await;
+            let _ = visit.stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_close_code_says_how_a_socket_ended() {
+    for (code, verdict) in [
+        (Some(1000), Verdict::Complete),
+        (Some(1011), Verdict::AbortedByServer),
+        (Some(1008), Verdict::HttpError),
+        (None, Verdict::Truncated),
+    ] {
+        let upstream = closing(code).await;
+        let proxy = Proxy::before(&upstream);
+        let mut client = open(&proxy).await;
+        client.send("go").await;
+        let rest = client.rest().await.expect("a clean end of the connection");
+        assert_eq!(rest, code.map(close_frame).unwrap_or_default());
+        proxy.settles("blue", verdict, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_has_not_just_gone() {
+    let upstream = echo().await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = open(&proxy).await;
+    // Masked, as clients have to: the mask is zero, and the code 1000.
+    client.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await;
+    client.finish().await;
+    client.rest().await.expect("a clean end");
     proxy.settles("blue", Verdict::Complete, 1).await;
 }

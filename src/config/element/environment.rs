@@ -37,6 +37,7 @@ pub(super) fn read(name: &Name, section: &Section<'_>) -> PlacedEnvironment {
         health: health::read(&section.section("health")),
         ejection: ejection::read(&section.section("ejection")),
         replay: read_replay(section),
+        inspect: read_inspect(section),
         connect_retries: read_connect_retries(section).unwrap_or(default.connect_retries),
         slow_start: section.duration_or_zero("slow_start", default.slow_start),
         pool_idle: pool.duration("idle", default.pool_idle),
@@ -69,6 +70,21 @@ fn read_replay(section: &Section<'_>) -> Replay {
         ("never", Replay::Never),
     ];
     one_of(section, "replay", &known)
+}
+
+fn read_inspect(section: &Section<'_>) -> bool {
+    let known = [("on", Inspect(true)), ("off", Inspect(false))];
+    one_of::<Inspect>(section, "inspect", &known).0
+}
+
+/// A switch that is on by default.
+#[derive(Clone, Copy)]
+struct Inspect(bool);
+
+impl Default for Inspect {
+    fn default() -> Self {
+        Self(true)
+    }
 }
 
 fn read_connect_retries(section: &Section<'_>) -> Option<u8> {
@@ -132,6 +148,7 @@ mod tests {
                 "version = \"\"",
                 "version: must be one line of 1 to 200 characters; shorten it, or leave it out",
             ),
+            ("inspect = \"no\"", "inspect: `no` is not known; write on or off"),
             ("in_flight_max = -1", "in_flight_max: -1 is out of range; write 1 to 1000000"),
             ("pool.idle = \"0s\"", "pool.idle: must not be zero; write at least 1ms"),
             (

@@ -13,23 +13,25 @@ pub(super) fn read(section: &Section<'_>) -> Timeouts {
         connect: section.duration("connect", default.connect),
         response_head: section.duration("response_head", default.response_head),
         idle: section.duration("idle", default.idle),
-        total: read_total(section, default.total),
+        first_content: read_limit(section, "first_content", default.first_content),
+        stalled: read_limit(section, "stalled", default.stalled),
+        total: read_limit(section, "total", default.total),
         write_stall: section.duration("write_stall", default.write_stall),
         tunnel_idle: section.duration("tunnel_idle", default.tunnel_idle),
     }
 }
 
 /// `off` is no limit.
-fn read_total(section: &Section<'_>, default: Option<Duration>) -> Option<Duration> {
-    let Some(value) = section.value("total", Kind::DurationOrOff) else { return default };
-    let total = value.with_text(|text| match text {
+fn read_limit(section: &Section<'_>, key: &str, default: Option<Duration>) -> Option<Duration> {
+    let Some(value) = section.value(key, Kind::DurationOrOff) else { return default };
+    let limit = value.with_text(|text| match text {
         "off" => Ok(None),
         text => duration::parse(text).map(Some),
     });
-    if total == Some(Some(Duration::ZERO)) {
+    if limit == Some(Some(Duration::ZERO)) {
         value.error("must not be zero; write \"off\" for no limit");
     }
-    total.unwrap_or(default)
+    limit.unwrap_or(default)
 }
 
 #[cfg(test)]
@@ -38,9 +40,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_total_can_be_off() {
+    fn limits_that_answers_can_do_without_can_be_off() {
         assert_eq!(environment("").timeouts, Timeouts::default());
         assert_eq!(environment("timeouts.total = \"off\"").timeouts.total, None);
+        assert_eq!(environment("timeouts.stalled = \"off\"").timeouts.stalled, None);
         let timeouts =
             environment("timeouts.total = \"1h\"\ntimeouts.connect = \"250ms\"").timeouts;
         assert_eq!(timeouts.total, Some(Duration::from_secs(3600)));

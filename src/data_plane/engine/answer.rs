@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::UpstreamConnection;
+use super::heads::{HyperTrailers, TrailerParts};
 use super::serve::Hangup;
 use crate::data_plane::clients::Work;
 use crate::data_plane::core::Core;
@@ -103,6 +104,11 @@ impl Relay {
                 Some(Frame::data(data))
             }
             Err(frame) => frame.into_trailers().ok().map(|mut trailers| {
+                let forge = &self.core.engine.forge;
+                self.flight.note(|exchange| {
+                    let parts = TrailerParts { headers: &trailers };
+                    exchange.on_trailers(&HyperTrailers { parts, forge });
+                });
                 let names = self.flight.note(|exchange| exchange.header_names());
                 let kept =
                     trailers.keys().filter(|name| !is_trailer_allowed(name.as_str(), &names));

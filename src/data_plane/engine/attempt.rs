@@ -59,7 +59,10 @@ impl Serving {
                 Some(connection) => connection,
                 // Boxed, because it is rare and large: the future of every connection would be as large.
                 None => match Box::pin(self.connect(&upstream, &environment, outgoing)).await {
-                    Ok(connection) => connection,
+                    Ok(connection) => {
+                        self.flight.note(|exchange| exchange.on_connected(Instant::now()));
+                        connection
+                    }
                     Err(problem) => {
                         self.after(Stage::Connect, &problem, false)?;
                         continue;

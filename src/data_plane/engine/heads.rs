@@ -99,6 +99,20 @@ pub struct HyperResponse<'a> {
     pub forge: &'a HeaderForge,
 }
 
+/// Trailers with the names to look things up by.
+pub struct HyperTrailers<'a> {
+    /// The fields.
+    pub parts: TrailerParts<'a>,
+    /// The core's names.
+    pub forge: &'a HeaderForge,
+}
+
+/// Trailers in the form of a head's parts.
+pub struct TrailerParts<'a> {
+    /// The fields.
+    pub headers: &'a HeaderMap,
+}
+
 /// What a body announces.
 pub fn length_of(body: &Incoming) -> BodyLength {
     match body.size_hint().exact() {
@@ -129,6 +143,7 @@ macro_rules! headers_of_parts {
 
 headers_of_parts!(HyperRequest);
 headers_of_parts!(HyperResponse);
+headers_of_parts!(HyperTrailers);
 
 impl RequestHead for HyperRequest<'_> {
     fn method(&self) -> &str {

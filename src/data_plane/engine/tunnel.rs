@@ -6,6 +6,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::data_plane::clients::Work;
+use crate::data_plane::exchange::TunnelEnd;
 use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::upgrade;
 
@@ -13,7 +14,7 @@ use crate::data_plane::upgrade;
 pub async fn run(ours: OnUpgrade, theirs: OnUpgrade, flight: FlightOwner, work: Work) {
     let both = async { tokio::try_join!(ours, theirs) };
     let Ok(Ok((client, upstream))) = flight.wait(both).await else {
-        flight.with(|exchange| exchange.on_tunnel_end(0, 0, false, Instant::now()));
+        flight.with(|exchange| exchange.on_tunnel_end(TunnelEnd::Broken, Instant::now()));
         return;
     };
     upgrade::tunnel(TokioIo::new(client), TokioIo::new(upstream), &flight).await;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant, SystemTime};
 use super::Exchange;
 use super::head::Headers;
 use crate::metrics::exchange_record::ExchangeRecord;
-use crate::model::answer::{Inspection, Tokens};
 use crate::model::header_id::HeaderId;
 use crate::model::verdict::Verdict;
 
@@ -100,6 +99,7 @@ impl Exchange {
             let known = service.and_then(|s| s.sticky.sources.get(usize::from(index)));
             known.map_or_else(|| "cookie".into(), |source| source.to_string().into())
         });
+        let measured = &self.measured;
         ExchangeRecord {
             ended_at: SystemTime::now(),
             request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into(),
@@ -110,27 +110,27 @@ impl Exchange {
             upstream: upstream.map(|(upstream, _)| upstream.spec.to_string().into()),
             sticky: source,
             is_forced: self.is_forced,
-            is_client_retry: false,
+            is_client_retry: self.is_client_retry,
             was_replayed: self.was_replayed,
             client: self.client,
             target: self.target.clone(),
             status: self.status,
             verdict,
             refused: self.refused,
-            is_stream: false,
-            finish: None,
-            inspection: Inspection::default(),
-            tokens: Tokens::default(),
-            connect: None,
+            is_stream: measured.is_stream,
+            finish: measured.conclusion.and_then(|conclusion| conclusion.finish),
+            inspection: measured.inspection,
+            tokens: measured.conclusion.map(|conclusion| conclusion.tokens).unwrap_or_default(),
+            connect: self.connect,
             response_head: self.head_after,
-            ttft: None,
-            gap_max: None,
-            tpot: None,
+            ttft: measured.ttft(self.began),
+            gap_max: measured.gap_max,
+            tpot: measured.tpot(),
             total: ended_at.saturating_duration_since(self.began),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
-            close_code: None,
-            grpc_status: None,
+            close_code: self.close_code(),
+            grpc_status: self.grpc_status,
             traceparent: None,
         }
     }

@@ -1,11 +1,16 @@
 //! The way in: is the request in order, whose is it, which environment does it enter?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::edits::Edits;
 use super::head::RequestHead;
 use super::key::{self, KeyInHead};
-use super::{Exchange, Next, Place, Refusal, Search, access, forwarded, route, sanity, strip};
+use super::{
+    Exchange, Next, Place, Refusal, Search, access, compared, forwarded, route, sanity, strip,
+};
+use crate::metrics::cohort::Mark;
+use crate::model::api::Api;
 use crate::model::environment::Environment;
 use crate::model::header_id::HeaderId;
 use crate::model::routing_table::RoutingTable;
@@ -51,6 +56,10 @@ impl Exchange {
             self.target = Some(Box::new((head.method().to_owned(), head.path().to_owned())));
         }
         self.is_idempotent = is_idempotent(head.method());
+        self.is_head = head.method() == "HEAD";
+        self.is_client_retry = compared::is_client_retry(head);
+        self.is_compared = compared::is_compared(head);
+        self.measured.api = Api::of_path(head.path());
         self.edit_request(head, service, edits);
         if let Some(environment) = route::forced(head, table, self.client)? {
             self.is_forced = true;
@@ -141,6 +150,10 @@ impl Exchange {
             self.recorder.key_seen(&table.service.name, key);
         }
         let environment = &table.environments[table.choose(key.hash)];
+        self.cohort = self.is_compared.then_some(environment.id);
+        if let Some(cohort) = self.cohort {
+            self.recorder.mark(cohort, self.began, Mark::Began, Duration::ZERO);
+        }
         self.enter(table, environment)
     }
 

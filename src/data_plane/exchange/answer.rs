@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::edits::Edits;
 use super::head::ResponseHead;
-use super::{BodyEnd, Exchange, Phase, Place, Refusal, access, strip};
+use super::{BodyEnd, Exchange, Phase, Place, Refusal, access, grpc, strip};
 use crate::model::header_id::HeaderId;
 use crate::model::service::HeaderNames;
 use crate::model::verdict::Verdict;
@@ -16,6 +16,12 @@ impl Exchange {
         self.head_after = Some(now.saturating_duration_since(self.began));
         self.phase = Phase::Answering { since: now, waits_for_client: false };
         self.keep_alive = access::keep_alive_timeout(head);
+        self.is_grpc = grpc::is_grpc(head);
+        if self.is_grpc {
+            self.grpc_status = grpc::status_in(head);
+        } else {
+            self.begin_measuring(head);
+        }
         if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place {
             upstream.answered();
         }
@@ -58,41 +64,25 @@ impl Exchange {
     pub fn on_response_data(&mut self, data: &[u8], now: Instant) {
         self.response_bytes += data.len() as u64;
         self.phase = Phase::Answering { since: now, waits_for_client: true };
-    }
-
-    /// The upgrade went through: from here on it is a tunnel.
-    pub fn on_upgraded(&mut self, now: Instant) {
-        self.phase = Phase::Tunnel { since: now };
-    }
-
-    /// The tunnel ended by itself, with so many bytes to the upstream and to the client.
-    pub fn on_tunnel_end(&mut self, up: u64, down: u64, is_clean: bool, now: Instant) {
-        self.request_bytes += up;
-        self.response_bytes += down;
-        self.end(if is_clean { Verdict::Complete } else { Verdict::AbortedByServer }, now);
+        self.measure(data, now);
     }
 
     /// The answer ended.
     pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
-        let verdict = match end {
-            _ if self.status >= 400 => Verdict::HttpError,
-            BodyEnd::Whole => Verdict::Complete,
-            BodyEnd::Cut => Verdict::Truncated,
-            BodyEnd::Reset => Verdict::AbortedByServer,
-        };
+        let verdict = self.verdict_of(end);
         self.end(verdict, now);
     }
 
     /// The client sent more than it may, broke its own framing, or left in the middle.
     pub fn on_request_broken(&mut self, refusal: Refusal) -> Refusal {
         let has_left = refusal == Refusal::BodyCut;
-        self.verdict = Some(if has_left { Verdict::ClientGone } else { Verdict::Shed });
+        self.settle(if has_left { Verdict::ClientGone } else { Verdict::Shed });
         self.refuse(refusal)
     }
 
     /// The upstream's answer cannot be passed on.
     pub fn on_bad_answer(&mut self, refusal: Refusal) -> Refusal {
-        self.verdict = Some(Verdict::AbortedByServer);
+        self.settle(Verdict::AbortedByServer);
         self.refuse(refusal)
     }
 

@@ -1,12 +1,13 @@
 //! The way to an upstream: which one, what it is sent, and what happens when it cannot be reached.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::edits::Edits;
 use super::head::RequestHead;
 use super::{AfterFailure, Exchange, Phase, Pick, Refusal, Stage, pick};
 use crate::link::CoreReport;
+use crate::metrics::cohort::Mark;
 use crate::model::environment::{Environment, HostPolicy, Replay};
 use crate::model::header_id::HeaderId;
 use crate::model::snapshot::Snapshot;
@@ -29,7 +30,7 @@ impl Exchange {
             let picked = picked.or_else(|| pick::any(&place.environment, &self.tried, turn));
             let Some(upstream) = picked else {
                 let name = place.environment.name().to_string();
-                self.verdict = Some(Verdict::ConnectError);
+                self.settle(Verdict::ConnectError);
                 return Pick::Reply(self.refuse(Refusal::NoUpstream(name)));
             };
             let guard = upstream.in_flight.enter();
@@ -50,6 +51,9 @@ impl Exchange {
             return true;
         }
         let Some(key) = self.key else { return true };
+        if let Some(cohort) = self.cohort {
+            self.recorder.mark(cohort, self.began, Mark::Withdrawn, Duration::ZERO);
+        }
         self.place = None;
         self.tried.clear();
         // A refusal leaves `place` empty, and `pick` then answers.
@@ -72,6 +76,14 @@ impl Exchange {
             (HostPolicy::Fixed(host), _) => edits.set(HeaderId::HOST, &[host.as_bytes()]),
             _ => {}
         }
+        // A compressed answer cannot be read in passing. Only models are posted to, so what browsers get
+        // may stay compressed.
+        if spec.inspect
+            && head.method() == "POST"
+            && head.first(HeaderId::ACCEPT_ENCODING).is_some()
+        {
+            edits.set(HeaderId::ACCEPT_ENCODING, &[b"identity"]);
+        }
         spec.remove_headers.iter().for_each(|id| edits.remove(*id));
         for (id, value) in &spec.set_headers {
             edits.set(*id, &[value.expose().as_bytes()]);
@@ -82,6 +94,13 @@ impl Exchange {
                 Some(query) => edits.set_path(&[prefix.as_bytes(), path, b"?", query.as_bytes()]),
                 None => edits.set_path(&[prefix.as_bytes(), path]),
             }
+        }
+    }
+
+    /// A connection was made for this request.
+    pub fn on_connected(&mut self, now: Instant) {
+        if let Phase::Connecting { since } = self.phase {
+            self.connect = Some(now.saturating_duration_since(since));
         }
     }
 
@@ -120,7 +139,7 @@ impl Exchange {
             }
             Stage::NotStarted | Stage::Reused | Stage::Fresh => Refusal::Lost(problem.to_owned()),
         };
-        self.verdict = Some(Verdict::ConnectError);
+        self.settle(Verdict::ConnectError);
         AfterFailure::Reply(self.refuse(refusal))
     }
 
@@ -173,6 +192,8 @@ impl Exchange {
             return false;
         }
         self.counted_for = Some(own);
+        // Whoever serves it now: its own environment has failed, and need not wait to be told.
+        self.judge_now(Verdict::ConnectError, now);
         self.tried.clear();
         self.recorder.report(CoreReport::FellBack { from, to });
         true

@@ -16,16 +16,20 @@ mod access;
 mod admit;
 mod answer;
 mod attempt;
+mod compared;
 pub mod edits;
 mod forwarded;
+mod grpc;
 pub mod head;
 mod key;
+mod measure;
 mod pick;
 pub mod reply;
 mod route;
 mod sanity;
 pub mod strip;
 mod timing;
+mod tunnel;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -34,14 +38,16 @@ use std::time::{Duration, Instant};
 
 pub use crate::model::body_end::BodyEnd;
 use head::Peer;
+use measure::Measured;
 use pick::Tried;
 pub use reply::Refusal;
 pub use timing::{OnTime, Phase};
+use tunnel::Tunnel;
+pub use tunnel::{Direction, TunnelEnd};
 
 use crate::data_plane::recorder::Recorder;
 use crate::inspect::json_key::JsonKeyScan;
 use crate::metrics::shard::Ended;
-use crate::model::answer::{Inspection, Tokens};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::in_flight::InFlightGuard;
 use crate::model::routing_table::RoutingTable;
@@ -112,6 +118,9 @@ pub struct Exchange {
     is_forced: bool,
     is_upgrade: bool,
     is_idempotent: bool,
+    is_head: bool,
+    is_client_retry: bool,
+    is_compared: bool,
     generation: u64,
     place: Option<Place>,
     /// The environment that a request handed over counts for.
@@ -130,7 +139,16 @@ pub struct Exchange {
     request_bytes: u64,
     response_bytes: u64,
     keep_alive: Option<Duration>,
+    connect: Option<Duration>,
+    measured: Measured,
+    tunnel: Option<Box<Tunnel>>,
+    is_grpc: bool,
+    grpc_status: Option<u16>,
+    /// The environment in whose cohort it counts, if it is compared at all.
+    cohort: Option<EnvironmentId>,
     verdict: Option<Verdict>,
+    /// The verdict was counted when it came about.
+    is_verdict_counted: bool,
     refused: Option<&'static str>,
     ended_at: Option<Instant>,
     /// Method and path, for whoever is told of single exchanges.
@@ -171,6 +189,9 @@ impl Exchange {
             is_forced: false,
             is_upgrade: false,
             is_idempotent: false,
+            is_head: false,
+            is_client_retry: false,
+            is_compared: false,
             generation: 0,
             place: None,
             counted_for: None,
@@ -186,7 +207,14 @@ impl Exchange {
             request_bytes: 0,
             response_bytes: 0,
             keep_alive: None,
+            connect: None,
+            measured: Measured::default(),
+            tunnel: None,
+            is_grpc: false,
+            grpc_status: None,
+            cohort: None,
             verdict: None,
+            is_verdict_counted: false,
             refused: None,
             ended_at: None,
             target: None,
@@ -194,10 +222,13 @@ impl Exchange {
         }
     }
 
+    /// Gives it its verdict, unless it has one.
+    fn settle(&mut self, verdict: Verdict) {
+        self.verdict.get_or_insert(verdict);
+    }
+
     fn end(&mut self, verdict: Verdict, now: Instant) {
-        if self.verdict.is_none() {
-            self.verdict = Some(verdict);
-        }
+        self.settle(verdict);
         self.ended_at = Some(now);
         self.phase = Phase::Ended;
     }
@@ -253,47 +284,62 @@ impl Exchange {
         snapshot.table(self.service.as_ref()?.name.as_str())
     }
 
+    /// The environment that the exchange counts for.
+    fn counted(&self) -> Option<EnvironmentId> {
+        self.counted_for.as_ref().or(self.environment()).map(|environment| environment.id)
+    }
+
     /// Records the exchange, once. An end that nobody told of is the client's: it went away.
     pub fn close(&mut self, now: Instant) {
         if std::mem::replace(&mut self.is_recorded, true) {
             return;
         }
         let ended_at = self.ended_at.unwrap_or(now);
-        let counted = self.counted_for.as_ref().or(self.environment());
-        let verdict = match (self.verdict, self.refused, &self.counted_for) {
-            (_, None, Some(_)) => Verdict::ConnectError,
-            (Some(verdict), ..) => verdict,
-            (None, Some(_), _) => Verdict::Shed,
-            (None, None, _) => Verdict::ClientGone,
+        let at_leaving = self.verdict_of_leaving();
+        let verdict = match (self.verdict, self.refused) {
+            (Some(verdict), _) => verdict,
+            (None, Some(_)) => Verdict::Shed,
+            (None, None) => at_leaving,
         };
-        match counted.map(|environment| environment.id) {
-            Some(environment) => self.recorder.ended(&Ended {
-                environment,
-                verdict,
-                is_verdict_counted: false,
-                status: self.status,
-                latency: ended_at.saturating_duration_since(self.began),
-                connect: None,
-                response_head: self.head_after,
-                ttft: None,
-                tpot: None,
-                request_bytes: self.request_bytes,
-                response_bytes: self.response_bytes,
-                tokens: Tokens::default(),
-                finish: None,
-                inspection: Inspection::default(),
-                is_tunnel: false,
-                forced: self.is_forced,
-                client_retry: false,
-                replayed: self.was_replayed,
-                handed_over: self.counted_for.is_some() && self.place.is_some(),
-            }),
+        match self.counted() {
+            Some(environment) => {
+                self.recorder.ended(&self.ended(environment, verdict, ended_at));
+                self.mark_end(verdict, ended_at);
+            }
             None => self.recorder.refused(self.refused.unwrap_or("client_gone")),
         }
         self.log(verdict, ended_at);
         self.place = None;
     }
+
+    fn ended(&self, environment: EnvironmentId, verdict: Verdict, ended_at: Instant) -> Ended {
+        let measured = &self.measured;
+        // Another environment's speed says nothing of the one that it counts for.
+        let is_own = self.counted_for.is_none();
+        Ended {
+            environment,
+            verdict,
+            is_verdict_counted: self.is_verdict_counted,
+            status: self.judged_status(),
+            latency: ended_at.saturating_duration_since(self.began),
+            connect: self.connect,
+            response_head: self.head_after,
+            ttft: measured.ttft(self.began).filter(|_| is_own),
+            tpot: measured.tpot().filter(|_| is_own),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            tokens: measured.conclusion.map(|conclusion| conclusion.tokens).unwrap_or_default(),
+            finish: measured.conclusion.and_then(|conclusion| conclusion.finish),
+            inspection: measured.inspection,
+            is_tunnel: self.tunnel.is_some(),
+            forced: self.is_forced,
+            client_retry: self.is_client_retry,
+            replayed: self.was_replayed,
+            handed_over: !is_own && self.place.is_some(),
+        }
+    }
 }
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.is_recorded {

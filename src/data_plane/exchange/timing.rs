@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::measure::ContentLimits;
 use super::{Exchange, Refusal, Stage};
 use crate::model::timeouts::Timeouts;
 use crate::model::verdict::Verdict;
@@ -89,12 +90,15 @@ impl Exchange {
             Phase::Ended | Phase::Tunnel { .. } => None,
             _ => timeouts.total.map(|total| self.began + total),
         };
-        by_phase.into_iter().chain(by_total).min()
+        let limits = self.content_limits();
+        let by_content = [limits.stalls_at, limits.has_to_begin_by].into_iter().flatten();
+        by_phase.into_iter().chain(by_total).chain(by_content).min()
     }
 
     /// The client has taken what there was: from here on the upstream is waited for.
     pub fn on_waiting_for_upstream(&mut self, now: Instant) {
-        if let Phase::Answering { waits_for_client: true, .. } = self.phase {
+        if let Phase::Answering { waits_for_client: true, since } = self.phase {
+            self.measured.client_took(now.saturating_duration_since(since));
             self.phase = Phase::Answering { since: now, waits_for_client: false };
         }
     }
@@ -117,14 +121,17 @@ impl Exchange {
         }
     }
 
-    /// A byte passed a tunnel.
-    pub fn on_tunnel_data(&mut self, now: Instant) {
-        self.phase = Phase::Tunnel { since: now };
-    }
-
     /// A deadline may have passed.
     pub fn on_time(&mut self, now: Instant) -> OnTime {
         if self.deadline().is_none_or(|deadline| now < deadline) {
+            return OnTime::Nothing;
+        }
+        let limits = self.content_limits();
+        if limits.stalls_at.is_some_and(|limit| now >= limit) {
+            self.judge_now(Verdict::Stalled, now);
+        }
+        let has_no_content = limits.has_to_begin_by.is_some_and(|limit| now >= limit);
+        if !has_no_content && self.deadline().is_none_or(|deadline| now < deadline) {
             return OnTime::Nothing;
         }
         let timeouts = self.timeouts();
@@ -135,7 +142,7 @@ impl Exchange {
         match self.phase {
             Phase::Ended => OnTime::Nothing,
             Phase::Answering { waits_for_client, .. } => {
-                let is_client = waits_for_client && !has_total_passed;
+                let is_client = waits_for_client && !has_total_passed && !has_no_content;
                 self.end(if is_client { Verdict::ClientGone } else { Verdict::Timeout }, now);
                 OnTime::Abort
             }
@@ -154,8 +161,19 @@ impl Exchange {
         }
     }
 
+    /// Limits on silence in a stream, while the upstream is waited for; none once it has a verdict.
+    fn content_limits(&self) -> ContentLimits {
+        let is_upstreams_turn =
+            matches!(self.phase, Phase::Answering { waits_for_client: false, .. });
+        if !is_upstreams_turn || self.verdict.is_some() {
+            return ContentLimits::default();
+        }
+        let timeouts = self.timeouts();
+        self.measured.limits(self.began, timeouts.first_content, timeouts.stalled)
+    }
+
     fn time_out(&mut self, refusal: Refusal) -> OnTime {
-        self.verdict = Some(Verdict::Timeout);
+        self.settle(Verdict::Timeout);
         OnTime::Reply(self.refuse(refusal))
     }
 

@@ -103,7 +103,10 @@ impl Conversation {
             let connection = match resting {
                 Some(connection) => connection,
                 None => match self.connect(flight, &upstream, &environment).await {
-                    Ok(connection) => connection,
+                    Ok(connection) => {
+                        flight.note(|exchange| exchange.on_connected(Instant::now()));
+                        connection
+                    }
                     Err(NoConnection::Over(end)) => return end,
                     Err(NoConnection::Failed(problem)) => {
                         match self.after(flight, Stage::Connect, &problem) {

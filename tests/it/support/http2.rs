@@ -327,7 +327,11 @@ async fn serve(stream: TcpStream, streams: u32, script: Script, seen: Arc<Seen>)
 impl Visit {
     /// Sends the head of an answer. Dropping what is returned before its end resets the stream.
     pub fn answer(&mut self, status: u16) -> SendStream<Bytes> {
-        let response = Response::builder().status(status).body(()).expect("a head");
+        self.answer_with(Response::builder().status(status).body(()).expect("a head"))
+    }
+
+    /// Sends a head that a body or trailers follow.
+    pub fn answer_with(&mut self, response: Response<()>) -> SendStream<Bytes> {
         self.respond.send_response(response, false).expect("an open stream")
     }
 

@@ -13,7 +13,7 @@ use cyan::data_plane::exchange::head::{
     BodyLength, Headers, Peer, RequestHead, ResponseHead, Version,
 };
 use cyan::data_plane::exchange::{
-    AfterFailure, BodyEnd, Exchange, Next, OnTime, Pick, Refusal, Stage,
+    AfterFailure, BodyEnd, Direction, Exchange, Next, OnTime, Pick, Refusal, Stage, TunnelEnd,
 };
 use cyan::data_plane::recorder::Recorder;
 use cyan::metrics::shard::ShardReport;
@@ -57,7 +57,7 @@ pub enum Attempt {
     /// An answer whose body stops coming.
     Stalls(u16, &'static str),
     /// 101, then bytes up and down.
-    Upgrade(u64, u64),
+    Upgrade(usize, usize),
 }
 
 /// What the client saw.
@@ -242,7 +242,9 @@ impl MemoryEngine {
         match attempt {
             Attempt::Upgrade(up, down) => {
                 exchange.on_upgraded(self.now);
-                exchange.on_tunnel_end(*up, *down, true, self.now);
+                exchange.on_tunnel_data(Direction::Up, &vec![0; *up], self.now);
+                exchange.on_tunnel_data(Direction::Down, &vec![0; *down], self.now);
+                exchange.on_tunnel_end(TunnelEnd::Ended(Direction::Up), self.now);
                 Outcome::Tunnel
             }
             Attempt::Stalls(..) => {

@@ -1,0 +1,233 @@
+//! What is measured of an answer while it passes, and what counts at once.
+//!
+//! Two clocks run beside each other: the one of bytes, which `Phase::Answering` keeps, and the one of
+//! content. Pings and comments move the first and not the second. Time in which the client did not take
+//! what there was is nobody's gap: it is taken out of the clock of content.
+
+use std::time::{Duration, Instant};
+
+use super::Exchange;
+use super::head::ResponseHead;
+use crate::inspect::answer::{AnswerHead, AnswerScan, Conclusion};
+use crate::metrics::cohort::Mark;
+use crate::model::answer::Inspection;
+use crate::model::api::Api;
+use crate::model::body_end::BodyEnd;
+use crate::model::header_id::HeaderId;
+use crate::model::standing::Standing;
+use crate::model::verdict::Verdict;
+
+/// What is known of an answer's words so far.
+#[derive(Default)]
+pub(super) struct Measured {
+    /// What the path asks for.
+    pub(super) api: Api,
+    /// Reads the answer; in a box, because most of an exchange's life there is none.
+    scan: Option<Box<AnswerScan>>,
+    pub(super) inspection: Inspection,
+    pub(super) is_stream: bool,
+    first_content: Option<Instant>,
+    last_content: Option<Instant>,
+    /// The last content, moved on by the time that the client was waited for since.
+    content_clock: Option<Instant>,
+    is_finished: bool,
+    pub(super) gap_max: Option<Duration>,
+    /// What the answer came to.
+    pub(super) conclusion: Option<Conclusion>,
+}
+
+impl Measured {
+    /// When a stream in which nothing more happens counts as stalled, or has taken too long to begin.
+    pub(super) fn limits(
+        &self,
+        began: Instant,
+        first_content: Option<Duration>,
+        stalled: Option<Duration>,
+    ) -> ContentLimits {
+        let mut limits = ContentLimits::default();
+        if !self.is_stream || self.is_finished {
+            return limits;
+        }
+        match self.content_clock {
+            Some(since) => limits.stalls_at = stalled.map(|limit| since + limit),
+            None if self.api.generates() => {
+                limits.has_to_begin_by = first_content.map(|limit| began + limit);
+            }
+            None => {}
+        }
+        limits
+    }
+
+    /// Request head to first content.
+    pub(super) fn ttft(&self, began: Instant) -> Option<Duration> {
+        self.first_content.map(|at| at.saturating_duration_since(began))
+    }
+
+    /// Time per output token after the first: of the stream, not of the network's pieces.
+    pub(super) fn tpot(&self) -> Option<Duration> {
+        let tokens = self.conclusion?.tokens.output?;
+        let after_first = u32::try_from(tokens.checked_sub(1)?).ok().filter(|count| *count > 0)?;
+        let (first, last) = (self.first_content?, self.last_content?);
+        Some(last.saturating_duration_since(first) / after_first)
+    }
+
+    /// The client was waited for this long.
+    pub(super) fn client_took(&mut self, time: Duration) {
+        if let Some(clock) = &mut self.content_clock {
+            *clock += time;
+        }
+    }
+
+    fn conclude(&mut self, end: BodyEnd) -> Option<Conclusion> {
+        if let Some(mut scan) = self.scan.take() {
+            let conclusion = scan.conclude(end);
+            self.inspection = conclusion.inspection;
+            self.conclusion = Some(conclusion);
+        }
+        self.conclusion
+    }
+}
+
+/// Limits on silence in a stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ContentLimits {
+    /// From here on it counts as stalled.
+    pub(super) stalls_at: Option<Instant>,
+    /// From here on it is broken off.
+    pub(super) has_to_begin_by: Option<Instant>,
+}
+
+impl Exchange {
+    /// Looks at the head of an answer: is there anything to read in it?
+    pub(super) fn begin_measuring(&mut self, head: &impl ResponseHead) {
+        let is_wanted = self.environment().is_some_and(|environment| environment.spec.inspect);
+        let has_words = (200..300).contains(&self.status) && self.status != 204 && !self.is_head;
+        if !is_wanted || !has_words {
+            return;
+        }
+        let scan = AnswerScan::of(&AnswerHead {
+            content_type: head.first(HeaderId::CONTENT_TYPE),
+            content_encoding: head.first(HeaderId::CONTENT_ENCODING),
+            api: self.measured.api,
+        });
+        match scan {
+            Ok(scan) => {
+                self.measured.is_stream = scan.is_stream();
+                self.measured.scan = Some(Box::new(scan));
+            }
+            Err(why) => self.measured.inspection = why,
+        }
+    }
+
+    /// Reads a piece of an answer.
+    pub(super) fn measure(&mut self, data: &[u8], now: Instant) {
+        let Some(scan) = &mut self.measured.scan else { return };
+        let passed = scan.push(data);
+        self.measured.is_finished = passed.is_finished;
+        if passed.content_events > 0 && self.measured.is_stream {
+            self.content_came(passed.content_events, now);
+        }
+        if passed.has_failed {
+            self.judge_now(Verdict::ErrorInBand, now);
+        }
+    }
+
+    fn content_came(&mut self, events: u32, now: Instant) {
+        let measured = &mut self.measured;
+        if let Some(since) = measured.content_clock {
+            let gap = now.saturating_duration_since(since);
+            measured.gap_max = measured.gap_max.max(Some(gap));
+            self.count_gap(gap);
+        } else {
+            measured.first_content = Some(now);
+            self.mark(Mark::FirstContent, now);
+        }
+        // What comes in one piece came at one time.
+        (1..events).for_each(|_| self.count_gap(Duration::ZERO));
+        self.measured.content_clock = Some(now);
+        self.measured.last_content = Some(now);
+    }
+
+    fn count_gap(&self, gap: Duration) {
+        // A request that was handed over says nothing of the speed of its own environment.
+        if let (None, Some(place)) = (&self.counted_for, &self.place) {
+            self.recorder.gap(place.environment.id, gap);
+        }
+    }
+
+    /// Gives the exchange its verdict while it is still open, and counts it: whoever decides about more
+    /// traffic must not wait for the end of a stream that has failed already.
+    pub(super) fn judge_now(&mut self, verdict: Verdict, now: Instant) {
+        let (None, Some(counted)) = (self.verdict, self.counted()) else { return };
+        self.verdict = Some(verdict);
+        self.is_verdict_counted = true;
+        self.recorder.judged(counted, verdict);
+        self.mark_standing(Standing::of(verdict, self.judged_status()), now);
+    }
+
+    /// The verdict of an answer that ended so.
+    pub(super) fn verdict_of(&mut self, end: BodyEnd) -> Verdict {
+        let concluded = self.measured.conclude(end);
+        if self.status >= 400 {
+            return Verdict::HttpError;
+        }
+        if self.is_grpc {
+            return self.grpc_verdict(end);
+        }
+        match (concluded, end) {
+            (Some(conclusion), _) => conclusion.verdict,
+            (None, BodyEnd::Whole) => Verdict::Complete,
+            (None, BodyEnd::Cut) => Verdict::Truncated,
+            (None, BodyEnd::Reset) => Verdict::AbortedByServer,
+        }
+    }
+
+    /// The verdict of an exchange whose end nobody told of: the client went away. Clients do not wait for
+    /// what comes after a stream's last word, so one that had it has a whole answer.
+    pub(super) fn verdict_of_leaving(&mut self) -> Verdict {
+        let concluded = self.measured.conclude(BodyEnd::Cut).map(|conclusion| conclusion.verdict);
+        match concluded {
+            Some(Verdict::Truncated) | None => Verdict::ClientGone,
+            Some(verdict) => verdict,
+        }
+    }
+
+    /// Counts something for the requests that began when this one did.
+    pub(super) fn mark(&self, mark: Mark, now: Instant) {
+        if let Some(cohort) = self.cohort {
+            let age = now.saturating_duration_since(self.began);
+            self.recorder.mark(cohort, self.began, mark, age);
+        }
+    }
+
+    fn mark_standing(&self, standing: Standing, now: Instant) {
+        let has_begun = self.measured.first_content.is_some();
+        match standing {
+            Standing::Good => {}
+            Standing::Bad if has_begun => self.mark(Mark::FailedLate, now),
+            Standing::Bad => self.mark(Mark::FailedEarly, now),
+            Standing::Refused => self.mark(Mark::Refused, now),
+            Standing::Watched => self.mark(Mark::Watched, now),
+        }
+        if let (Standing::Bad, Some(cohort), Some(key)) = (standing, self.cohort, self.key)
+            && key.source.is_some()
+        {
+            self.recorder.key_failed(cohort, key.hash, self.began);
+        }
+    }
+
+    /// Counts the end for its cohort.
+    pub(super) fn mark_end(&self, verdict: Verdict, ended_at: Instant) {
+        let standing = Standing::of(verdict, self.judged_status());
+        if !self.is_verdict_counted {
+            self.mark_standing(standing, ended_at);
+        }
+        if verdict == Verdict::ClientGone {
+            self.mark(Mark::Left, ended_at);
+        }
+        if standing == Standing::Good && self.measured.first_content.is_none() {
+            self.mark(Mark::FirstContent, ended_at);
+        }
+        self.mark(Mark::Ended, ended_at);
+    }
+}
