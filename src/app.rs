@@ -17,7 +17,7 @@ use crate::config::resolved::{AdminSpec, ShutdownSpec};
 use crate::control_plane::boot::{Boot, StartError as BootError};
 use crate::control_plane::command::{Command, Request};
 use crate::control_plane::handle::ControllerHandle;
-use crate::data_plane::{DataPlane, StartError as DataPlaneError};
+use crate::data_plane::{DataPlane, ReopenLog, StartError as DataPlaneError};
 use crate::link::CoreMessage;
 use crate::model::listener::ListenAddress;
 
@@ -25,12 +25,15 @@ use crate::model::listener::ListenAddress;
 const REPORTS_MAX: usize = 4096;
 /// How long broken-off exchanges have to get their last bytes out.
 const LAST_BYTES: Duration = Duration::from_secs(2);
+/// How long the access log has to write its last lines. Whoever reads standard output may have stopped.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A running Cyan.
 pub struct App {
     controller: ControllerHandle,
     addresses: Vec<SocketAddr>,
     admin_address: ListenAddress,
+    reopen_log: ReopenLog,
     stop: Option<oneshot::Sender<()>>,
     control_thread: Option<JoinHandle<()>>,
 }
@@ -78,7 +81,7 @@ impl App {
         let admin_address = listener.address().clone();
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
         let data_plane = DataPlane::start(config, &boot.snapshot(), &reports)?;
-        let addresses = data_plane.addresses.clone();
+        let (addresses, reopen_log) = (data_plane.addresses.clone(), data_plane.reopen_log());
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (shutdown, admin) = (config.shutdown.clone(), config.admin.clone());
@@ -92,8 +95,8 @@ impl App {
         };
         let control_thread = thread::Builder::new().name("cyan-control".into()).spawn(run)?;
         let controller = is_ready.recv().map_err(std::io::Error::other)?;
-        let control_thread = Some(control_thread);
-        Ok(Self { controller, addresses, admin_address, stop: Some(stop), control_thread })
+        let (stop, control_thread) = (Some(stop), Some(control_thread));
+        Ok(Self { controller, addresses, admin_address, reopen_log, stop, control_thread })
     }
 
     /// The addresses that clients connect to, free ports resolved.
@@ -109,6 +112,11 @@ impl App {
     /// The way to the controller.
     pub fn controller(&self) -> &ControllerHandle {
         &self.controller
+    }
+
+    /// Opens the access log anew, for those who move it and say so.
+    pub fn reopen_log(&self) {
+        (self.reopen_log)();
     }
 
     /// Ends everything in order. Returns when nothing runs any more.
@@ -153,17 +161,19 @@ impl ControlPlane {
         tokio::time::sleep(self.shutdown.pre_stop).await;
         let links = &self.data_plane.links;
         links.post(|| CoreMessage::StopAccepting);
-        if !self.is_over_within(self.shutdown.drain).await {
+        if !self.within(self.shutdown.drain, DataPlane::is_over).await {
             tracing::warn!("the time to drain is over; what is still in flight is ended");
             links.post(|| CoreMessage::EndAll);
-            self.is_over_within(LAST_BYTES).await;
+            self.within(LAST_BYTES, DataPlane::is_over).await;
         }
+        self.within(LAST_LINES, DataPlane::is_logged).await;
         self.controller.shutdown().await;
     }
 
-    async fn is_over_within(&self, limit: Duration) -> bool {
+    /// Whether the data plane reaches a state in time.
+    async fn within(&self, limit: Duration, is_reached: fn(&DataPlane) -> bool) -> bool {
         let deadline = Instant::now() + limit;
-        while !self.data_plane.is_over() {
+        while !is_reached(&self.data_plane) {
             if Instant::now() >= deadline {
                 return false;
             }
@@ -183,7 +193,7 @@ pub enum Ended {
 }
 
 /// Runs Cyan until a signal ends it: SIGTERM and SIGINT drain, a second one ends at once. SIGHUP and
-/// whatever comes by `changes` read the config anew.
+/// whatever comes by `changes` read the config anew; SIGHUP opens the access log anew as well.
 ///
 /// # Errors
 /// When it cannot start.
@@ -202,7 +212,10 @@ pub fn serve(
         loop {
             tokio::select! {
                 () = ends.recv() => break,
-                _ = hang_up.recv() => reload(&app, read_config.as_ref(), "signal").await,
+                _ = hang_up.recv() => {
+                    app.reopen_log();
+                    reload(&app, read_config.as_ref(), "signal").await;
+                }
                 Some(()) = changes.recv() => reload(&app, read_config.as_ref(), "file").await,
             }
         }

@@ -22,9 +22,9 @@ use tokio::time::timeout;
 
 use super::api;
 use super::problem::{Problem, ProblemKind};
-use super::rfc3339;
 use super::state::{Admin, FOLLOWERS_MAX};
 use crate::control_plane::event::Event;
+use crate::model::rfc3339;
 
 /// Between two comments on a quiet stream, so that neither side takes it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

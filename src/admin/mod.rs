@@ -22,7 +22,6 @@ mod probes;
 pub mod problem;
 mod problem_page;
 mod reload;
-mod rfc3339;
 mod router;
 mod services;
 pub mod state;

@@ -2,9 +2,9 @@
 
 use super::api::{Applied, Drain, Environment, Event, JournalEntry, Service, Upstream};
 use super::explain::explain;
-use super::rfc3339;
 use crate::control_plane::command::{self, DrainView, EnvironmentView, ServiceView, UpstreamView};
 use crate::control_plane::{event, journal};
+use crate::model::rfc3339;
 
 impl From<&ServiceView> for Service {
     fn from(view: &ServiceView) -> Self {

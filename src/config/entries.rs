@@ -83,6 +83,7 @@ fn of_process(config: &Config) -> Vec<Entry> {
         entry("shutdown.drain", time(config.shutdown.drain)),
         entry("access_log.path", optional(log.map(|log| log.path.display()))),
         entry("access_log.sample", optional(log.map(|log| log.sample))),
+        entry("access_log.format", optional(log.map(|log| log.format))),
         entry("limits.body_buffer_max", bytes(config.body_buffer_bytes_max)),
     ]);
     entries

@@ -200,6 +200,8 @@ pub const KEYS: &[Key] = &[
         "A file that is appended to, or `-` for standard output."),
     preset("access_log.sample", Number, "1.0", "0.1",
         "Share of requests that are logged, 0 to 1; failed and forced ones always are."),
+    preset("access_log.format", Text, "'json'", "'logfmt'",
+        "How a line is written: `json` or `logfmt`; the fields are in docs/reference/access-log.md."),
 
     preset("limits.body_buffer_max", Size, "'128MiB'", "'256MiB'",
         "Most bytes of request bodies held by all cores together, for sticky keys and replays; 1MiB to 1024GiB."),
@@ -357,7 +359,7 @@ mod tests {
 
     #[test]
     fn children_are_keys_and_tables() {
-        assert_eq!(children("access_log"), ["path", "sample"]);
+        assert_eq!(children("access_log"), ["path", "sample", "format"]);
         assert_eq!(children("service.NAME.environment.NAME.set_headers"), ["NAME"]);
         assert!(children("").starts_with(&["state_dir", "workers", "listen"]));
         assert_eq!(children("service.NAME.sticky"), ["sources", "body_max", "cookie"]);

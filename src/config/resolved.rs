@@ -54,6 +54,27 @@ pub struct AccessLogSpec {
     pub path: PathBuf,
     /// Share of requests that are logged, 0 to 1. Failed and forced ones always are.
     pub sample: f64,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// How a line of the access log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// `key=value` pairs.
+    Logfmt,
+}
+
+impl std::fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Logfmt => "logfmt",
+        })
+    }
 }
 
 /// The address the admin API has when nothing is written.

@@ -1,72 +1,141 @@
 //! Writes the access log on a thread of its own, so that a slow disk never holds a core up.
 //!
-//! Cores hand over records; they become text here.
+//! Cores hand over records through a bounded queue; they become text here. What does not fit into the
+//! queue or onto the disk is lost and counted.
 
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
-use std::time::{Duration, UNIX_EPOCH};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use super::log_file::LogFile;
+use super::recorder::Listener;
+use crate::config::resolved::{AccessLogSpec, LogFormat};
 use crate::metrics::exchange_record::ExchangeRecord;
+use crate::metrics::record_text;
 
-/// Records waiting for the writer. A second's worth at 8 000 requests/s; beyond it they are lost, and
-/// counted by the core that lost them.
+/// Records waiting for the writer. A second's worth at 8 000 requests/s.
 const RECORDS_MAX: usize = 8192;
+/// Text that is collected before it is written, when more records wait. A write of this size is far
+/// above the cost of the call.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How often the writer looks after its file while nothing is written.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the writer. `-` is standard output. It ends when every sender is gone.
-///
-/// # Errors
-/// When the file cannot be opened.
-pub fn start(path: &Path) -> io::Result<SyncSender<ExchangeRecord>> {
-    let output: Box<dyn Write + Send> = if path == Path::new("-") {
-        Box::new(io::stdout())
-    } else {
-        Box::new(OpenOptions::new().create(true).append(true).open(path)?)
-    };
-    let (sender, receiver) = sync_channel(RECORDS_MAX);
-    thread::Builder::new().name("cyan-log".into()).spawn(move || write(&receiver, output))?;
-    Ok(sender)
+/// A core's way to the log.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    records: SyncSender<Arc<ExchangeRecord>>,
+    sample: f64,
+    lost: Arc<AtomicU64>,
 }
 
-/// Writes lines as they come, and flushes whenever none is waiting.
-fn write(records: &Receiver<ExchangeRecord>, output: Box<dyn Write + Send>) {
-    let mut output = BufWriter::new(output);
-    while let Ok(record) = records.recv() {
-        let mut next = Some(record);
-        while let Some(record) = next {
-            // A full disk loses the line; serving goes on.
-            let _ = writeln!(output, "{}", line(&record));
-            next = records.try_recv().ok();
+/// The writer. It ends when every `AccessLog` is gone and the last line is written.
+#[derive(Debug)]
+pub struct LogWriter {
+    thread: JoinHandle<()>,
+    reopen: Arc<AtomicBool>,
+}
+
+/// Opens the log and starts its writer.
+///
+/// # Errors
+/// When the file cannot be opened, or the system has no thread.
+pub fn start(spec: &AccessLogSpec) -> io::Result<(AccessLog, LogWriter)> {
+    let (records, waiting) = sync_channel(RECORDS_MAX);
+    let (lost, reopen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let desk = Desk {
+        records: waiting,
+        file: LogFile::open(&spec.path)?,
+        format: spec.format,
+        lost: Arc::clone(&lost),
+        reopen: Arc::clone(&reopen),
+    };
+    let thread = thread::Builder::new().name("cyan-log".into()).spawn(move || desk.work())?;
+    Ok((AccessLog { records, sample: spec.sample, lost }, LogWriter { thread, reopen }))
+}
+
+impl Listener for AccessLog {
+    fn wants(&self, matters: bool, dice: f64) -> bool {
+        matters || dice < self.sample
+    }
+
+    fn tell(&self, record: &Arc<ExchangeRecord>) {
+        if self.records.try_send(Arc::clone(record)).is_err() {
+            // Relaxed: a count that orders nothing, here and below.
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
-        let _ = output.flush();
+    }
+
+    fn take_lost(&self) -> u64 {
+        self.lost.swap(0, Ordering::Relaxed)
     }
 }
 
-fn line(record: &ExchangeRecord) -> serde_json::Value {
-    let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let since = record.ended_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    serde_json::json!({
-        "at_ms": u64::try_from(since.as_millis()).unwrap_or(0),
-        "request_id": record.request_id,
-        "exchange": format!("{:016x}", record.exchange),
-        "service": record.service,
-        "environment": record.environment,
-        "served_by": record.served_by,
-        "upstream": record.upstream,
-        "sticky": record.sticky,
-        "forced": record.is_forced,
-        "client": record.client,
-        "method": record.target.as_ref().map(|target| &target.0),
-        "path": record.target.as_ref().map(|target| &target.1),
-        "status": record.status,
-        "verdict": record.verdict,
-        "reason": record.refused,
-        "replayed": record.was_replayed,
-        "response_head_ms": record.response_head.map(ms),
-        "total_ms": ms(record.total),
-        "request_bytes": record.request_bytes,
-        "response_bytes": record.response_bytes,
-    })
+impl LogWriter {
+    /// Has the file opened anew before the next line, or within a second.
+    pub fn reopen(&self) -> impl Fn() + Send + Sync + use<> {
+        let reopen = Arc::clone(&self.reopen);
+        move || reopen.store(true, Ordering::Relaxed)
+    }
+
+    /// Whether everything has been written, and nothing will come any more.
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// What the writer works with.
+struct Desk {
+    records: Receiver<Arc<ExchangeRecord>>,
+    file: LogFile,
+    format: LogFormat,
+    lost: Arc<AtomicU64>,
+    reopen: Arc<AtomicBool>,
+}
+
+impl Desk {
+    /// Writes lines as they come: at once when none is waiting, else many in one go.
+    fn work(mut self) {
+        let mut lines = String::with_capacity(BATCH_BYTES);
+        loop {
+            let record = self.records.recv_timeout(LOOK_INTERVAL);
+            self.look_after_file();
+            match record {
+                Ok(record) => self.collect(&record, &mut lines),
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let lost = self.file.write(lines.as_bytes());
+            self.lost.fetch_add(lost, Ordering::Relaxed);
+            lines.clear();
+        }
+    }
+
+    fn look_after_file(&mut self) {
+        if self.reopen.swap(false, Ordering::Relaxed) {
+            self.file.reopen();
+        }
+        self.file.follow(Instant::now());
+    }
+
+    /// The record and those that wait behind it, as far as a batch goes.
+    fn collect(&self, first: &ExchangeRecord, lines: &mut String) {
+        self.print(first, lines);
+        while lines.len() < BATCH_BYTES
+            && let Ok(record) = self.records.try_recv()
+        {
+            self.print(&record, lines);
+        }
+    }
+
+    fn print(&self, record: &ExchangeRecord, lines: &mut String) {
+        match self.format {
+            LogFormat::Json => record_text::json(record, lines),
+            LogFormat::Logfmt => record_text::logfmt(record, lines),
+        }
+        lines.push('\n');
+    }
 }

@@ -10,10 +10,11 @@ pub mod engine;
 pub mod exchange;
 mod flight;
 mod lean;
+mod log_file;
 mod pool;
 pub mod recorder;
 mod socket;
 mod start;
 mod upgrade;
 
-pub use start::{DataPlane, StartError};
+pub use start::{DataPlane, ReopenLog, StartError};

@@ -1,9 +1,11 @@
 //! The one place where an exchange is recorded, one per core.
 //!
-//! It belongs to its core: counting needs no lock. What leaves the core (reports, log lines) goes
-//! through bounded channels, and what does not fit is counted as lost rather than waited for.
+//! It belongs to its core: counting needs no lock. What leaves the core (reports, records of single
+//! exchanges) goes through bounded channels, and what does not fit is counted as lost rather than
+//! waited for.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::link::CoreReport;
@@ -15,7 +17,7 @@ use crate::model::name::Name;
 use crate::model::sticky::StickyKey;
 use crate::model::verdict::Verdict;
 
-/// Takes a report or a log line; false when there is no room.
+/// Takes a report; false when there is no room.
 pub type Sink<T> = Box<dyn Fn(T) -> bool>;
 
 /// Where the exchanges of one core are counted, reported and logged.
@@ -23,27 +25,42 @@ pub struct Recorder {
     shard: RefCell<ShardReport>,
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
-    log: Option<Log>,
+    listeners: Vec<Box<dyn Listener>>,
 }
 
-/// Who is told of single exchanges, as a core sees it.
-pub struct Log {
-    /// Where records go.
-    pub records: Sink<ExchangeRecord>,
-    /// Share of the requests that are told of, 0 to 1.
-    pub sample: f64,
+/// Somebody who is told of single exchanges, as a core sees it. Nothing here may wait.
+pub trait Listener {
+    /// Whether it wants to hear of anything now. Asked when an exchange begins and when it ends.
+    fn is_listening(&self) -> bool {
+        true
+    }
+
+    /// Whether it wants to hear of one exchange. One that `matters` was forced, refused or did not end
+    /// well; `dice` is a random number from 0 to 1.
+    fn wants(&self, matters: bool, dice: f64) -> bool;
+
+    /// An exchange that it wants has ended.
+    fn tell(&self, record: &Arc<ExchangeRecord>);
+
+    /// Log lines that were lost since this was last asked, by any core.
+    fn take_lost(&self) -> u64 {
+        0
+    }
 }
 
 impl Recorder {
     /// A recorder with empty counts.
-    pub fn new(random: fastrand::Rng, reports: Sink<CoreReport>, log: Option<Log>) -> Self {
-        let shard = RefCell::default();
-        Self { shard, random: RefCell::new(random), reports, log }
+    pub fn new(
+        random: fastrand::Rng,
+        reports: Sink<CoreReport>,
+        listeners: Vec<Box<dyn Listener>>,
+    ) -> Self {
+        Self { shard: RefCell::default(), random: RefCell::new(random), reports, listeners }
     }
 
     /// A recorder that only counts, for tests and benches.
     pub fn counting(seed: u64) -> Self {
-        Self::new(fastrand::Rng::with_seed(seed), Box::new(|_| true), None)
+        Self::new(fastrand::Rng::with_seed(seed), Box::new(|_| true), Vec::new())
     }
 
     /// A random number of this core.
@@ -113,23 +130,27 @@ impl Recorder {
         self.shard.borrow_mut().panics += 1;
     }
 
-    /// Whether anything is logged at all: if not, nothing needs to be remembered for it.
+    /// Whether anybody is told of exchanges: if not, nothing needs to be remembered for it.
     pub fn is_logging(&self) -> bool {
-        self.log.is_some()
+        self.listeners.iter().any(|listener| listener.is_listening())
     }
 
-    /// Tells of an exchange. One that `matters` is never left out by sampling.
+    /// Tells of an exchange. One that `matters` is never left out by sampling. The record is made once,
+    /// and only if somebody wants it.
     pub fn log(&self, matters: bool, record: impl FnOnce() -> ExchangeRecord) {
-        if let Some(log) = &self.log
-            && (matters || log.sample >= 1.0 || self.random.borrow_mut().f64() < log.sample)
-            && !(log.records)(record())
-        {
-            self.shard.borrow_mut().log_lines_lost += 1;
+        let dice = self.random.borrow_mut().f64();
+        let listening = self.listeners.iter().filter(|listener| listener.is_listening());
+        let mut wanting = listening.filter(|listener| listener.wants(matters, dice)).peekable();
+        if wanting.peek().is_some() {
+            let record = Arc::new(record());
+            wanting.for_each(|listener| listener.tell(&record));
         }
     }
 
     /// The counts so far; they begin anew.
     pub fn collect(&self) -> ShardReport {
-        self.shard.take()
+        let mut report = self.shard.take();
+        report.log_lines_lost += self.listeners.iter().map(|l| l.take_lost()).sum::<u64>();
+        report
     }
 }

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -14,18 +13,17 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::accept::{Entrance, Socket};
-use super::access_log;
+use super::access_log::{self, AccessLog, LogWriter};
 use super::budget::BufferBudget;
 use super::clients::Clients;
 use super::core::{Core, Handover};
 use super::engine::serve::Engine;
 use super::flight::Flights;
 use super::lean::LeanEngine;
-use super::recorder::{Log, Recorder};
+use super::recorder::{Listener, Recorder};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, MAILBOX_MESSAGES_MAX};
 use crate::listen::{self, Bound, ListenError};
-use crate::metrics::exchange_record::ExchangeRecord;
 use crate::model::listener::ListenerSpec;
 use crate::model::snapshot::Snapshot;
 use crate::tls::server::{TlsServerError, server_config};
@@ -49,7 +47,11 @@ pub struct DataPlane {
     /// The addresses it listens on, free ports resolved, in the order of the config.
     pub addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
+    log: Option<LogWriter>,
 }
+
+/// Has the access log opened anew.
+pub type ReopenLog = Box<dyn Fn() + Send + Sync>;
 
 /// Why the data plane cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +83,7 @@ struct Seed {
     open: Arc<[Arc<AtomicU32>]>,
     handovers: Arc<[mpsc::Sender<Handover>]>,
     reports: mpsc::Sender<CoreReport>,
-    log: Option<(SyncSender<ExchangeRecord>, f64)>,
+    log: Option<AccessLog>,
     is_lean: bool,
     entrances: Vec<EntranceSeed>,
     mailbox: mpsc::Receiver<CoreMessage>,
@@ -107,7 +109,7 @@ impl DataPlane {
     ) -> Result<Self, StartError> {
         let cores = config.workers.unwrap_or_else(available_cores);
         let (mut entrances, addresses) = open_entrances(config, cores)?;
-        let log = open_log(config)?;
+        let (log, writer) = open_log(config)?.unzip();
         let is_lean = std::env::var_os(ENGINE_VARIABLE).is_none_or(|engine| engine != "hyper");
         let (links, mailboxes): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
@@ -150,12 +152,23 @@ impl DataPlane {
             has_started.recv().unwrap_or(Ok(()))?;
             threads.push(thread);
         }
-        Ok(Self { links: CoreLinks::new(links), addresses, threads })
+        Ok(Self { links: CoreLinks::new(links), addresses, threads, log: writer })
     }
 
     /// Whether every core has ended.
     pub fn is_over(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Whether, after every core has ended, the last line of the access log is written.
+    pub fn is_logged(&self) -> bool {
+        self.log.as_ref().is_none_or(LogWriter::is_over)
+    }
+
+    /// Has the access log opened anew; to be called by whoever gets the signal.
+    pub fn reopen_log(&self) -> ReopenLog {
+        let reopen = self.log.as_ref().map(LogWriter::reopen);
+        Box::new(move || reopen.iter().for_each(|reopen| reopen()))
     }
 }
 
@@ -184,12 +197,9 @@ impl Seed {
 
     fn recorder(&self) -> Recorder {
         let reports = self.reports.clone();
-        let log = self.log.clone().map(|(lines, sample)| Log {
-            records: Box::new(move |record| lines.try_send(record).is_ok()),
-            sample,
-        });
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
-        Recorder::new(fastrand::Rng::new(), tell, log)
+        let log = self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>);
+        Recorder::new(fastrand::Rng::new(), tell, log.into_iter().collect())
     }
 }
 
@@ -230,13 +240,13 @@ fn open_entrances(
     Ok((by_core, addresses))
 }
 
-fn open_log(config: &Config) -> Result<Option<(SyncSender<ExchangeRecord>, f64)>, StartError> {
-    let Some(log) = &config.access_log else { return Ok(None) };
-    let lines = access_log::start(&log.path).map_err(|error| StartError::AccessLog {
-        path: log.path.display().to_string(),
+fn open_log(config: &Config) -> Result<Option<(AccessLog, LogWriter)>, StartError> {
+    let Some(spec) = &config.access_log else { return Ok(None) };
+    let log = access_log::start(spec).map_err(|error| StartError::AccessLog {
+        path: spec.path.display().to_string(),
         problem: error.to_string(),
     })?;
-    Ok(Some((lines, log.sample)))
+    Ok(Some(log))
 }
 
 /// Cores this process may use; a container's quota counts.

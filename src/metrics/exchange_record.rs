@@ -12,6 +12,7 @@ use crate::model::verdict::Verdict;
 
 /// One exchange that has ended.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one exchange")]
 pub struct ExchangeRecord {
     /// When it ended.
     pub ended_at: SystemTime,
@@ -75,4 +76,49 @@ pub struct ExchangeRecord {
     pub grpc_status: Option<u16>,
     /// W3C trace context of the request, if it has one.
     pub traceparent: Option<Box<str>>,
+}
+
+/// A record that has everything, for tests of those who print it.
+#[cfg(test)]
+pub(crate) fn specimen() -> ExchangeRecord {
+    let name = |text| Some(Name::new(text).expect("a name"));
+    let ms = |ms| Some(Duration::from_millis(ms));
+    ExchangeRecord {
+        ended_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_270_867_042),
+        request_id: "r-1".into(),
+        exchange: 255,
+        service: name("chat"),
+        environment: name("green"),
+        served_by: name("blue"),
+        upstream: Some("http://127.0.0.1:8001".into()),
+        sticky: Some("header:x-user-id".into()),
+        is_forced: false,
+        is_client_retry: false,
+        was_replayed: false,
+        client: Some(IpAddr::from([127, 0, 0, 1])),
+        target: Some(Box::new(("POST".to_owned(), "/v1/chat/completions".to_owned()))),
+        status: 200,
+        verdict: Verdict::Complete,
+        refused: Some("draining"),
+        is_stream: true,
+        finish: Some(FinishReason::Stop),
+        inspection: Inspection::Read,
+        tokens: Tokens {
+            input: Some(20),
+            cached: Some(4),
+            output: Some(7),
+            is_output_estimated: false,
+        },
+        connect: ms(1),
+        response_head: ms(10),
+        ttft: Some(Duration::from_micros(12_345)),
+        gap_max: ms(30),
+        tpot: ms(20),
+        total: Duration::from_millis(150),
+        request_bytes: 300,
+        response_bytes: 4000,
+        close_code: Some(1000),
+        grpc_status: Some(0),
+        traceparent: None,
+    }
 }

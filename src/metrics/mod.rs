@@ -3,4 +3,6 @@
 pub mod cohort;
 pub mod exchange_record;
 pub mod heavy_keys;
+pub mod record_fields;
+pub mod record_text;
 pub mod shard;

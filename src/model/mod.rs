@@ -16,6 +16,7 @@ pub mod in_flight;
 pub mod listener;
 pub mod name;
 pub mod progress;
+pub mod rfc3339;
 pub mod routing_table;
 pub mod salt;
 pub mod service;

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod access_log;
 mod admin_access;
 mod admin_changes;
 mod admin_events;

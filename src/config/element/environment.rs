@@ -107,7 +107,11 @@ fn read_tls(section: &Section<'_>) -> UpstreamTls {
 }
 
 /// The value that a word stands for; the default when none is written.
-fn one_of<T: Copy + Default>(section: &Section<'_>, key: &str, known: &[(&str, T)]) -> T {
+pub(super) fn one_of<T: Copy + Default>(
+    section: &Section<'_>,
+    key: &str,
+    known: &[(&str, T)],
+) -> T {
     let Some(word) = section.parsed::<String>(key) else { return T::default() };
     if let Some((_, value)) = known.iter().find(|(name, _)| *name == word) {
         return *value;

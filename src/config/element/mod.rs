@@ -2,6 +2,7 @@
 
 pub(super) mod process;
 
+mod access_log;
 mod address;
 mod admin;
 mod certificate;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::super::keys::Kind;
 use super::super::reader::Section;
-use super::super::resolved::{AccessLogSpec, Config, ShutdownSpec};
-use super::{admin, listen, overlap, service};
+use super::super::resolved::{Config, ShutdownSpec};
+use super::{access_log, admin, listen, overlap, service};
 use crate::model::service::ServiceSpec;
 
 const BODY_BUFFER_BYTES_MAX: u64 = 128 << 20;
@@ -24,7 +24,7 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
     let state_dir = root.value("state_dir", Kind::Path).and_then(|value| value.path());
     let workers = root.whole("workers", 1..=1024).and_then(|count| usize::try_from(count).ok());
     let shutdown = read_shutdown(&root.section("shutdown"));
-    let access_log = read_access_log(&root.section("access_log"));
+    let access_log = access_log::read(&root.section("access_log"));
     let services = read_services(root, &listeners);
     Some(Config {
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
@@ -43,22 +43,6 @@ fn read_shutdown(section: &Section<'_>) -> ShutdownSpec {
         pre_stop: section.duration_or_zero("pre_stop", Duration::ZERO),
         drain: section.duration("drain", Duration::from_secs(300)),
     }
-}
-
-fn read_access_log(section: &Section<'_>) -> Option<AccessLogSpec> {
-    let path = section.value("path", Kind::Path).and_then(|value| value.path());
-    let sample = section.value("sample", Kind::Number).and_then(|value| {
-        let share = value.number()?;
-        if !(0.0..=1.0).contains(&share) {
-            value.error(format!("{share} is no share; write 0 to 1, e.g. 0.1 for every tenth"));
-            return None;
-        }
-        Some(share)
-    });
-    section.is_written().then(|| AccessLogSpec {
-        path: path.unwrap_or_else(|| PathBuf::from("-")),
-        sample: sample.unwrap_or(1.0),
-    })
 }
 
 /// Either `[service.NAME]` tables, or the keys of the only service at the top.

@@ -1,9 +1,9 @@
 //! Moments as RFC 3339 writes them, in UTC: `2026-11-21T14:21:07.042Z`.
 //!
-//! Twenty lines of calendar instead of a crate: stamps are only ever printed here.
+//! Twenty lines of calendar instead of a crate: stamps are only ever printed.
 
 /// A moment in milliseconds of Unix time.
-pub(super) fn format(unix_ms: u64) -> String {
+pub fn format(unix_ms: u64) -> String {
     let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
