@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use memchr::memchr2;
+use super::json_text::JsonText;
 
 /// Deepest nesting that is followed; the scan ends there with what it has.
 const DEPTH_MAX: usize = 64;
@@ -29,7 +29,7 @@ pub struct JsonKeyScan {
     state: State,
     /// Pointers of which the value that comes next is a step or the end.
     awaited: Set,
-    text: Capture,
+    text: JsonText,
     found: Option<(usize, Vec<u8>)>,
 }
 
@@ -52,30 +52,10 @@ enum State {
     /// In a string, of a key or of a value.
     Text {
         is_key: bool,
-        escape: Escape,
     },
     /// In a number or a literal.
     Bare,
     Done,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Escape {
-    None,
-    Backslash,
-    /// Hexadecimal digits of `\uXXXX` read so far, and their value.
-    Unicode(u8, u16),
-}
-
-/// Bytes of the text being read, as far as they matter.
-#[derive(Debug, Default)]
-struct Capture {
-    bytes: Vec<u8>,
-    /// Most bytes to keep; 0 while nobody wants the text.
-    max: usize,
-    overflowed: bool,
-    /// The first half of a surrogate pair.
-    high_surrogate: Option<u16>,
 }
 
 impl JsonKeyScan {
@@ -87,7 +67,7 @@ impl JsonKeyScan {
             stack: Vec::new(),
             state: State::Value,
             awaited: 0,
-            text: Capture::default(),
+            text: JsonText::default(),
             found: None,
         }
     }
@@ -98,8 +78,7 @@ impl JsonKeyScan {
         while at < piece.len() && self.state != State::Done {
             let rest = &piece[at..];
             at += match self.state {
-                State::Text { is_key, escape: Escape::None } => self.plain_text(rest, is_key),
-                State::Text { is_key, escape } => self.escaped(rest[0], is_key, escape),
+                State::Text { is_key } => self.in_text(rest, is_key),
                 State::Bare => self.bare(rest),
                 _ => self.structure(rest[0]),
             };
@@ -118,13 +97,13 @@ impl JsonKeyScan {
             (_, b' ' | b'\t' | b'\r' | b'\n') => {}
             (State::Value, b'{') => self.open(None),
             (State::Value, b'[') => self.open(Some(0)),
-            (State::Value, b'"') => self.begin(State::Text { is_key: false, escape: Escape::None }),
+            (State::Value, b'"') => self.begin(State::Text { is_key: false }),
             (State::Value | State::After, b']') | (State::Key | State::After, b'}') => self.close(),
             (State::Value, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
                 self.begin(State::Bare);
                 return 0; // the byte belongs to the number
             }
-            (State::Key, b'"') => self.begin(State::Text { is_key: true, escape: Escape::None }),
+            (State::Key, b'"') => self.begin(State::Text { is_key: true }),
             (State::Colon, b':') => self.state = State::Value,
             (State::After, b',') => self.next_element(),
             _ => self.state = State::Done, // no JSON
@@ -190,10 +169,10 @@ impl JsonKeyScan {
 
     fn begin(&mut self, state: State) {
         let max = match (state, self.stack.last()) {
-            (State::Text { is_key: true, .. }, Some(container)) if container.led_here != 0 => {
+            (State::Text { is_key: true }, Some(container)) if container.led_here != 0 => {
                 KEY_BYTES_MAX
             }
-            (State::Text { is_key: true, .. }, _) => 0,
+            (State::Text { is_key: true }, _) => 0,
             _ if self.ends_here() == 0 => 0,
             _ => VALUE_BYTES_MAX,
         };
@@ -206,51 +185,15 @@ impl JsonKeyScan {
         self.select(self.awaited, |tokens| tokens.len() == self.stack.len())
     }
 
-    /// Bytes of a string up to its end or to an escape.
-    fn plain_text(&mut self, rest: &[u8], is_key: bool) -> usize {
-        let Some(end) = memchr2(b'"', b'\\', rest) else {
-            self.text.push(rest);
-            return rest.len();
-        };
-        self.text.push(&rest[..end]);
-        if rest[end] == b'\\' {
-            self.state = State::Text { is_key, escape: Escape::Backslash };
-        } else if is_key {
-            self.end_of_key();
-        } else {
-            self.end_of_value(true);
+    /// Bytes of a string, perhaps up to its end.
+    fn in_text(&mut self, rest: &[u8], is_key: bool) -> usize {
+        let (used, is_over) = self.text.read(rest);
+        match is_over {
+            true if is_key => self.end_of_key(),
+            true => self.end_of_value(true),
+            false => {}
         }
-        end + 1
-    }
-
-    fn escaped(&mut self, byte: u8, is_key: bool, escape: Escape) -> usize {
-        let escape = match (escape, byte) {
-            (Escape::Unicode(digits, value), _) => {
-                let digit = (byte as char).to_digit(16).and_then(|d| u16::try_from(d).ok());
-                let value = (value << 4) | digit.unwrap_or(0);
-                if digits == 3 {
-                    self.text.push_utf16(value);
-                    Escape::None
-                } else {
-                    Escape::Unicode(digits + 1, value)
-                }
-            }
-            (_, b'u') => Escape::Unicode(0, 0),
-            (_, other) => {
-                let plain = match other {
-                    b'n' => b'\n',
-                    b't' => b'\t',
-                    b'r' => b'\r',
-                    b'b' => 8,
-                    b'f' => 12,
-                    same => same,
-                };
-                self.text.push(&[plain]);
-                Escape::None
-            }
-        };
-        self.state = State::Text { is_key, escape };
-        1
+        used
     }
 
     /// Bytes of a number or literal, up to what ends it.
@@ -260,8 +203,8 @@ impl JsonKeyScan {
         self.text.push(&rest[..end]);
         if end < rest.len() {
             // A number identifies a user; true, false and null identify nobody.
-            let is_number =
-                self.text.bytes.first().is_some_and(|b| *b == b'-' || b.is_ascii_digit());
+            let first = self.text.whole().and_then(<[u8]>::first);
+            let is_number = first.is_some_and(|b| *b == b'-' || b.is_ascii_digit());
             self.end_of_value(is_number);
         }
         end
@@ -293,45 +236,6 @@ impl JsonKeyScan {
                 self.state = State::Done;
             }
         }
-    }
-}
-
-impl Capture {
-    fn restart(&mut self, max: usize) {
-        self.bytes.clear();
-        self.max = max;
-        self.overflowed = false;
-        self.high_surrogate = None;
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        if self.max == 0 || self.overflowed {
-            return;
-        }
-        if self.bytes.len() + bytes.len() > self.max {
-            self.overflowed = true;
-        } else {
-            self.bytes.extend_from_slice(bytes);
-        }
-    }
-
-    fn push_utf16(&mut self, unit: u16) {
-        let pair = [self.high_surrogate.take().unwrap_or(unit), unit];
-        let units = if (0xDC00..0xE000).contains(&unit) { &pair[..] } else { &pair[1..] };
-        if (0xD800..0xDC00).contains(&unit) {
-            self.high_surrogate = Some(unit);
-            return;
-        }
-        for decoded in char::decode_utf16(units.iter().copied()) {
-            let mut utf8 = [0; 4];
-            let decoded = decoded.unwrap_or(char::REPLACEMENT_CHARACTER);
-            self.push(decoded.encode_utf8(&mut utf8).as_bytes());
-        }
-    }
-
-    /// The text, unless nobody wanted it or it was too long.
-    fn whole(&self) -> Option<&[u8]> {
-        (self.max > 0 && !self.overflowed).then_some(self.bytes.as_slice())
     }
 }
 
@@ -412,7 +316,8 @@ mod tests {
             let pointer: JsonPointer = "/a/0".parse().unwrap();
             let mut scan = JsonKeyScan::new([pointer.0.as_slice()]);
             scan.push(&body);
-            prop_assert!(scan.text.bytes.len() <= VALUE_BYTES_MAX && scan.stack.len() <= DEPTH_MAX);
+            let held = scan.text.whole().map_or(0, <[u8]>::len);
+            prop_assert!(held <= VALUE_BYTES_MAX && scan.stack.len() <= DEPTH_MAX);
         }
     }
 }

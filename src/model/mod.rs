@@ -14,6 +14,7 @@ pub mod force_token;
 pub mod header_id;
 pub mod in_flight;
 pub mod listener;
+pub mod model_names;
 pub mod name;
 pub mod progress;
 pub mod rfc3339;
