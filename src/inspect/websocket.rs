@@ -96,16 +96,16 @@ mod tests {
     use super::*;
 
     fn frame(opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-        let bit = if mask.is_some() { 0x80 } else { 0 };
-        let mut bytes = vec![0x80 | opcode];
+        let masked = if mask.is_some() { 0x80 } else { 0 };
+        let mut bytes = vec![0x80 + opcode];
         match payload.len() {
-            short @ ..126 => bytes.push(bit | u8::try_from(short).unwrap()),
+            short @ ..126 => bytes.push(masked + u8::try_from(short).unwrap()),
             medium @ ..65_536 => {
-                bytes.push(bit | 126);
+                bytes.push(masked + 126);
                 bytes.extend(u16::try_from(medium).unwrap().to_be_bytes());
             }
             long => {
-                bytes.push(bit | 127);
+                bytes.push(masked + 127);
                 bytes.extend((long as u64).to_be_bytes());
             }
         }

@@ -70,6 +70,13 @@ impl Exchange {
     /// The answer ended.
     pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
         let verdict = self.verdict_of(end);
+        if let (
+            Verdict::Complete | Verdict::Length,
+            Some(Place { upstream: Some((upstream, _)), .. }),
+        ) = (verdict, &self.place)
+        {
+            upstream.content_seen(now);
+        }
         self.end(verdict, now);
     }
 

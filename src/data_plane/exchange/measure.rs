@@ -6,14 +6,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::Exchange;
 use super::head::ResponseHead;
+use super::{Exchange, Place};
 use crate::inspect::answer::{AnswerHead, AnswerScan, Conclusion};
 use crate::metrics::cohort::Mark;
 use crate::model::answer::Inspection;
 use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
 use crate::model::header_id::HeaderId;
+use crate::model::progress::StreamGuard;
 use crate::model::standing::Standing;
 use crate::model::verdict::Verdict;
 
@@ -31,6 +32,8 @@ pub(super) struct Measured {
     /// The last content, moved on by the time that the client was waited for since.
     content_clock: Option<Instant>,
     is_finished: bool,
+    /// Counts the stream for its upstream while content is to be expected of it.
+    pub(super) stream: Option<StreamGuard>,
     pub(super) gap_max: Option<Duration>,
     /// What the answer came to.
     pub(super) conclusion: Option<Conclusion>,
@@ -113,6 +116,12 @@ impl Exchange {
         match scan {
             Ok(scan) => {
                 self.measured.is_stream = scan.is_stream();
+                if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place
+                    && scan.is_stream()
+                    && self.measured.api.generates()
+                {
+                    self.measured.stream = Some(upstream.stream_opened());
+                }
                 self.measured.scan = Some(Box::new(scan));
             }
             Err(why) => self.measured.inspection = why,
@@ -123,9 +132,12 @@ impl Exchange {
     pub(super) fn measure(&mut self, data: &[u8], now: Instant) {
         let Some(scan) = &mut self.measured.scan else { return };
         let passed = scan.push(data);
-        self.measured.is_finished = passed.is_finished;
+        self.measured.is_finished |= passed.is_finished;
         if passed.content_events > 0 && self.measured.is_stream {
             self.content_came(passed.content_events, now);
+        }
+        if self.measured.is_finished {
+            self.measured.stream = None;
         }
         if passed.has_failed {
             self.judge_now(Verdict::ErrorInBand, now);
@@ -144,6 +156,9 @@ impl Exchange {
         }
         // What comes in one piece came at one time.
         (1..events).for_each(|_| self.count_gap(Duration::ZERO));
+        if let Some(stream) = &mut self.measured.stream {
+            stream.content_seen(now);
+        }
         self.measured.content_clock = Some(now);
         self.measured.last_content = Some(now);
     }

@@ -309,6 +309,7 @@ impl Exchange {
             None => self.recorder.refused(self.refused.unwrap_or("client_gone")),
         }
         self.log(verdict, ended_at);
+        self.measured.stream = None;
         self.place = None;
     }
 

@@ -67,9 +67,8 @@ impl Exchange {
 
     /// The status of HTTP that a tunnel's end compares to: the server refused what the client said.
     pub(super) fn tunnel_status(&self) -> Option<u16> {
-        let (direction, code) = self.tunnel.as_ref()?.closed?;
-        let is_refusal = direction == Direction::Down && matches!(code, 1002..=1004 | 1006..=1010);
-        is_refusal.then_some(400)
+        let closed = self.tunnel.as_ref()?.closed?;
+        (verdict(Some(closed), TunnelEnd::Broken) == Verdict::HttpError).then_some(400)
     }
 
     /// The code of the first close frame.
@@ -79,17 +78,21 @@ impl Exchange {
 }
 
 /// Codes by RFC 6455, section 7.4.1: 1000 normal, 1001 going away, 1005 none given; 1002 to 1010 say that
-/// the other side broke a rule, which from the server is a refusal like a 400; 1011 to 1014 that the server cannot go on; from 3000 on they are the
-/// application's own.
+/// the other side broke a rule, which from the server is a refusal like a 400; 1011 to 1014 that the
+/// server cannot go on; from 3000 on they are the application's own.
 fn verdict(closed: Option<(Direction, u16)>, end: TunnelEnd) -> Verdict {
-    match (closed, end) {
-        (Some((Direction::Down, 1011..=1014)), _) => Verdict::AbortedByServer,
-        (Some((Direction::Down, 1002..=1004 | 1006..=1010)), _) => Verdict::HttpError,
-        (Some((Direction::Up, 1002..=1004 | 1006..=1014)), _) => Verdict::ClientGone,
-        (Some(_), _) => Verdict::Complete,
-        (None, TunnelEnd::Ended(Direction::Up)) => Verdict::ClientGone,
-        (None, TunnelEnd::Ended(Direction::Down)) => Verdict::Truncated,
-        (None, TunnelEnd::Broken) => Verdict::AbortedByServer,
+    let Some((direction, code)) = closed else {
+        return match end {
+            TunnelEnd::Ended(Direction::Up) => Verdict::ClientGone,
+            TunnelEnd::Ended(Direction::Down) => Verdict::Truncated,
+            TunnelEnd::Broken => Verdict::AbortedByServer,
+        };
+    };
+    match (direction, code) {
+        (_, 1000 | 1001 | 1005 | 1015..) => Verdict::Complete,
+        (Direction::Up, _) => Verdict::ClientGone,
+        (Direction::Down, 1011..=1014) => Verdict::AbortedByServer,
+        (Direction::Down, _) => Verdict::HttpError,
     }
 }
 
