@@ -70,10 +70,10 @@ impl Exchange {
     /// The answer ended.
     pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
         let verdict = self.verdict_of(end);
-        if let (
-            Verdict::Complete | Verdict::Length,
-            Some(Place { upstream: Some((upstream, _)), .. }),
-        ) = (verdict, &self.place)
+        let has_generated = matches!(verdict, Verdict::Complete | Verdict::Length);
+        if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place
+            && has_generated
+            && self.measured.api.generates()
         {
             upstream.content_seen(now);
         }
