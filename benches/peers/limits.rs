@@ -24,10 +24,11 @@ enum Measure {
 }
 
 /// The promises, each on a median over the rounds.
-pub(crate) const LIMITS: [Limit; 7] = [
+pub(crate) const LIMITS: [Limit; 8] = [
     Limit::ratio("keepalive", "cpu_us_per_request", Subject::Haproxy, 1.00),
     Limit::ratio("keepalive", "cpu_us_per_request", Subject::Nginx, 1.05),
     Limit::ratio("sse-1000", "cpu_us_per_event", Subject::Haproxy, 1.00),
+    Limit::ratio("sse-1000", "cpu_us_per_event", Subject::Blind, 1.10),
     Limit::above_direct("sse-1000", "ttft_p99_us", 50_000.0),
     Limit::above_direct("sse-200", "delay_p50_us", 300.0),
     Limit::above_direct("sse-200", "delay_p99_us", 5_000.0),

@@ -58,7 +58,7 @@ impl Line {
         let spreads = Subject::ALL.map(|subject| self.spread(samples, workload, subject));
         spreads.iter().any(Option::is_some).then(|| {
             let values = spreads.iter().map(|spread| cell(*spread, self.decimals));
-            let ratios = [Subject::Nginx, Subject::Haproxy].map(|peer| {
+            let ratios = [Subject::Blind, Subject::Nginx, Subject::Haproxy].map(|peer| {
                 let pair = (Subject::Cyan, peer);
                 // A difference may be near zero or below it; its ratio would say nothing.
                 let is_ratio = !self.is_above_direct;
@@ -73,7 +73,8 @@ impl Line {
 pub(crate) fn render(samples: &Samples, workloads: &[Workload]) -> String {
     let mut text =
         String::from("median (least-most) over the rounds; ratios are taken per round\n\n");
-    let columns = ["cyan", "nginx", "haproxy", "direct", "cyan/nginx", "cyan/haproxy"];
+    let columns =
+        ["cyan", "blind", "nginx", "haproxy", "direct", "cyan/blind", "cyan/nginx", "cyan/haproxy"];
     line(&mut text, "workload", "figure", &columns.map(String::from));
     for workload in workloads {
         let name = workload.name();

@@ -23,6 +23,8 @@ const START_TIME_MAX: Duration = Duration::from_secs(15);
 pub(crate) enum Subject {
     /// This project.
     Cyan,
+    /// This project with `inspect = "off"`: what reading the answers costs is the difference.
+    Blind,
     /// The peer that most people have.
     Nginx,
     /// The peer to beat.
@@ -33,12 +35,13 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// In the order of the table.
-    pub(crate) const ALL: [Self; 4] = [Self::Cyan, Self::Nginx, Self::Haproxy, Self::Direct];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Cyan, Self::Blind, Self::Nginx, Self::Haproxy, Self::Direct];
 
     /// What its version command says, shortened to name and number.
     pub(crate) fn version(self, cyan: &Path) -> Option<String> {
         let (program, argument) = match self {
-            Self::Cyan => (cyan, "--version"),
+            Self::Cyan | Self::Blind => (cyan, "--version"),
             Self::Nginx => (Path::new("nginx"), "-v"),
             Self::Haproxy => (Path::new("haproxy"), "-v"),
             Self::Direct => return None,
@@ -52,12 +55,12 @@ impl Subject {
 
     fn command(self, cyan: &Path, config: &Path, dir: &Path) -> Command {
         let mut command = match self {
-            Self::Cyan => Command::new(cyan),
+            Self::Cyan | Self::Blind => Command::new(cyan),
             Self::Nginx => Command::new("nginx"),
             Self::Haproxy | Self::Direct => Command::new("haproxy"),
         };
         match self {
-            Self::Cyan => command.args(["serve", "--config"]).arg(config),
+            Self::Cyan | Self::Blind => command.args(["serve", "--config"]).arg(config),
             Self::Nginx => command.args(["-e", "stderr", "-p"]).arg(dir).arg("-c").arg(config),
             Self::Haproxy | Self::Direct => command.args(["-db", "-f"]).arg(config),
         };
@@ -67,7 +70,7 @@ impl Subject {
     /// File name and text of the config that lies beside this file; nothing for the direct way.
     fn config(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::Cyan => Some(("cyan.toml", include_str!("cyan.toml"))),
+            Self::Cyan | Self::Blind => Some(("cyan.toml", include_str!("cyan.toml"))),
             Self::Nginx => Some(("nginx.conf", include_str!("nginx.conf"))),
             Self::Haproxy => Some(("haproxy.cfg", include_str!("haproxy.cfg"))),
             Self::Direct => None,
@@ -79,6 +82,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Cyan => "cyan",
+            Self::Blind => "blind",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::Direct => "direct",
@@ -129,7 +133,7 @@ impl Running {
         let dir = TempDir::with_prefix("peers-").map_err(io_error)?;
         let [address, admin] = free_addresses().map_err(io_error)?;
         let config = dir.path().join(name);
-        let text = fill_in(template, stage, address, admin, dir.path());
+        let text = fill_in(subject, template, stage, address, admin, dir.path());
         fs::write(&config, text).map_err(io_error)?;
         let log = dir.path().join("output.log");
         let output = fs::File::create(&log).map_err(io_error)?;
@@ -168,6 +172,7 @@ fn free_addresses() -> io::Result<[SocketAddr; 2]> {
 }
 
 fn fill_in(
+    subject: Subject,
     template: &str,
     stage: &Stage,
     address: SocketAddr,
@@ -179,5 +184,6 @@ fn fill_in(
         .replace("@ADMIN@", &admin.port().to_string())
         .replace("@BLUE@", &stage.environments.blue.port().to_string())
         .replace("@GREEN@", &stage.environments.green.port().to_string())
+        .replace("@INSPECT@", if subject == Subject::Blind { "off" } else { "on" })
         .replace("@DIR@", &dir.to_string_lossy())
 }
