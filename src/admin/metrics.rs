@@ -10,6 +10,9 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use hdrhistogram::Histogram;
 
+use crate::metrics::distribution::Distribution;
+use crate::metrics::measure::Measure;
+
 use super::state::Admin;
 use crate::control_plane::command::ServiceView;
 use crate::control_plane::totals::{EnvironmentTotals, Totals};
@@ -37,6 +40,10 @@ const BOUNDS_US: [u64; 16] = [
     600_000_000,
 ];
 
+fn bytes(e: &EnvironmentTotals, measure: Measure) -> u64 {
+    e.counts.distributions.of(measure).map_or(0, Distribution::sum)
+}
+
 /// Reads one count of an environment.
 type Of = fn(&EnvironmentTotals) -> u64;
 
@@ -55,9 +62,9 @@ fn text(totals: &Totals, services: &[ServiceView]) -> String {
     process(&mut page, totals);
     exchanges(&mut page, totals);
     let duration = "Seconds from request head to the last byte of the answer.";
-    page.histograms("cyan_request_duration_seconds", duration, totals, |e| &e.latency_us);
+    page.histograms("cyan_request_duration_seconds", duration, totals, Measure::Total);
     let head = "Seconds from request head to the head of the answer.";
-    page.histograms("cyan_response_head_seconds", head, totals, |e| &e.response_head_us);
+    page.histograms("cyan_response_head_seconds", head, totals, Measure::ResponseHead);
     state(&mut page, services);
     page.0
 }
@@ -99,18 +106,24 @@ fn exchanges(page: &mut Page, totals: &Totals) {
         let of = labels(environment.service.as_str(), environment.environment.as_str());
         for verdict in Verdict::ALL {
             let labels = format!("{of},verdict=\"{}\"", verdict.label());
-            page.sample(name, &labels, environment.verdicts[verdict as usize]);
+            page.sample(name, &labels, environment.counts.tallies.verdicts[verdict as usize]);
         }
     }
     let sums: [(&str, &str, Of); 5] = [
-        ("cyan_request_bytes_total", "Bytes of request bodies passed on.", |e| e.request_bytes),
-        ("cyan_response_bytes_total", "Bytes of answers passed on.", |e| e.response_bytes),
-        ("cyan_forced_total", "Requests that named their environment.", |e| e.forced),
-        ("cyan_replayed_total", "Requests sent a second time.", |e| e.replayed),
+        ("cyan_request_bytes_total", "Bytes of request bodies passed on.", |e| {
+            bytes(e, Measure::RequestSize)
+        }),
+        ("cyan_response_bytes_total", "Bytes of answers passed on.", |e| {
+            bytes(e, Measure::ResponseSize)
+        }),
+        ("cyan_forced_total", "Requests that named their environment.", |e| {
+            e.counts.tallies.forced
+        }),
+        ("cyan_replayed_total", "Requests sent a second time.", |e| e.counts.tallies.replayed),
         (
             "cyan_handed_over_total",
             "Requests that another environment served for want of a usable upstream.",
-            |e| e.handed_over,
+            |e| e.counts.tallies.handed_over,
         ),
     ];
     for (name, help, of) in sums {
@@ -177,26 +190,21 @@ impl Page {
         };
     }
 
-    fn histograms(
-        &mut self,
-        name: &str,
-        help: &str,
-        totals: &Totals,
-        of: impl Fn(&EnvironmentTotals) -> &Histogram<u64>,
-    ) {
+    fn histograms(&mut self, name: &str, help: &str, totals: &Totals, measure: Measure) {
         self.metric(name, "histogram", help);
         for environment in totals.environments.values() {
             let service = environment.service.as_str();
             self.histogram(
                 name,
                 &labels(service, environment.environment.as_str()),
-                of(environment),
+                environment.counts.distributions.of(measure).unwrap_or(&Distribution::default()),
             );
         }
     }
 
     /// Buckets are cumulative. A value counts as its histogram's cell does, to within 1 %.
-    fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram<u64>) {
+    fn histogram(&mut self, name: &str, labels: &str, distribution: &Distribution<u64>) {
+        let histogram = distribution.cells();
         for (bound, count) in BOUNDS_US.iter().zip(cumulative(histogram)) {
             let labels = format!("{labels},le=\"{}\"", seconds(*bound));
             self.sample(&format!("{name}_bucket"), &labels, count);
@@ -239,9 +247,9 @@ mod tests {
 
     #[test]
     fn buckets_are_cumulative_and_end_with_everything() {
-        let mut histogram = Histogram::<u64>::new_with_bounds(1, 3_600_000_000, 2).unwrap();
+        let mut histogram = Distribution::<u64>::default();
         for us in [500, 2_000, 2_000, 40_000, 3_000_000_000] {
-            histogram.record(us).unwrap();
+            histogram.record(us);
         }
         let mut page = Page(String::new());
         page.histogram("x_seconds", "service=\"chat\"", &histogram);

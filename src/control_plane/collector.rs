@@ -3,7 +3,6 @@
 //! Each core is asked by a task of its own and not asked again before it has answered, so one that
 //! is stuck delays nobody and its mailbox does not fill up with questions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,10 +52,7 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
             },
             _ = publish.tick() => {
                 let published = shared.published.load();
-                let known = published.environments().map(|(service, environment)| {
-                    (environment.id, (service.clone(), environment.name().clone()))
-                });
-                totals.know(&known.collect::<HashMap<_, _>>());
+                totals.know(published.environments());
                 totals.heavy_keys = keys.judge(&shared.snapshot.load(), &shared.events);
                 shared.totals.store(Arc::new(totals.clone()));
             }

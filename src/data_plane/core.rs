@@ -175,7 +175,7 @@ impl Core {
     }
 
     fn report(&self) -> ShardReport {
-        let mut report = self.recorder.collect();
+        let mut report = self.recorder.collect(Instant::now());
         report.connections = self.clients.count() as u64;
         let pooled = self.engine.pool.borrow().count() + self.lean.pool.borrow().count();
         report.pooled = pooled as u64;

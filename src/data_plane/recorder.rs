@@ -22,6 +22,7 @@ pub type Sink<T> = Box<dyn Fn(T) -> bool>;
 
 /// Where the exchanges of one core are counted, reported and logged.
 pub struct Recorder {
+    epoch: Instant,
     shard: RefCell<ShardReport>,
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
@@ -49,18 +50,21 @@ pub trait Listener {
 }
 
 impl Recorder {
-    /// A recorder with empty counts.
+    /// A recorder with empty counts. Seconds of arrival are counted from `epoch`, the same on all cores.
     pub fn new(
+        epoch: Instant,
         random: fastrand::Rng,
         reports: Sink<CoreReport>,
         listeners: Vec<Box<dyn Listener>>,
     ) -> Self {
-        Self { shard: RefCell::default(), random: RefCell::new(random), reports, listeners }
+        let shard = RefCell::default();
+        Self { epoch, shard, random: RefCell::new(random), reports, listeners }
     }
 
     /// A recorder that only counts, for tests and benches.
     pub fn counting(seed: u64) -> Self {
-        Self::new(fastrand::Rng::with_seed(seed), Box::new(|_| true), Vec::new())
+        let random = fastrand::Rng::with_seed(seed);
+        Self::new(Instant::now(), random, Box::new(|_| true), Vec::new())
     }
 
     /// A random number of this core.
@@ -75,12 +79,14 @@ impl Recorder {
 
     /// Something happened to an exchange that arrived at `arrived`, when it was `age` old.
     pub fn mark(&self, environment: EnvironmentId, arrived: Instant, mark: Mark, age: Duration) {
-        let _ = (environment, arrived, mark, age);
+        let second = self.second(arrived);
+        self.shard.borrow_mut().marks.add(environment, second, mark, age);
     }
 
     /// An exchange with this sticky key failed.
     pub fn key_failed(&self, environment: EnvironmentId, key: u64, arrived: Instant) {
-        let _ = (environment, key, arrived);
+        let second = self.second(arrived);
+        self.shard.borrow_mut().failed_keys.of(environment).see(key, second);
     }
 
     /// An exchange that is still open has a verdict already.
@@ -148,9 +154,16 @@ impl Recorder {
     }
 
     /// The counts so far; they begin anew.
-    pub fn collect(&self) -> ShardReport {
+    pub fn collect(&self, now: Instant) -> ShardReport {
         let mut report = self.shard.take();
+        report.collected_at = Some(now);
         report.log_lines_lost += self.listeners.iter().map(|l| l.take_lost()).sum::<u64>();
         report
+    }
+
+    /// The second in which something arrived, since the epoch.
+    fn second(&self, arrived: Instant) -> u32 {
+        let since = arrived.saturating_duration_since(self.epoch).as_secs();
+        u32::try_from(since).unwrap_or(u32::MAX)
     }
 }

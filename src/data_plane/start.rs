@@ -82,6 +82,7 @@ struct Seed {
     budget: Arc<BufferBudget>,
     open: Arc<[Arc<AtomicU32>]>,
     handovers: Arc<[mpsc::Sender<Handover>]>,
+    epoch: Instant,
     reports: mpsc::Sender<CoreReport>,
     log: Option<AccessLog>,
     is_lean: bool,
@@ -113,6 +114,7 @@ impl DataPlane {
         let is_lean = std::env::var_os(ENGINE_VARIABLE).is_none_or(|engine| engine != "hyper");
         let (links, mailboxes): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
+        let links = CoreLinks::new(links);
         let (handovers, handed): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::channel(HANDOVERS_MAX)).unzip();
         let open: Arc<[_]> = (0..cores).map(|_| Arc::new(AtomicU32::new(0))).collect();
@@ -126,6 +128,7 @@ impl DataPlane {
                 budget: Arc::clone(&budget),
                 open: Arc::clone(&open),
                 handovers: Arc::clone(&handovers),
+                epoch: links.epoch(),
                 reports: reports.clone(),
                 log: log.clone(),
                 is_lean,
@@ -152,7 +155,7 @@ impl DataPlane {
             has_started.recv().unwrap_or(Ok(()))?;
             threads.push(thread);
         }
-        Ok(Self { links: CoreLinks::new(links), addresses, threads, log: writer })
+        Ok(Self { links, addresses, threads, log: writer })
     }
 
     /// Whether every core has ended.
@@ -199,7 +202,7 @@ impl Seed {
         let reports = self.reports.clone();
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
         let log = self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>);
-        Recorder::new(fastrand::Rng::new(), tell, log.into_iter().collect())
+        Recorder::new(self.epoch, fastrand::Rng::new(), tell, log.into_iter().collect())
     }
 }
 

@@ -4,7 +4,7 @@
 //! and hears back. A mailbox is bounded: a core that cannot keep up is shown as lagging, it does not
 //! make anybody wait.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -55,13 +55,19 @@ pub enum CoreReport {
 /// The mailboxes of all cores.
 #[derive(Debug, Clone)]
 pub struct CoreLinks {
+    epoch: Instant,
     cores: Vec<mpsc::Sender<CoreMessage>>,
 }
 
 impl CoreLinks {
     /// Links to cores with these mailboxes, in the order of their numbers.
     pub fn new(cores: Vec<mpsc::Sender<CoreMessage>>) -> Self {
-        Self { cores }
+        Self { epoch: Instant::now(), cores }
+    }
+
+    /// The instant from which both planes count seconds.
+    pub fn epoch(&self) -> Instant {
+        self.epoch
     }
 
     /// How many cores there are.

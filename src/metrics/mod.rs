@@ -1,8 +1,15 @@
 //! Where the planes meet upwards: every core counts in a shard of its own, the collector sums them up.
 
+pub mod age;
 pub mod cohort;
+pub mod cohort_log;
+pub mod counts;
+pub mod distribution;
 pub mod exchange_record;
+pub mod failed_keys;
 pub mod heavy_keys;
+pub mod measure;
+pub mod near_map;
 pub mod record_fields;
 pub mod record_text;
 pub mod shard;

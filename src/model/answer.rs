@@ -57,6 +57,7 @@ impl FinishReason {
 /// Whether an answer's words were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Inspection {
     /// There was nothing to read: another kind of content, or no body.
     #[default]

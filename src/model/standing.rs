@@ -5,6 +5,7 @@ use super::verdict::Verdict;
 /// What an ended exchange counts as, when environments are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Standing {
     /// As it should be.
     Good,
@@ -18,6 +19,22 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] = [Self::Good, Self::Bad, Self::Refused, Self::Watched];
+
+    /// The name in metrics and JSON.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+            Self::Refused => "refused",
+            Self::Watched => "watched",
+        }
+    }
+
     /// The standing of an exchange with this verdict, whose answer had this status (0 for none).
     pub fn of(verdict: Verdict, status: u16) -> Self {
         match verdict {

@@ -240,9 +240,13 @@ impl Exchange {
         if verdict == Verdict::ClientGone {
             self.mark(Mark::Left, ended_at);
         }
-        if standing == Standing::Good && self.measured.first_content.is_none() {
-            self.mark(Mark::FirstContent, ended_at);
+        match (self.measured.first_content, standing) {
+            (Some(_), _) => self.mark(Mark::Ended, ended_at),
+            (None, Standing::Good) => {
+                self.mark(Mark::FirstContent, ended_at);
+                self.mark(Mark::Ended, ended_at);
+            }
+            (None, _) => self.mark(Mark::EndedEarly, ended_at),
         }
-        self.mark(Mark::Ended, ended_at);
     }
 }

@@ -54,7 +54,7 @@ use crate::model::routing_table::RoutingTable;
 use crate::model::service::{HeaderNames, ServiceSpec};
 use crate::model::snapshot::Snapshot;
 use crate::model::sticky::StickyKey;
-use crate::model::upstream::Upstream;
+use crate::model::upstream::{Upstream, UpstreamId};
 use crate::model::verdict::Verdict;
 
 /// What to do with a request whose head, or the beginning of whose body, was read.
@@ -280,6 +280,12 @@ impl Exchange {
         self.environment().map(|environment| environment.id)
     }
 
+    /// The upstream that it was sent to last.
+    fn upstream_id(&self) -> Option<UpstreamId> {
+        let (upstream, _) = self.place.as_ref()?.upstream.as_ref()?;
+        Some(upstream.id)
+    }
+
     fn table<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Arc<RoutingTable>> {
         snapshot.table(self.service.as_ref()?.name.as_str())
     }
@@ -319,6 +325,7 @@ impl Exchange {
         let is_own = self.counted_for.is_none();
         Ended {
             environment,
+            upstream: self.upstream_id().filter(|_| is_own),
             verdict,
             is_verdict_counted: self.is_verdict_counted,
             status: self.judged_status(),

@@ -106,14 +106,14 @@ impl MemoryEngine {
 
     /// What was counted since the last call.
     pub fn counted(&self) -> ShardReport {
-        self.recorder.collect()
+        self.recorder.collect(Instant::now())
     }
 
     /// How an environment's exchanges ended since the last call: verdicts that occurred.
     pub fn verdicts(&self, environment: u32) -> Vec<(Verdict, u64)> {
         let report = self.counted();
-        let counts = report.environments.get(&EnvironmentId(environment));
-        let count = |verdict: Verdict| counts.map_or(0, |c| c.verdicts[verdict as usize]);
+        let counts = report.environments.get(EnvironmentId(environment));
+        let count = |verdict: Verdict| counts.map_or(0, |c| c.tallies.verdicts[verdict as usize]);
         let all = Verdict::ALL.into_iter().map(|verdict| (verdict, count(verdict)));
         all.filter(|(_, count)| *count > 0).collect()
     }

@@ -193,7 +193,7 @@ impl Proxy {
     pub fn verdicts(&self, environment: &str, verdict: cyan::model::verdict::Verdict) -> u64 {
         let totals = self.app().controller().totals();
         let counts = totals.environments.values().find(|totals| totals.environment == *environment);
-        counts.map_or(0, |counts| counts.verdicts[verdict as usize])
+        counts.map_or(0, |totals| totals.counts.tallies.verdicts[verdict as usize])
     }
 
     /// Waits until a verdict was counted so often, nothing is in flight and the sums add up.
@@ -221,7 +221,7 @@ impl Proxy {
             let ended: u64 = totals
                 .environments
                 .values()
-                .map(cyan::control_plane::totals::EnvironmentTotals::ended)
+                .map(|environment| environment.counts.tallies.judged())
                 .sum();
             let refused: u64 = totals.refused.values().sum();
             in_flight == 0 && totals.requests == ended + refused
