@@ -240,13 +240,14 @@ impl Exchange {
         if verdict == Verdict::ClientGone {
             self.mark(Mark::Left, ended_at);
         }
-        match (self.measured.first_content, standing) {
-            (Some(_), _) => self.mark(Mark::Ended, ended_at),
-            (None, Standing::Good) => {
+        let had_content = self.measured.first_content.is_some() || self.tunnel.is_some();
+        match (had_content, standing) {
+            (true, _) => self.mark(Mark::Ended, ended_at),
+            (false, Standing::Good) => {
                 self.mark(Mark::FirstContent, ended_at);
                 self.mark(Mark::Ended, ended_at);
             }
-            (None, _) => self.mark(Mark::EndedEarly, ended_at),
+            (false, _) => self.mark(Mark::EndedEarly, ended_at),
         }
     }
 }
