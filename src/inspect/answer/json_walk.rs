@@ -1,0 +1,335 @@
+//! Walks through the JSON of one event as it arrives, and tells what stands where it means something.
+//!
+//! Nothing is collected: an event of ten megabytes needs the same few hundred bytes as one of ten. What
+//! lies below a place that means nothing is skipped by counting brackets, so it is not checked for being
+//! JSON in every detail; what lies on the way to a meaning is. Texts are not decoded: whether they are
+//! UTF-8 makes no difference, and a key or word written with escapes is none that is looked for (no
+//! serializer escapes plain ASCII letters). `NaN` and `Infinity` are read, because Python writes them.
+//!
+//! The one limit: more than 65 535 brackets open at once are too deep.
+
+use memchr::memchr2;
+
+use super::facts::Facts;
+use super::place::Place;
+use super::word::Word;
+
+/// Containers that lead to a meaning: three more than the deepest way (a tool call's arguments) has.
+const WAY_MAX: usize = 12;
+
+/// Bytes that are looked over at once where nothing means anything.
+const BLOCK_BYTES: usize = 32;
+
+/// Where in the JSON of an event the walk stands.
+#[derive(Debug, Clone)]
+pub struct JsonWalk {
+    state: State,
+    /// The open containers on the way to a meaning.
+    way: [Container; WAY_MAX],
+    depth: usize,
+    /// Open containers of which nothing is read, below the way.
+    skipped: u16,
+    /// Where the value stands that is awaited or read.
+    place: Place,
+    word: Word,
+}
+
+/// How far a walk has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing came but blanks.
+    Nothing,
+    /// In the middle.
+    Open,
+    /// One whole value.
+    Complete,
+    /// What came is no JSON.
+    Broken,
+    /// Given up on: too many brackets are open.
+    TooDeep,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Container {
+    place: Place,
+    is_list: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before everything.
+    Start,
+    Value,
+    /// After `[`: a value or the end.
+    FirstElement,
+    /// After `{`: a key or the end.
+    FirstKey,
+    Key,
+    Colon,
+    /// After a value in a container.
+    After,
+    Text(Role),
+    /// Right after a backslash in a text.
+    Escape(Role),
+    /// A number or a literal.
+    Bare,
+    End(Progress),
+}
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Key,
+    Value,
+    /// Within skipped containers.
+    Skipped,
+    /// No text at all: between the texts of skipped containers.
+    Between,
+}
+
+impl JsonWalk {
+    /// Before the first byte.
+    pub const fn new() -> Self {
+        Self {
+            state: State::Start,
+            way: [Container { place: Place::Nothing, is_list: false }; WAY_MAX],
+            depth: 0,
+            skipped: 0,
+            place: Place::Root,
+            word: Word::new(),
+        }
+    }
+
+    /// Goes back to before the first byte.
+    pub fn restart(&mut self) {
+        self.state = State::Start;
+        self.depth = 0;
+        self.skipped = 0;
+        self.place = Place::Root;
+        self.word.clear();
+    }
+
+    /// The next bytes.
+    #[inline]
+    pub fn push(&mut self, piece: &[u8], facts: &mut Facts) {
+        let mut at = 0;
+        while at < piece.len() {
+            let rest = &piece[at..];
+            at += match self.state {
+                State::Text(Role::Between) => self.skip(rest),
+                State::Text(role) => self.text(rest, role, facts),
+                State::Escape(role) => {
+                    self.state = State::Text(role);
+                    1
+                }
+                State::Bare => self.bare(rest, facts),
+                State::End(Progress::Broken | Progress::TooDeep) => return,
+                _ => self.structure(rest[0], facts),
+            };
+        }
+    }
+
+    /// How far it has come, if nothing follows.
+    pub fn end(&mut self, facts: &mut Facts) -> Progress {
+        if self.state == State::Bare {
+            self.end_of_bare(&[], facts);
+        }
+        self.progress()
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        match self.state {
+            State::Start => Progress::Nothing,
+            State::End(progress) => progress,
+            _ => Progress::Open,
+        }
+    }
+
+    /// One byte between texts, numbers and literals. Returns how many bytes were used.
+    fn structure(&mut self, byte: u8, facts: &mut Facts) -> usize {
+        match (self.state, byte) {
+            (_, b' ' | b'\t' | b'\r' | b'\n') => {}
+            (State::FirstKey | State::FirstElement | State::After, b']' | b'}') => {
+                self.close(byte, facts);
+            }
+            (State::FirstKey | State::FirstElement, _)
+                if self.way[self.depth - 1].place.only_counts_when_filled() =>
+            {
+                self.depth -= 1;
+                facts.fill(self.way[self.depth].place);
+                return self.open_skipped(0);
+            }
+            (State::FirstKey | State::Key, b'"') => self.state = State::Text(Role::Key),
+            (State::Colon, b':') => self.state = State::Value,
+            (State::After, b',') => self.await_next(),
+            (State::Start | State::Value | State::FirstElement, _) => {
+                return self.begin(byte, facts);
+            }
+            _ => self.state = State::End(Progress::Broken),
+        }
+        1
+    }
+
+    /// The first byte of a value.
+    fn begin(&mut self, byte: u8, facts: &mut Facts) -> usize {
+        match byte {
+            b'"' => self.state = State::Text(Role::Value),
+            b'{' | b'[' if self.place == Place::Nothing || self.depth == WAY_MAX => {
+                return self.open_skipped(1);
+            }
+            b'{' => self.open(false, facts),
+            b'[' => self.open(true, facts),
+            b'-' | b'0'..=b'9' | b'a'..=b'z' | b'N' | b'I' => {
+                self.state = State::Bare;
+                return 0; // the byte belongs to the number
+            }
+            _ => self.state = State::End(Progress::Broken),
+        }
+        1
+    }
+
+    fn open(&mut self, is_list: bool, facts: &mut Facts) {
+        facts.open(self.place);
+        self.way[self.depth] = Container { place: self.place, is_list };
+        self.depth += 1;
+        if is_list {
+            self.place = self.place.element();
+            self.state = State::FirstElement;
+        } else {
+            self.state = State::FirstKey;
+        }
+    }
+
+    /// Skips all up to the end of a container, of which `used` bytes have been seen just now.
+    fn open_skipped(&mut self, used: usize) -> usize {
+        self.skipped = 1;
+        self.state = State::Text(Role::Between);
+        used
+    }
+
+    fn close(&mut self, byte: u8, facts: &mut Facts) {
+        let Container { place, is_list } = self.way[self.depth - 1];
+        if is_list == (byte == b']') {
+            self.depth -= 1;
+            facts.close(place);
+            self.end_of_value();
+        } else {
+            self.state = State::End(Progress::Broken);
+        }
+    }
+
+    fn await_next(&mut self) {
+        let Container { place, is_list } = self.way[self.depth - 1];
+        if is_list {
+            self.place = place.element();
+            self.state = State::Value;
+        } else {
+            self.state = State::Key;
+        }
+    }
+
+    fn end_of_value(&mut self) {
+        self.state = if self.depth == 0 { State::End(Progress::Complete) } else { State::After };
+    }
+
+    /// Bytes of a text, up to its end or to an escape.
+    #[inline]
+    fn text(&mut self, rest: &[u8], role: Role, facts: &mut Facts) -> usize {
+        let end = memchr2(b'"', b'\\', rest);
+        let Some(end) = end.filter(|end| rest[*end] == b'"') else {
+            let used = end.map_or(rest.len(), |end| end + 1);
+            if end.is_some() {
+                self.word.mark_foreign();
+                self.state = State::Escape(role);
+            } else if role != Role::Skipped {
+                self.word.push(rest);
+            }
+            return used;
+        };
+        match role {
+            Role::Key => {
+                let container = self.way[self.depth - 1].place;
+                let key = self.word.ended_by(&rest[..end]);
+                self.place = key.map_or(Place::Nothing, |key| container.child(key));
+                self.state = State::Colon;
+            }
+            Role::Value => {
+                if self.place != Place::Nothing {
+                    let is_empty = end == 0 && self.word.is_empty();
+                    facts.text(self.place, self.word.ended_by(&rest[..end]), is_empty);
+                }
+                self.end_of_value();
+            }
+            Role::Skipped | Role::Between => self.state = State::Text(Role::Between),
+        }
+        self.word.clear();
+        end + 1
+    }
+
+    /// Bytes of a number or literal, up to what ends it.
+    fn bare(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
+        let of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+        let end = rest.iter().position(|byte| !of_it(byte)).unwrap_or(rest.len());
+        if end < rest.len() {
+            self.end_of_bare(&rest[..end], facts);
+        } else {
+            self.word.push(rest);
+        }
+        end
+    }
+
+    fn end_of_bare(&mut self, last: &[u8], facts: &mut Facts) {
+        let bare = self.word.ended_by(last);
+        if bare.is_none_or(is_number_or_literal) {
+            if self.place != Place::Nothing {
+                facts.bare(self.place, bare.unwrap_or_default());
+            }
+            self.end_of_value();
+        } else {
+            self.state = State::End(Progress::Broken);
+        }
+        self.word.clear();
+    }
+
+    /// Bytes of skipped containers, up to a text or to their end.
+    fn skip(&mut self, rest: &[u8]) -> usize {
+        let is_mark = |byte: u8| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']');
+        let mut at = 0;
+        // Whole blocks first: the compiler looks at all bytes of one at once.
+        for block in rest.chunks_exact(BLOCK_BYTES) {
+            if block.iter().fold(false, |any, byte| any | is_mark(*byte)) {
+                break;
+            }
+            at += BLOCK_BYTES;
+        }
+        let Some(mark) = rest[at..].iter().position(|byte| is_mark(*byte)) else {
+            return rest.len();
+        };
+        match rest[at + mark] {
+            b'"' => self.state = State::Text(Role::Skipped),
+            b'{' | b'[' => match self.skipped.checked_add(1) {
+                Some(skipped) => self.skipped = skipped,
+                None => self.state = State::End(Progress::TooDeep),
+            },
+            _ => {
+                self.skipped -= 1;
+                if self.skipped == 0 {
+                    self.end_of_value();
+                }
+            }
+        }
+        at + mark + 1
+    }
+}
+
+/// Whether this is a number, as far as its characters tell, or one of the literals.
+fn is_number_or_literal(bare: &[u8]) -> bool {
+    match bare {
+        b"true" | b"false" | b"null" | b"NaN" | b"Infinity" | b"-Infinity" => true,
+        [b'-' | b'0'..=b'9', rest @ ..] => {
+            rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,40 @@
+//! The event that is being read, and what all before it said.
+
+use super::facts::Facts;
+use super::json_walk::{JsonWalk, Progress};
+use super::tally::Tally;
+
+/// An answer as far as it has been read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    walk: JsonWalk,
+    facts: Facts,
+    /// What the events so far said.
+    pub tally: Tally,
+}
+
+impl Reading {
+    /// Before the first byte.
+    pub fn new() -> Self {
+        Self { walk: JsonWalk::new(), facts: Facts::default(), tally: Tally::default() }
+    }
+
+    /// The next bytes of the event's JSON.
+    #[inline]
+    pub fn push(&mut self, piece: &[u8]) {
+        self.walk.push(piece, &mut self.facts);
+    }
+
+    /// The event is over. It counts if it is one JSON and nothing else; returns what it is.
+    pub fn end_of_event(&mut self) -> Progress {
+        let progress = self.walk.end(&mut self.facts);
+        match progress {
+            Progress::Complete => self.tally.read(&self.facts),
+            Progress::TooDeep => self.tally.is_given_up = true,
+            Progress::Nothing | Progress::Open | Progress::Broken => {}
+        }
+        self.walk.restart();
+        self.facts = Facts::default();
+        progress
+    }
+}
