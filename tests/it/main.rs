@@ -32,4 +32,5 @@ mod tls;
 mod unix_sockets;
 mod uploads;
 mod upstreams;
+mod verdicts;
 mod websocket;

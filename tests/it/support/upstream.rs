@@ -187,6 +187,12 @@ impl Visit {
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
+    /// Whether the proxy has closed its side already.
+    pub fn has_left(&self) -> bool {
+        let mut byte = [0];
+        matches!(self.stream.try_read(&mut byte), Ok(0))
+    }
+
     /// Waits until the proxy closes its side.
     pub async fn until_closed(&mut self) {
         while self.fill().await.is_some() {}
