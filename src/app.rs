@@ -19,6 +19,7 @@ use crate::control_plane::command::{Command, Request};
 use crate::control_plane::handle::ControllerHandle;
 use crate::data_plane::{DataPlane, ReopenLog, StartError as DataPlaneError};
 use crate::link::CoreMessage;
+use crate::metrics::feed::Feed;
 use crate::model::listener::ListenAddress;
 
 /// Reports of cores that the controller has not read yet.
@@ -62,6 +63,7 @@ struct ControlPlane {
     shutdown: ShutdownSpec,
     admin: AdminSpec,
     read_config: Option<ReadConfig>,
+    feed: Feed,
 }
 
 impl App {
@@ -80,7 +82,8 @@ impl App {
         };
         let admin_address = listener.address().clone();
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
-        let data_plane = DataPlane::start(config, &boot.snapshot(), &reports)?;
+        let feed = Feed::default();
+        let data_plane = DataPlane::start(config, &boot.snapshot(), &reports, &feed)?;
         let (addresses, reopen_log) = (data_plane.addresses.clone(), data_plane.reopen_log());
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -89,7 +92,8 @@ impl App {
             runtime.block_on(async move {
                 let controller = boot.run(data_plane.links.clone(), inbox);
                 let _ = ready.send(controller.clone());
-                let plane = ControlPlane { controller, data_plane, shutdown, admin, read_config };
+                let plane =
+                    ControlPlane { controller, data_plane, shutdown, admin, read_config, feed };
                 plane.run(listener, stopped).await;
             });
         };
@@ -143,7 +147,8 @@ impl Drop for App {
 
 impl ControlPlane {
     async fn run(self, listener: AdminListener, stopped: oneshot::Receiver<()>) {
-        let admin = Admin::new(self.controller.clone(), self.read_config.clone());
+        let admin =
+            Admin::new(self.controller.clone(), self.read_config.clone(), self.feed.clone());
         let serving = admin::serve(listener, &self.admin, admin);
         let ending = async {
             let _ = stopped.await;

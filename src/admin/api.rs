@@ -304,3 +304,42 @@ pub struct Status {
     /// Every service.
     pub services: Vec<Service>,
 }
+
+/// The event `request` of `GET /v1/requests`: the record of one exchange, as in the access log. Only the
+/// fields that the command line shows in columns; docs/reference/access-log.md has all of them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct RequestSeen {
+    /// When it ended, in RFC 3339.
+    pub time: String,
+    /// The id of the request.
+    pub request_id: String,
+    /// The service.
+    pub service: Option<Name>,
+    /// The environment it counts for.
+    pub environment: Option<Name>,
+    /// The environment that served it, where that is another one.
+    pub served_by: Option<Name>,
+    /// The method.
+    pub method: Option<String>,
+    /// The path.
+    pub path: Option<String>,
+    /// The status of the answer.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub verdict: String,
+    /// Tokens that were generated.
+    pub tokens_out: Option<u64>,
+    /// Request head to first content.
+    pub ttft_ms: Option<f64>,
+    /// Request head to the end.
+    pub total_ms: f64,
+}
+
+/// The event `requests_left_out` of `GET /v1/requests`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RequestsLeftOut {
+    /// Because there were more than are shown in a second.
+    pub over_rate: u64,
+    /// Because this watcher had not read those before.
+    pub unread: u64,
+}

@@ -4,32 +4,24 @@
 //! told how many events it lost. `Last-Event-ID` (or `?since=`) goes on where an earlier follower
 //! stopped, as far back as events are kept.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
-use http_body::Frame;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 use super::api;
+use super::event_stream::{self, KEEP_ALIVE, STILL_HERE};
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, FOLLOWERS_MAX};
 use crate::control_plane::event::Event;
 use crate::model::rfc3339;
-
-/// Between two comments on a quiet stream, so that neither side takes it for dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Pieces that wait for a connection; the ring of the controller holds the rest.
-const PIECES_MAX: usize = 16;
 
 /// Where to begin.
 #[derive(Debug, Deserialize)]
@@ -52,12 +44,10 @@ pub(super) async fn follow(
         Some(seq) => admin.controller.events_since(seq),
         None => (Vec::new(), admin.controller.events()),
     };
-    let (pieces, body) = mpsc::channel(PIECES_MAX);
-    // A task of its own, because a body is only asked while the connection takes bytes, and a follower
-    // that takes none has to lose events and not its place. Ends with the connection.
+    let (pieces, answer) = event_stream::answer();
+    // Ends with the connection. The ring of the controller holds what it has not read.
     tokio::spawn(tell(pieces, missed, coming, place));
-    let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((head, Body::new(Pieces(body))).into_response())
+    Ok(answer)
 }
 
 /// Writes events into `pieces` until nobody reads them, or the controller has gone.
@@ -91,7 +81,7 @@ async fn wait(coming: &mut Receiver<Arc<Event>>, last: &mut u64) -> Option<Strin
         Ok(Ok(event)) => Some(written(&event, last)),
         Ok(Err(RecvError::Lagged(count))) => Some(lost(count, *last)),
         Ok(Err(RecvError::Closed)) => None,
-        Err(_) => Some(": still here\n\n".to_owned()),
+        Err(_) => Some(STILL_HERE.to_owned()),
     }
 }
 
@@ -117,19 +107,4 @@ fn lost(count: u64, last: u64) -> String {
 
 fn json(event: &api::Event) -> String {
     serde_json::to_string(event).expect("an event has only names and numbers as keys")
-}
-
-/// A body made of what `tell` writes.
-struct Pieces(mpsc::Receiver<Bytes>);
-
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
-    }
 }

@@ -15,8 +15,8 @@ use super::access::Access;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
-    drain, environments, events, journal, metrics, probes, problem_page, reload, services, status,
-    switch, weights,
+    drain, environments, events, journal, metrics, probes, problem_page, reload, requests,
+    services, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -44,6 +44,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .layer(from_fn(limit));
     let long = Router::new()
         .route("/v1/events", get(events::follow))
+        .route("/v1/requests", get(requests::watch))
         .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start));
     let open = Router::new()
         .route("/livez", get(probes::live))

@@ -13,6 +13,7 @@ use super::problem::{Problem, ProblemKind};
 use crate::config::Config;
 use crate::control_plane::command::{Command, Refused, Request};
 use crate::control_plane::handle::ControllerHandle;
+use crate::metrics::feed::Feed;
 use crate::model::name::Name;
 
 /// Followers of events at once. They hold a connection each, and must leave enough for everybody else.
@@ -28,6 +29,8 @@ pub struct Admin {
     pub controller: ControllerHandle,
     /// Reads the config file; `None` for a Cyan that runs without one.
     pub read_config: Option<ReadConfig>,
+    /// Single exchanges, for whoever watches them.
+    pub feed: Feed,
     /// When the process started.
     pub started: Instant,
     /// Places for followers of events.
@@ -36,9 +39,9 @@ pub struct Admin {
 
 impl Admin {
     /// The admin API of this controller.
-    pub fn new(controller: ControllerHandle, read_config: Option<ReadConfig>) -> Self {
+    pub fn new(controller: ControllerHandle, read_config: Option<ReadConfig>, feed: Feed) -> Self {
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        Self { controller, read_config, started: Instant::now(), followers }
+        Self { controller, read_config, feed, started: Instant::now(), followers }
     }
 
     /// The service as it is now.

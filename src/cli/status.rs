@@ -136,7 +136,7 @@ impl Columns {
 }
 
 /// The colour and glyph of an environment: three have their own, others follow their place.
-fn mark(name: &str, index: usize, ascii: bool) -> (Ink, &'static str) {
+pub(super) fn mark(name: &str, index: usize, ascii: bool) -> (Ink, &'static str) {
     let (ink, glyph, plain) = match name {
         "blue" => (Ink::Blue, "●", "*"),
         "green" => (Ink::Green, "▲", "^"),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::link::CoreReport;
 use crate::metrics::cohort::Mark;
 use crate::metrics::exchange_record::ExchangeRecord;
+use crate::metrics::feed::Feed;
 use crate::metrics::shard::{Ended, ShardReport};
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
@@ -19,6 +20,20 @@ use crate::model::verdict::Verdict;
 
 /// Takes a report; false when there is no room.
 pub type Sink<T> = Box<dyn Fn(T) -> bool>;
+
+impl Listener for Feed {
+    fn is_listening(&self) -> bool {
+        self.is_watched()
+    }
+
+    fn wants(&self, _matters: bool, _dice: f64) -> bool {
+        true
+    }
+
+    fn tell(&self, record: &Arc<ExchangeRecord>) {
+        Self::tell(self, record);
+    }
+}
 
 /// Where the exchanges of one core are counted, reported and logged.
 pub struct Recorder {

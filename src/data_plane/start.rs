@@ -24,6 +24,7 @@ use super::recorder::{Listener, Recorder};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, MAILBOX_MESSAGES_MAX};
 use crate::listen::{self, Bound, ListenError};
+use crate::metrics::feed::Feed;
 use crate::model::listener::ListenerSpec;
 use crate::model::snapshot::Snapshot;
 use crate::tls::server::{TlsServerError, server_config};
@@ -85,6 +86,7 @@ struct Seed {
     epoch: Instant,
     reports: mpsc::Sender<CoreReport>,
     log: Option<AccessLog>,
+    feed: Feed,
     is_lean: bool,
     entrances: Vec<EntranceSeed>,
     mailbox: mpsc::Receiver<CoreMessage>,
@@ -99,7 +101,8 @@ struct EntranceSeed {
 }
 
 impl DataPlane {
-    /// Binds every listener and starts one thread per core. They serve from the first moment.
+    /// Binds every listener and starts one thread per core. They serve from the first moment, and tell
+    /// `feed` of every exchange while somebody watches it.
     ///
     /// # Errors
     /// When an address, a certificate or the log cannot be had. Nothing is left running then.
@@ -107,6 +110,7 @@ impl DataPlane {
         config: &Config,
         snapshot: &Arc<ArcSwap<Snapshot>>,
         reports: &mpsc::Sender<CoreReport>,
+        feed: &Feed,
     ) -> Result<Self, StartError> {
         let cores = config.workers.unwrap_or_else(available_cores);
         let (mut entrances, addresses) = open_entrances(config, cores)?;
@@ -131,6 +135,7 @@ impl DataPlane {
                 epoch: links.epoch(),
                 reports: reports.clone(),
                 log: log.clone(),
+                feed: feed.clone(),
                 is_lean,
                 entrances: entrances.remove(0),
                 mailbox,
@@ -201,8 +206,9 @@ impl Seed {
     fn recorder(&self) -> Recorder {
         let reports = self.reports.clone();
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
-        let log = self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>);
-        Recorder::new(self.epoch, fastrand::Rng::new(), tell, log.into_iter().collect())
+        let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(self.feed.clone())];
+        listeners.extend(self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>));
+        Recorder::new(self.epoch, fastrand::Rng::new(), tell, listeners)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod counts;
 pub mod distribution;
 pub mod exchange_record;
 pub mod failed_keys;
+pub mod feed;
 pub mod heavy_keys;
 pub mod measure;
 pub mod near_map;

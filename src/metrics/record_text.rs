@@ -7,6 +7,7 @@
 
 use super::exchange_record::ExchangeRecord;
 use super::record_fields::{FIELDS, Value};
+use crate::model::printable::is_printable;
 
 /// Appends the record as a JSON object without a newline. Every field is there; absent ones are null.
 pub fn json(record: &ExchangeRecord, line: &mut String) {
@@ -67,7 +68,7 @@ fn quote(text: &str, line: &mut String) {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
             '\t' => line.push_str("\\t"),
-            unsafe_one if !is_safe(unsafe_one) => {
+            unsafe_one if !is_printable(unsafe_one) => {
                 line.push_str(&format!("\\u{:04x}", u32::from(unsafe_one)));
             }
             plain => line.push(plain),
@@ -76,17 +77,9 @@ fn quote(text: &str, line: &mut String) {
     line.push('"');
 }
 
-/// Whether a character only shows itself. All that do not have four hexadecimal digits.
-pub fn is_safe(character: char) -> bool {
-    let turns_or_breaks = matches!(
-        character,
-        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    );
-    !character.is_control() && !turns_or_breaks
-}
-
 fn needs_quotes(text: &str) -> bool {
-    let is_special = |c: char| matches!(c, ' ' | '=' | '"' | '\\') || !is_safe(c) || !c.is_ascii();
+    let is_special =
+        |c: char| matches!(c, ' ' | '=' | '"' | '\\') || !is_printable(c) || !c.is_ascii();
     text.is_empty() || text.chars().any(is_special)
 }
 
@@ -151,7 +144,7 @@ mod tests {
             for print in [json, logfmt] {
                 let mut line = String::new();
                 print(&record, &mut line);
-                assert!(line.chars().all(is_safe), "{line:?}");
+                assert!(line.chars().all(is_printable), "{line:?}");
             }
             let mut line = String::new();
             logfmt(&record, &mut line);

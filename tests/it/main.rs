@@ -21,6 +21,7 @@ mod http2_upstreams;
 mod lean;
 mod process;
 mod refusals;
+mod requests;
 mod seam;
 mod slow_readers;
 mod split;

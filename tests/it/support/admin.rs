@@ -12,6 +12,7 @@ use cyan::config::Config;
 use cyan::config::resolved::{AdminSpec, ShutdownSpec};
 use cyan::control_plane::{Boot, ControllerHandle};
 use cyan::link::{CoreLinks, CoreMessage};
+use cyan::metrics::feed::Feed;
 use cyan::metrics::shard::ShardReport;
 use cyan::model::environment::{EnvironmentSpec, Secret};
 use cyan::model::listener::ListenAddress;
@@ -82,7 +83,7 @@ impl TestAdmin {
         let controller = boot.run(CoreLinks::new(vec![mailbox]), reports);
         let listener = AdminListener::bind(&config.admin.address).expect("a free port");
         let ListenAddress::Tcp(address) = *listener.address() else { unreachable!("bound to TCP") };
-        let admin = Admin::new(controller.clone(), read_config);
+        let admin = Admin::new(controller.clone(), read_config, Feed::default());
         let spec = config.admin.clone();
         let serving = tokio::spawn(async move { cyan::admin::serve(listener, &spec, admin).await });
         controller.started().await;

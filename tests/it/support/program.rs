@@ -27,7 +27,8 @@ pub async fn cyan_at(admin: &TestAdmin, line: &str) -> Run {
     run(command).await
 }
 
-fn command(arguments: &[&str]) -> Command {
+/// The same, to be started and watched.
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cyan"));
     command
         .args(arguments)
