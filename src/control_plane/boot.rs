@@ -17,6 +17,7 @@ use super::controller::Controller;
 use super::event::Events;
 use super::handle::{ControllerHandle, REQUESTS_MAX, Shared, StoreState};
 use super::journal::NewEntry;
+use super::measurements::Measurements;
 use super::observers::Observers;
 use super::probe_log::ProbeLog;
 use super::published::Published;
@@ -101,6 +102,7 @@ impl Boot {
             probes: ProbeLog::default(),
             events: Events::default(),
             totals: ArcSwap::from_pointee(Totals::new(links.count())),
+            measurements: Measurements::new(links.count(), links.epoch()),
             journal: self.journal,
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),

@@ -4,7 +4,7 @@
 //! is stuck delays nobody and its mailbox does not fill up with questions.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -39,6 +39,7 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
     drop(heard);
     let mut totals = Totals::new(links.count());
     let mut keys = KeyWatch::default();
+    let mut changed = shared.changed.subscribe();
     let mut publish = tokio::time::interval(COLLECT_EVERY);
     publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -46,18 +47,27 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
             Some(heard) = inbox.recv() => match heard {
                 Heard::Report(core, report) => {
                     keys.add(&report.keys);
+                    shared.measurements.add(core, &report, Instant::now());
                     totals.add(core, &report);
                 }
                 Heard::Nothing(core) => totals.unanswered(core),
             },
+            // At once, because a step begins with the change. The sender is in `shared` and never gone.
+            _ = changed.changed() => know(&mut totals, &shared),
             _ = publish.tick() => {
-                let published = shared.published.load();
-                totals.know(published.environments());
+                know(&mut totals, &shared);
                 totals.heavy_keys = keys.judge(&shared.snapshot.load(), &shared.events);
                 shared.totals.store(Arc::new(totals.clone()));
             }
         }
     }
+}
+
+/// Takes over which environments there are now, and their weights.
+fn know(totals: &mut Totals, shared: &Shared) {
+    let published = shared.published.load();
+    totals.know(published.environments());
+    shared.measurements.know(published.tables(), Instant::now());
 }
 
 async fn ask(core: usize, links: CoreLinks, heard: mpsc::Sender<Heard>) {

@@ -4,6 +4,7 @@
 //! from published values and does not disturb it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -11,11 +12,16 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::command::{Applied, Refused, Request, ServiceView};
 use super::event::{Event, Events};
 use super::journal::{Page, Query};
+use super::measurements::Measurements;
 use super::probe_log::ProbeLog;
 use super::published::Published;
 use super::readiness::Readiness;
 use super::store::{JournalReader, StoreError};
 use super::totals::Totals;
+use super::windows::{Measured, Window};
+use crate::metrics::cohort_log::CohortLog;
+use crate::metrics::distribution::Distribution;
+use crate::model::environment::EnvironmentId;
 use crate::model::snapshot::Snapshot;
 
 /// Commands that may wait for the controller. It takes microseconds for each, so a full queue means
@@ -50,6 +56,7 @@ pub(super) struct Shared {
     pub(super) probes: ProbeLog,
     pub(super) events: Events,
     pub(super) totals: ArcSwap<Totals>,
+    pub(super) measurements: Measurements,
     pub(super) journal: JournalReader,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) store: ArcSwap<StoreState>,
@@ -106,6 +113,35 @@ impl ControllerHandle {
     /// Everything counted since the start, at most a second old.
     pub fn totals(&self) -> Arc<Totals> {
         self.shared.totals.load_full()
+    }
+
+    /// What was counted of an environment in a window; `None` when there is no such environment, or it was
+    /// made within the last second.
+    pub fn measured(&self, environment: EnvironmentId, window: Window) -> Option<Measured> {
+        let measurements = &self.shared.measurements;
+        let now = measurements.since_epoch(Instant::now());
+        let mut measured = measurements.windows().read(environment, window, now)?;
+        if window == Window::Start {
+            measured.counts = self.totals().environments.get(&environment)?.counts.clone();
+        }
+        Some(measured)
+    }
+
+    /// Reads the cohorts of arrivals; `Duration` is the time since the epoch from which their seconds count.
+    /// Whoever reads delays the collector, so it should not take long.
+    pub fn cohorts<R>(&self, read: impl FnOnce(&CohortLog, Duration) -> R) -> R {
+        let now = self.shared.measurements.since_epoch(Instant::now());
+        read(&self.shared.measurements.cohorts(), now)
+    }
+
+    /// Forgets which keys of an environment failed: a new epoch of counting users begins.
+    pub fn begin_failed_keys(&self, environment: EnvironmentId) {
+        self.shared.measurements.cohorts().begin_keys(environment);
+    }
+
+    /// How long changes took from the decision to the last core, in microseconds.
+    pub fn swap_times(&self) -> Distribution<u64> {
+        self.shared.measurements.swaps().clone()
     }
 
     /// A page of the journal, newest first.

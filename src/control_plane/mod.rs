@@ -13,6 +13,7 @@ pub mod handle;
 mod health;
 pub mod journal;
 pub mod key_watch;
+mod measurements;
 mod observers;
 mod probe_log;
 mod published;
@@ -25,6 +26,7 @@ pub mod store;
 mod test_rig;
 pub mod totals;
 mod watchers;
+pub mod windows;
 
 pub use boot::{Boot, StartError};
 pub use handle::ControllerHandle;

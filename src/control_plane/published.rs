@@ -50,6 +50,11 @@ impl Published {
         })
     }
 
+    /// The tables at work.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &RoutingTable> + Clone {
+        self.services.iter().map(|service| &*service.table)
+    }
+
     fn service_view(
         &self,
         service: &PublishedService,

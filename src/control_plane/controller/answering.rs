@@ -101,7 +101,12 @@ impl Controller {
                 });
             }
         }
-        if self.settlings.acked(change, lagging) {
+        let is_everywhere = lagging.is_empty();
+        let Some((took, waits_for_disk)) = self.settlings.acked(change, lagging) else { return };
+        if is_everywhere {
+            self.shared.measurements.swapped(took);
+        }
+        if waits_for_disk {
             self.work.spawn(async move {
                 tokio::time::sleep(PATIENCE).await;
                 Outcome::PatienceOver { change }

@@ -44,16 +44,17 @@ impl Settlings {
         self.open.insert(change, settling);
     }
 
-    /// Every core has acked, or a second has passed. Tells whether the disk is still waited for.
-    pub(super) fn acked(&mut self, change: u64, lagging: Vec<usize>) -> bool {
-        let Some(settling) = self.open.get_mut(&change) else { return false };
+    /// Every core has acked, or a second has passed. Tells how long that took, and whether the disk is
+    /// still waited for.
+    pub(super) fn acked(&mut self, change: u64, lagging: Vec<usize>) -> Option<(Duration, bool)> {
+        let settling = self.open.get_mut(&change)?;
         settling.acked = true;
         settling.applied.lagging_cores = lagging;
-        let took = settling.published_at.elapsed().as_micros();
-        settling.applied.applied_us = u64::try_from(took).unwrap_or(u64::MAX);
+        let took = settling.published_at.elapsed();
+        settling.applied.applied_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let waits = settling.waits_for_disk;
         self.answer_if_settled(change);
-        waits
+        Some((took, waits))
     }
 
     /// The change is on the disk.

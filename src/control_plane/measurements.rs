@@ -1,0 +1,81 @@
+//! What was measured, for whoever reads it: the admin API, the judges.
+//!
+//! The collector writes once a second; readers look now and then, for about a millisecond at most. Both
+//! live on the control plane's thread, and no lock is held over an await, so nobody waits for one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::windows::Windows;
+use crate::metrics::cohort_log::CohortLog;
+use crate::metrics::distribution::Distribution;
+use crate::metrics::shard::ShardReport;
+use crate::model::routing_table::RoutingTable;
+
+/// Windows, cohorts and what Cyan measures of itself.
+#[derive(Debug)]
+pub(super) struct Measurements {
+    epoch: Instant,
+    windows: Mutex<Windows>,
+    cohorts: Mutex<CohortLog>,
+    /// Microseconds from a decision to its ack by the last core.
+    swaps: Mutex<Distribution<u64>>,
+}
+
+impl Measurements {
+    /// Nothing measured yet on this many cores. Seconds count from `epoch`.
+    pub(super) fn new(cores: usize, epoch: Instant) -> Self {
+        Self {
+            epoch,
+            windows: Mutex::default(),
+            cohorts: Mutex::new(CohortLog::new(cores)),
+            swaps: Mutex::default(),
+        }
+    }
+
+    /// How long after the epoch something was.
+    pub(super) fn since_epoch(&self, instant: Instant) -> Duration {
+        instant.saturating_duration_since(self.epoch)
+    }
+
+    /// Takes over which environments there are.
+    pub(super) fn know<'a>(
+        &self,
+        tables: impl Iterator<Item = &'a RoutingTable> + Clone,
+        now: Instant,
+    ) {
+        let knows = |id| tables.clone().any(|table| table.environments.iter().any(|e| e.id == id));
+        self.cohorts().know(knows);
+        self.windows().know(tables, self.since_epoch(now));
+    }
+
+    /// Adds what a core handed over.
+    pub(super) fn add(&self, core: usize, report: &ShardReport, now: Instant) {
+        let collected_at = report.collected_at.map(|at| self.since_epoch(at));
+        self.cohorts().add(core, &report.marks, &report.failed_keys, collected_at);
+        self.windows().add(report, self.since_epoch(now));
+    }
+
+    /// A change has reached the last core so long after it was decided.
+    pub(super) fn swapped(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        unpoisoned(&self.swaps).record(us);
+    }
+
+    pub(super) fn windows(&self) -> MutexGuard<'_, Windows> {
+        unpoisoned(&self.windows)
+    }
+
+    pub(super) fn cohorts(&self) -> MutexGuard<'_, CohortLog> {
+        unpoisoned(&self.cohorts)
+    }
+
+    pub(super) fn swaps(&self) -> MutexGuard<'_, Distribution<u64>> {
+        unpoisoned(&self.swaps)
+    }
+}
+
+/// Counts stay usable after a panic elsewhere: at worst a second of them is missing.
+fn unpoisoned<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
