@@ -126,6 +126,7 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
         entry("protocol", text(protocol(environment.protocol))),
         entry("host", text(host(&environment.host))),
         entry("path_prefix", optional(environment.path_prefix.as_ref())),
+        entry("model", optional(environment.models.otherwise.as_ref())),
         entry("remove_headers", list(environment.remove_headers.iter().map(|id| id.name()))),
         entry("in_flight_max", optional(environment.in_flight_max)),
         entry("replay", text(replay(environment.replay))),
@@ -136,6 +137,9 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
     // Credentials are such a header too.
     for (id, secret) in &environment.set_headers {
         entries.push(entry(&format!("set_headers.{}", id.name()), hidden(Some(secret))));
+    }
+    for (asked, own) in &environment.models.list {
+        entries.push(entry(&format!("models.{asked}"), text(own)));
     }
     entries.extend(of_timeouts(environment));
     entries.extend(of_health(environment));
@@ -163,14 +167,16 @@ fn of_timeouts(environment: &EnvironmentSpec) -> [Entry; 8] {
     ]
 }
 
-fn of_health(environment: &EnvironmentSpec) -> [Entry; 8] {
+fn of_health(environment: &EnvironmentSpec) -> [Entry; 9] {
     let (health, ejection) = (&environment.health, &environment.ejection);
+    let no_progress = health.no_progress.map_or_else(|| text("off"), time);
     [
         entry("health.path", optional(health.path.as_ref())),
         entry("health.interval", time(health.interval)),
         entry("health.timeout", time(health.timeout)),
         entry("health.healthy_after", text(health.healthy_after)),
         entry("health.unhealthy_after", text(health.unhealthy_after)),
+        entry("health.no_progress", no_progress),
         entry("ejection.failures", text(ejection.failures)),
         entry("ejection.backoff", time(ejection.backoff)),
         entry("ejection.backoff_max", time(ejection.backoff_max)),

@@ -249,6 +249,19 @@ impl Section<'_> {
         }
     }
 
+    /// A duration of at least a millisecond; `off`, which is `None`, is no limit.
+    pub(super) fn duration_or_off(&self, key: &str, default: Option<Duration>) -> Option<Duration> {
+        let Some(value) = self.value(key, Kind::DurationOrOff) else { return default };
+        let limit = value.with_text(|text| match text {
+            "off" => Ok(None),
+            text => duration::parse(text).map(Some),
+        });
+        if limit == Some(Some(Duration::ZERO)) {
+            value.error("must not be zero; write \"off\" for no limit");
+        }
+        limit.unwrap_or(default)
+    }
+
     /// A duration for which zero means something.
     pub(super) fn duration_or_zero(&self, key: &str, default: Duration) -> Duration {
         let value = self.value(key, Kind::Duration);

@@ -66,7 +66,11 @@ fn toml() -> String {
             (false, true) => "",
             (false, false) => "#",
         };
-        let name = if name == "NAME" { "x-api-key" } else { name };
+        let name = match name {
+            "NAME" if path.ends_with(".models") => "gpt-4o",
+            "NAME" => "x-api-key",
+            name => name,
+        };
         let value = quoted(key.default.unwrap_or(key.example));
         writeln!(text, "{mark}{name} = {value}").expect("writing to a string cannot fail");
     }

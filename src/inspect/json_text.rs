@@ -6,7 +6,7 @@
 use memchr::memchr2;
 
 /// A string, from after its opening quote to its closing one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct JsonText {
     bytes: Vec<u8>,
     /// Most bytes to keep; 0 while nobody wants the text.

@@ -42,7 +42,7 @@ impl Part {
 }
 
 /// The edit of one body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ModelEdit {
     names: Arc<ModelNames>,
     state: State,
@@ -106,6 +106,17 @@ impl ModelEdit {
             };
         }
         copy(passed..piece.len(), parts);
+    }
+
+    /// The length of a body that is there as a whole, after the edit.
+    pub fn length_of<'a>(mut self, pieces: impl IntoIterator<Item = &'a [u8]>) -> usize {
+        let (mut parts, mut length) = (Vec::new(), 0);
+        for piece in pieces {
+            self.push(piece, &mut parts);
+            length += parts.drain(..).map(|part| part.of(piece).len()).sum::<usize>();
+        }
+        self.finish(&mut parts);
+        length + parts.iter().map(|part| part.of(&[]).len()).sum::<usize>()
     }
 
     /// The body has ended: passes on what was held.

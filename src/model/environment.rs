@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::header_id::HeaderId;
 use super::in_flight::InFlight;
+use super::model_names::ModelNames;
 use super::name::Name;
 use super::timeouts::Timeouts;
 use super::upstream::{EjectionSpec, Upstream, UpstreamSpec};
@@ -93,6 +94,9 @@ pub struct HealthSpec {
     pub healthy_after: u32,
     /// Failed probes in a row that make it down. Default 3.
     pub unhealthy_after: u32,
+    /// How long the open streams of an upstream may all be without content before it is suspect, whatever
+    /// probes say; `None` for ever. Default 60 s. Needs no path.
+    pub no_progress: Option<Duration>,
 }
 
 impl Default for HealthSpec {
@@ -103,6 +107,7 @@ impl Default for HealthSpec {
             timeout: Duration::from_secs(2),
             healthy_after: 1,
             unhealthy_after: 3,
+            no_progress: Some(Duration::from_secs(60)),
         }
     }
 }
@@ -128,6 +133,8 @@ pub struct EnvironmentSpec {
     pub set_headers: Vec<(HeaderId, Secret)>,
     /// Headers removed on the way to them.
     pub remove_headers: Vec<HeaderId>,
+    /// What its servers call the models: replaces `model` in JSON requests on the way to them.
+    pub models: Arc<ModelNames>,
     /// Limits on time.
     pub timeouts: Timeouts,
     /// Most exchanges in flight at once; beyond it 503 with `Retry-After`.
@@ -163,6 +170,7 @@ impl EnvironmentSpec {
             path_prefix: None,
             set_headers: Vec::new(),
             remove_headers: Vec::new(),
+            models: Arc::default(),
             timeouts: Timeouts::default(),
             in_flight_max: None,
             health: HealthSpec::default(),

@@ -19,6 +19,7 @@ mod grpc;
 mod http2;
 mod http2_upstreams;
 mod lean;
+mod model_names;
 mod process;
 mod refusals;
 mod requests;

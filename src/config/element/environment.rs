@@ -32,6 +32,7 @@ pub(super) fn read(name: &Name, section: &Section<'_>) -> PlacedEnvironment {
         path_prefix: rewrite::read_path_prefix(section),
         remove_headers: rewrite::read_remove_headers(section, &set_headers),
         set_headers,
+        models: Arc::new(rewrite::read_models(section)),
         timeouts: timeouts::read(&section.section("timeouts")),
         in_flight_max: section.whole("in_flight_max", 1..=1_000_000),
         health: health::read(&section.section("health")),

@@ -1,4 +1,4 @@
-//! `[service.NAME.environment.NAME.health]`: active probes.
+//! `[service.NAME.environment.NAME.health]`: active probes, and when silence makes an upstream suspect.
 
 use super::super::reader::Section;
 use super::endpoint;
@@ -21,8 +21,10 @@ pub(super) fn read(section: &Section<'_>) -> HealthSpec {
         unhealthy_after: section
             .whole("unhealthy_after", 1..=100)
             .unwrap_or(default.unhealthy_after),
+        no_progress: section.duration_or_off("no_progress", default.no_progress),
     };
-    if section.is_written() && !section.has("path") {
+    let of_probes = ["interval", "timeout", "healthy_after", "unhealthy_after"];
+    if of_probes.iter().any(|key| section.has(key)) && !section.has("path") {
         let sentence = "has no path, so nothing is probed; write path = \"/health\"";
         section.reader.error(&section.place, sentence);
     }
@@ -31,16 +33,25 @@ pub(super) fn read(section: &Section<'_>) -> HealthSpec {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::testing::{environment, environment_errors};
     use super::*;
 
     #[test]
-    fn probes_need_a_path() {
+    fn probes_need_a_path_and_silence_none() {
         assert_eq!(environment("").health, HealthSpec::default());
         let health =
             environment("health = { path = \"/health?deep=1\", healthy_after = 2 }").health;
         assert_eq!((health.path.as_deref(), health.healthy_after), (Some("/health?deep=1"), 2));
+        let health = environment("health.no_progress = \"20s\"").health;
+        assert_eq!((health.path, health.no_progress), (None, Some(Duration::from_secs(20))));
+        assert_eq!(environment("health.no_progress = \"off\"").health.no_progress, None);
         for (text, expected) in [
+            (
+                "health.no_progress = \"0s\"",
+                "health.no_progress: must not be zero; write \"off\" for no limit",
+            ),
             (
                 "health.interval = \"2s\"",
                 "health: has no path, so nothing is probed; write path = \"/health\"",

@@ -1,4 +1,5 @@
-//! What is changed in a request on its way to the upstreams: host, path, headers, credentials.
+//! What is changed in a request on its way to the upstreams: host, path, headers, credentials, the
+//! model's name.
 
 use super::super::keys::Kind;
 use super::super::reader::Section;
@@ -6,6 +7,7 @@ use super::super::source::Place;
 use super::{endpoint, header};
 use crate::model::environment::{HostPolicy, Secret};
 use crate::model::header_id::HeaderId;
+use crate::model::model_names::{ModelNames, OwnName};
 
 /// What upstreams see in `Host`.
 pub(super) fn read_host(section: &Section<'_>) -> HostPolicy {
@@ -74,6 +76,20 @@ pub(super) fn read_remove_headers(
     removed
 }
 
+/// Names of models: one for whatever is asked for, or one each for those that are listed.
+pub(super) fn read_models(section: &Section<'_>) -> ModelNames {
+    let otherwise = section.parsed::<OwnName>("model");
+    let mut list = Vec::new();
+    for (asked, value) in section.section("models").chosen_values(Kind::Text) {
+        // A name that no client can send would never be found.
+        if asked.is_empty() {
+            value.error("stands for the empty name; write the name that clients ask for");
+        }
+        list.extend(value.parsed::<OwnName>().map(|own| (asked.into(), own)));
+    }
+    ModelNames { otherwise, list }
+}
+
 fn refuse_both(section: &Section<'_>, place: &Place, id: HeaderId, set: &[(HeaderId, Secret)]) {
     if set.iter().any(|(other, _)| *other == id) {
         let sentence = format!("`{}` is set and removed; setting replaces it already", id.name());
@@ -113,6 +129,22 @@ mod tests {
     }
 
     #[test]
+    fn models_have_one_name_or_are_listed_or_both() {
+        assert!(environment("").models.is_empty());
+        let models = environment("model = \"llama-3-70b-v2\"").models;
+        assert_eq!(models.own(b"any").map(OwnName::as_str), Some("llama-3-70b-v2"));
+        let text = "model = \"small\"\nmodels = { \"gpt-4.1\" = \"big\", mini = \"small-v2\" }";
+        let models = environment(text).models;
+        let own = |asked: &str| models.own(asked.as_bytes()).unwrap().as_str().to_owned();
+        assert_eq!(
+            (own("gpt-4.1"), own("mini"), own("x")),
+            ("big".into(), "small-v2".into(), "small".into())
+        );
+        let models = environment("models.gpt-4o = \"green-v2\"").models;
+        assert_eq!((models.list.len(), models.own(b"x")), (1, None));
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         for (text, expected) in [
             (
@@ -127,6 +159,20 @@ mod tests {
                 "set_headers.host = \"a\"",
                 "set_headers.host: `host` belongs to the connection; use the key `host`",
             ),
+            (
+                "model = \"\"",
+                "model: must be one line of 1 to 200 characters; write the name that the servers know",
+            ),
+            (
+                "models.gpt-4o = \"a\\nb\"",
+                "models.gpt-4o: must be one line of 1 to 200 characters; write the name that the servers know",
+            ),
+            ("models.a = 1", "models.a: must be a text; write for example \"green-v2\""),
+            (
+                "models.\"\" = \"a\"",
+                "models.: stands for the empty name; write the name that clients ask for",
+            ),
+            ("models = \"a\"", "models: must be a table; write [environment.blue.models]"),
             (
                 "set_headers.a = 1",
                 "set_headers.a: must be a secret; write for example { env = \"UPSTREAM_KEY\" }",

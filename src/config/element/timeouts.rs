@@ -1,9 +1,5 @@
 //! `[service.NAME.environment.NAME.timeouts]`: how long each part of an exchange may take.
 
-use std::time::Duration;
-
-use super::super::duration;
-use super::super::keys::Kind;
 use super::super::reader::Section;
 use crate::model::timeouts::Timeouts;
 
@@ -13,29 +9,18 @@ pub(super) fn read(section: &Section<'_>) -> Timeouts {
         connect: section.duration("connect", default.connect),
         response_head: section.duration("response_head", default.response_head),
         idle: section.duration("idle", default.idle),
-        first_content: read_limit(section, "first_content", default.first_content),
-        stalled: read_limit(section, "stalled", default.stalled),
-        total: read_limit(section, "total", default.total),
+        first_content: section.duration_or_off("first_content", default.first_content),
+        stalled: section.duration_or_off("stalled", default.stalled),
+        total: section.duration_or_off("total", default.total),
         write_stall: section.duration("write_stall", default.write_stall),
         tunnel_idle: section.duration("tunnel_idle", default.tunnel_idle),
     }
 }
 
-/// `off` is no limit.
-fn read_limit(section: &Section<'_>, key: &str, default: Option<Duration>) -> Option<Duration> {
-    let Some(value) = section.value(key, Kind::DurationOrOff) else { return default };
-    let limit = value.with_text(|text| match text {
-        "off" => Ok(None),
-        text => duration::parse(text).map(Some),
-    });
-    if limit == Some(Some(Duration::ZERO)) {
-        value.error("must not be zero; write \"off\" for no limit");
-    }
-    limit.unwrap_or(default)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::testing::{environment, environment_errors};
     use super::*;
 

@@ -11,13 +11,15 @@ use hyper::client::conn::TrySendError;
 use super::connection::UpstreamConnection;
 use super::dial::{DialError, Dialed, dial};
 use super::heads::{HeaderForge, HyperRequest};
+use super::sending::Upload;
 use super::serve::Serving;
 use super::stream_end::StreamEnd;
 use super::target;
-use super::upload::{RequestBody, Upload};
+use super::upload::RequestBody;
 use crate::data_plane::exchange::head::BodyLength;
 use crate::data_plane::exchange::{AfterFailure, Exchange, OnTime, Pick, Refusal, Stage};
 use crate::data_plane::pool::Rest;
+use crate::inspect::model_edit::ModelEdit;
 use crate::model::environment::{Environment, Protocol};
 use crate::model::upstream::Upstream;
 
@@ -26,6 +28,8 @@ pub(super) struct Outgoing {
     pub(super) parts: request::Parts,
     pub(super) body: Option<Rc<RequestBody>>,
     pub(super) upgrade: Option<hyper::upgrade::OnUpgrade>,
+    /// Its body was waited for after its environment had been chosen.
+    pub(super) has_waited: bool,
 }
 
 /// An answer's head, and where it came from.
@@ -41,7 +45,7 @@ impl Serving {
     pub(super) async fn obtain(&self, outgoing: &Outgoing) -> Result<Answered, Refusal> {
         let mut is_replay = false;
         // Once it has waited since it chose, the tables may have changed, whatever comes after.
-        let mut has_waited = false;
+        let mut has_waited = outgoing.has_waited;
         loop {
             let snapshot = self.core.snapshot.load();
             let now = Instant::now();
@@ -179,9 +183,10 @@ impl Serving {
         // The original stays as it is: what is changed for one environment, credentials above all, must
         // never be shown to another, and a replay begins anew.
         let mut parts = clone_head(&outgoing.parts);
-        self.edit_for_upstream(&mut parts);
+        let edit = self.edit_for_upstream(&mut parts);
         target::set(&mut parts, connection.is_http2(), upstream.spec.tls);
-        let upload = Upload::new(outgoing.body.clone());
+        let upload = Upload::new(outgoing.body.clone(), edit);
+        upload.announce(&mut parts.headers);
         let sent = connection.send(Request::from_parts(parts, upload));
         self.flight.with(|exchange| exchange.on_sent(Instant::now()));
         let mut sent = std::pin::pin!(sent);
@@ -241,14 +246,19 @@ impl Serving {
         }
     }
 
-    fn edit_for_upstream(&self, parts: &mut request::Parts) {
+    /// Changes the head for the environment that was entered. Returns what changes in the body.
+    fn edit_for_upstream(&self, parts: &mut request::Parts) -> Option<ModelEdit> {
         let engine = &self.core.engine;
         let mut edits = engine.edits.borrow_mut();
         edits.clear();
         let head = HyperRequest { parts, body: BodyLength::Unknown, forge: &engine.forge };
-        self.flight.note(|exchange| exchange.edit_for_upstream(&head, &mut edits));
+        let edit = self.flight.note(|exchange| {
+            exchange.edit_for_upstream(&head, &mut edits);
+            exchange.model_edit(&head)
+        });
         engine.forge.apply(&edits, &mut parts.headers);
         HeaderForge::apply_path(&edits, &mut parts.uri);
+        edit
     }
 }
 

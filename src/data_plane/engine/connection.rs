@@ -10,7 +10,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 
-use super::upload::Upload;
+use super::sending::Upload;
 use crate::data_plane::pool::Pooled;
 
 /// Most streams on one HTTP/2 connection. Few, because the connection's flow control and h2's guard

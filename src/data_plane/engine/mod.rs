@@ -8,6 +8,8 @@ mod attempt;
 pub mod connection;
 pub mod dial;
 pub mod heads;
+mod holding;
+pub mod sending;
 pub mod serve;
 mod stream_end;
 mod target;

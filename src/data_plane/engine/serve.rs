@@ -128,7 +128,8 @@ impl Serving {
         }
         let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         parts.extensions.clear();
-        Ok(Outgoing { parts, body, upgrade })
+        let has_waited = self.hold_for_edit(&parts, body.as_ref()).await.map_err(Some)?;
+        Ok(Outgoing { parts, body, upgrade, has_waited })
     }
 
     fn ask(&self, parts: &mut request::Parts, body: BodyLength) -> Next {

@@ -1,8 +1,8 @@
-//! A request's body on its way to the upstream.
+//! A request's body as the client sent it.
 //!
-//! Pieces that were read to find the sticky key go first, then whatever the client still sends. While
-//! the whole body fits the replay buffer it is kept, so that a request that met a dying connection can
-//! be sent once more; a piece is a reference to the read buffer, not a copy.
+//! Pieces that were read ahead go first, then whatever the client still sends. While the whole body fits
+//! the replay buffer it is kept, so that a request that met a dying connection can be sent once more; a
+//! piece is a reference to the read buffer, not a copy.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,6 +19,7 @@ use crate::data_plane::budget::{BufferBudget, BufferLease};
 use crate::data_plane::exchange::Refusal;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
 use crate::data_plane::flight::{Flight, Flights};
+use crate::inspect::model_edit::ModelEdit;
 use crate::model::service::HeaderNames;
 
 /// Longest body that is kept for a replay.
@@ -87,7 +88,24 @@ impl RequestBody {
         })
     }
 
-    /// Reads one more piece for the sticky key; `None` at the end.
+    /// The length that the client announced.
+    pub fn announced(&self) -> Option<u64> {
+        self.hint.exact()
+    }
+
+    /// The length that it will have after an edit, if all of it is here to be told.
+    pub fn edited_length(&self, edit: &ModelEdit) -> Option<u64> {
+        let kept = self.kept.borrow();
+        let is_here = self.is_ended() && self.is_whole.get();
+        is_here.then(|| edit.clone().length_of(kept.iter().map(|piece| &piece[..])) as u64)
+    }
+
+    /// Takes note of what goes to an upstream.
+    pub fn note_sent(&self, bytes: usize) {
+        self.flight.note(|exchange| exchange.on_request_data(bytes));
+    }
+
+    /// Reads one more piece ahead; `None` at the end.
     ///
     /// # Errors
     /// The metric label of why it could not be read or kept.
@@ -190,20 +208,25 @@ fn cost(piece: &Bytes) -> usize {
     piece.len() + size_of::<Bytes>()
 }
 
-/// One attempt to send a body.
-pub struct Upload {
-    body: Option<Rc<RequestBody>>,
+/// The body from its beginning to its end, once.
+pub struct Reading {
+    body: Rc<RequestBody>,
     next_kept: usize,
 }
 
-impl Upload {
-    /// The body from its beginning; `None` for a request without one.
-    pub fn new(body: Option<Rc<RequestBody>>) -> Self {
+impl Reading {
+    /// From the beginning.
+    pub fn new(body: Rc<RequestBody>) -> Self {
         Self { body, next_kept: 0 }
+    }
+
+    /// What is read.
+    pub fn body(&self) -> &RequestBody {
+        &self.body
     }
 }
 
-impl Body for Upload {
+impl Body for Reading {
     type Data = Bytes;
     type Error = UploadError;
 
@@ -211,12 +234,11 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
-        let Some(body) = self.body.clone() else { return Poll::Ready(None) };
+        let body = Rc::clone(&self.body);
         loop {
             let kept = body.kept.borrow().get(self.next_kept).cloned();
             if let Some(piece) = kept {
                 self.next_kept += 1;
-                body.flight.note(|exchange| exchange.on_request_data(piece.len()));
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let frame = match std::task::ready!(body.poll_incoming(cx)) {
@@ -229,7 +251,6 @@ impl Body for Upload {
                 Ok(piece) => {
                     body.keep_for_replay(&piece);
                     self.next_kept = body.kept.borrow().len();
-                    body.flight.note(|exchange| exchange.on_request_data(piece.len()));
                     Frame::data(piece)
                 }
                 Err(frame) => match frame.into_trailers() {
@@ -251,16 +272,10 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body
-            .as_ref()
-            .is_none_or(|body| body.is_ended() && self.next_kept >= body.kept.borrow().len())
+        self.body.is_ended() && self.next_kept >= self.body.kept.borrow().len()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            None => SizeHint::with_exact(0),
-            Some(body) if self.next_kept == 0 => body.hint,
-            Some(_) => SizeHint::new(),
-        }
+        if self.next_kept == 0 { self.body.hint } else { SizeHint::new() }
     }
 }

@@ -23,6 +23,7 @@ mod grpc;
 pub mod head;
 mod key;
 mod measure;
+mod model;
 mod pick;
 pub mod reply;
 mod route;

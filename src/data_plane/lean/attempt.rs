@@ -15,11 +15,13 @@ use super::desk::Desk;
 use super::framing::Framing;
 use super::outbox::Outbox;
 use super::render;
+use super::request::RequestView;
 use super::response::{self, BadAnswer, Parsed};
 use super::serve::on_due;
 use crate::data_plane::exchange::head::RequestHead;
-use crate::data_plane::exchange::{BodyEnd, OnTime, Refusal, Stage};
+use crate::data_plane::exchange::{BodyEnd, Exchange, OnTime, Refusal, Stage};
 use crate::data_plane::flight::FlightOwner;
+use crate::inspect::model_edit::Part;
 
 /// One attempt.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one attempt")]
@@ -167,14 +169,23 @@ impl Conversation {
         desk.clear();
         let view = self.request.view(&self.input);
         let (head, body) = (self.request.head_bytes, self.request.body_bytes());
-        flight.with(|exchange| {
+        let body = &self.input[head..head + body];
+        let parts = flight.with(|exchange| {
             exchange.edit_for_upstream(&view, &mut desk.edits);
-            exchange.on_request_data(body);
+            let parts = edited(exchange, &view, body);
+            exchange.on_request_data(length(parts.as_deref(), body));
             exchange.on_sent(attempt.now);
+            parts
         });
         let edits = [&self.edits, &desk.edits];
-        render::request(&mut desk.output, &view, edits, self.request.content_length);
-        desk.output.extend_from_slice(&self.input[head..head + body]);
+        let announced = self.request.content_length.map(|_| length(parts.as_deref(), body));
+        render::request(&mut desk.output, &view, edits, announced);
+        match &parts {
+            None => desk.output.extend_from_slice(body),
+            Some(parts) => {
+                parts.iter().for_each(|part| desk.output.extend_from_slice(part.of(body)));
+            }
+        }
         attempt.state = State::AwaitingHead;
         match attempt.upload.write(&mut attempt.connection.carrier, cx, &desk.output) {
             Ok(()) => Ok(()),
@@ -291,6 +302,19 @@ impl Conversation {
         self.release_request(); // what is not written of it yet lies in the upload's outbox
         self.pass(flight, attempt, &input[parsed.head_bytes..], output, cx)
     }
+}
+
+/// What goes out of a body in which the model's name is replaced.
+fn edited(exchange: &Exchange, view: &RequestView<'_>, body: &[u8]) -> Option<Vec<Part>> {
+    let mut edit = exchange.model_edit(view).filter(|_| !body.is_empty())?;
+    let mut parts = Vec::new();
+    edit.push(body, &mut parts);
+    edit.finish(&mut parts);
+    Some(parts)
+}
+
+fn length(parts: Option<&[Part]>, body: &[u8]) -> usize {
+    parts.map_or(body.len(), |parts| parts.iter().map(|part| part.of(body).len()).sum())
 }
 
 fn refuse(flight: &FlightOwner, BadAnswer(why): &BadAnswer) -> Outcome {
