@@ -38,17 +38,20 @@ impl Running {
         );
         let file = dir.path().join("cyan.toml");
         std::fs::write(&file, config)?;
+        let log = dir.path().join("output.log");
         let child = Command::new(program)
             .arg("serve")
             .arg("--config")
             .arg(file)
             .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log)?)
             .spawn()?;
         let mut running = Self { address, child, dir };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             if Instant::now() > deadline || running.child.try_wait()?.is_some() {
-                return Err(io::Error::other("cyan does not listen; its output is above"));
+                let said = std::fs::read_to_string(&log)?;
+                return Err(io::Error::other(format!("cyan does not listen; it said: {said}")));
             }
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -26,7 +26,10 @@ pub(crate) struct Errors {
 impl Errors {
     /// Compares the streams that both know.
     pub(crate) fn of(measured: &HashMap<String, Times>, truth: &HashMap<String, Times>) -> Self {
-        let histogram = || Histogram::new(3).expect("3 digits are within 0 to 5");
+        let histogram = || {
+            Histogram::new_with_bounds(1, 60_000_000_000, 3)
+                .expect("bounds rise and 3 digits are within 0 to 5")
+        };
         let mut errors = Self { ttft: histogram(), gap: histogram() };
         for (id, measured) in measured {
             let Some(truth) = truth.get(id) else { continue };

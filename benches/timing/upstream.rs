@@ -76,12 +76,14 @@ async fn serve(mut stream: TcpStream, notes: &Notes) -> io::Result<()> {
         input.drain(..length);
         let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: "));
         let times = answer(&mut stream, &mut random, received).await?;
-        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.insert(id.unwrap_or_default().to_owned(), times);
+        // Noted before the end is written, so that who has read the end finds the note.
+        let id = id.unwrap_or_default().to_owned();
+        notes.lock().unwrap_or_else(PoisonError::into_inner).insert(id, times);
+        stream.write_all(end().as_bytes()).await?;
     }
 }
 
-/// Head and role at once, content after pauses, then the end.
+/// Head and role at once, content after pauses.
 async fn answer(
     stream: &mut TcpStream,
     random: &mut fastrand::Rng,
@@ -103,10 +105,11 @@ async fn answer(
         }
         last = now;
     }
-    let done = "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n";
-    let end = format!("{}{done}", chunk("{}", r#""stop""#));
-    stream.write_all(end.as_bytes()).await?;
     Ok(Times { ttft: first.unwrap_or(received) - received, gap_max })
+}
+
+fn end() -> String {
+    format!("{}e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n", chunk("{}", r#""stop""#))
 }
 
 fn chunk(delta: &str, finish: &str) -> String {
