@@ -75,10 +75,20 @@ pub struct Upstream {
     pub last_probe: Option<String>,
     /// Taken out by failures for the moment.
     pub ejected: bool,
+    /// Why its streams give a reason to doubt it; `None` while they do not.
+    #[serde(default)]
+    pub suspect: Option<String>,
     /// Exchanges it is working on.
     pub in_flight: u32,
     /// Resolved addresses.
     pub addresses: Vec<SocketAddr>,
+}
+
+impl Upstream {
+    /// Whether nothing is known against choosing it.
+    pub fn is_usable(&self) -> bool {
+        self.probe != Probe::Down && !self.ejected && self.suspect.is_none()
+    }
 }
 
 /// A drain under way or done.

@@ -1,8 +1,7 @@
 //! Says in a sentence who gets what. The one place where such sentences are made: API, command line and
 //! every later surface show the same words.
 
-use super::api::{Environment, Service};
-use crate::model::upstream::Probe;
+use super::api::{Environment, Service, Upstream};
 
 /// The state of a service, e.g. `75 % goes to blue (v41) and 25 % to green (v42), the candidate.`
 pub(super) fn explain(service: &Service) -> String {
@@ -42,8 +41,9 @@ fn called(environment: &Environment) -> String {
 /// An environment with traffic that cannot serve it.
 fn trouble(environment: &Environment) -> Option<String> {
     let needed = !environment.weight_percent.is_zero();
-    let usable = environment.upstreams.iter().any(|u| u.probe != Probe::Down && !u.ejected);
-    let said = environment.upstreams.iter().find_map(|upstream| upstream.last_probe.as_deref());
+    let usable = environment.upstreams.iter().any(Upstream::is_usable);
+    let reason = |upstream: &Upstream| upstream.suspect.clone().or(upstream.last_probe.clone());
+    let said = environment.upstreams.iter().find_map(reason);
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
     (needed && !usable).then(|| format!("No upstream of {} is usable{said}.", environment.name))
 }
@@ -56,9 +56,10 @@ fn draining(environment: &Environment) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::api::{Drain, Upstream};
+    use super::super::api::Drain;
     use super::*;
     use crate::model::name::Name;
+    use crate::model::upstream::Probe;
     use crate::model::weight::Weight;
 
     fn environment(name: &str, percent: f64, role: Option<&str>) -> Environment {
@@ -67,6 +68,7 @@ mod tests {
             probe: Probe::Up,
             last_probe: None,
             ejected: false,
+            suspect: None,
             in_flight: 0,
             addresses: vec![],
         };

@@ -42,6 +42,7 @@ impl From<&UpstreamView> for Upstream {
             probe: view.probe,
             last_probe: view.last_probe.clone(),
             ejected: view.ejected,
+            suspect: view.suspect.clone(),
             in_flight: view.in_flight,
             addresses: view.addresses.clone(),
         }

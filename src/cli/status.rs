@@ -89,12 +89,17 @@ pub fn environment_text(service: &Service, shown: &Environment, terminal: Termin
 fn upstream_text(upstream: &Upstream) -> String {
     let state = match upstream.probe {
         _ if upstream.ejected => "ejected after failures",
+        Probe::Up | Probe::Unknown if upstream.suspect.is_some() => "suspect",
         Probe::Up => "up",
         Probe::Down => "down",
         Probe::Unknown => "not probed",
     };
-    let probe = upstream.last_probe.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
-    format!("{}  {} in flight  {state}{probe}", upstream.address, upstream.in_flight)
+    let said = match (state, &upstream.suspect) {
+        ("suspect", Some(why)) => Some(why),
+        _ => upstream.last_probe.as_ref(),
+    };
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    format!("{}  {} in flight  {state}{said}", upstream.address, upstream.in_flight)
 }
 
 /// Widths that line the environments of a service up.
@@ -153,8 +158,7 @@ fn health(environment: &Environment) -> String {
     if all == 0 {
         return "no upstream".to_owned();
     }
-    let usable = |upstream: &&Upstream| upstream.probe != Probe::Down && !upstream.ejected;
-    let usable = environment.upstreams.iter().filter(usable).count();
+    let usable = environment.upstreams.iter().filter(|upstream| upstream.is_usable()).count();
     let probed = environment.upstreams.iter().any(|upstream| upstream.probe != Probe::Unknown);
     let word = if probed { "healthy" } else { "usable" };
     format!("{usable}/{all} {word}")
@@ -211,6 +215,7 @@ mod tests {
             probe,
             last_probe: Some("200 in 3 ms".into()),
             ejected,
+            suspect: None,
             in_flight: 2,
             addresses: vec![],
         }
@@ -291,15 +296,19 @@ chat   – SPLIT  97.5 % goes to blue and 2.5 % to green (v42), the candidate.
     fn an_environment_shows_its_upstreams_and_its_drain() {
         let mut green = environment("green", 0.0, "previous", 4);
         green.upstreams[1] = upstream(Probe::Unknown, true);
+        let mut hung = upstream(Probe::Up, false);
+        hung.suspect = Some("2 streams open, no content for 63 s, though /health says 200".into());
+        green.upstreams.push(hung);
         green.drain =
             Some(Drain { state: "draining".into(), in_flight: 4, left_ms: 11_900, ended: 0 });
         let service = service(vec![environment("blue", 100.0, "active", 0), green.clone()]);
         assert_eq!(
             environment_text(&service, &green, terminal(false, false)),
             "\
-▲ green      0 %  v42  previous   4 in flight  1/2 healthy  draining, 12 s left
+▲ green      0 %  v42  previous   4 in flight  1/3 healthy  draining, 12 s left
   http://127.0.0.1:8001  2 in flight  up: 200 in 3 ms
   http://127.0.0.1:8001  2 in flight  ejected after failures: 200 in 3 ms
+  http://127.0.0.1:8001  2 in flight  suspect: 2 streams open, no content for 63 s, though /health says 200
   draining: 4 in flight
 "
         );

@@ -19,10 +19,10 @@ use super::handle::{ControllerHandle, REQUESTS_MAX, Shared, StoreState};
 use super::journal::NewEntry;
 use super::measurements::Measurements;
 use super::observers::Observers;
-use super::probe_log::ProbeLog;
 use super::published::Published;
 use super::readiness::Readiness;
 use super::record::ServiceRecord;
+use super::remarks::Remarks;
 use super::services::Services;
 use super::store::lock::StateLock;
 use super::store::sqlite::SqliteStore;
@@ -99,7 +99,8 @@ impl Boot {
             snapshot: self.snapshot,
             published: ArcSwap::from_pointee(Published::default()),
             changed: watch::Sender::new(0),
-            probes: ProbeLog::default(),
+            probes: Remarks::default(),
+            suspicions: Remarks::default(),
             events: Events::default(),
             totals: ArcSwap::from_pointee(Totals::new(links.count())),
             measurements: Measurements::new(links.count(), links.epoch()),

@@ -217,6 +217,9 @@ pub struct UpstreamView {
     pub last_probe: Option<String>,
     /// Taken out by failures for the moment.
     pub ejected: bool,
+    /// Why its streams give a reason to doubt it: `12 streams open, no content for 63 s`. `None` while
+    /// they do not.
+    pub suspect: Option<String>,
     /// Exchanges it is working on.
     pub in_flight: u32,
     /// Resolved addresses.

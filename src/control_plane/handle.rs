@@ -13,9 +13,9 @@ use super::command::{Applied, Refused, Request, ServiceView};
 use super::event::{Event, Events};
 use super::journal::{Page, Query};
 use super::measurements::Measurements;
-use super::probe_log::ProbeLog;
 use super::published::Published;
 use super::readiness::Readiness;
+use super::remarks::Remarks;
 use super::store::{JournalReader, StoreError};
 use super::totals::Totals;
 use super::windows::{Measured, Window};
@@ -53,7 +53,10 @@ pub(super) struct Shared {
     pub(super) published: ArcSwap<Published>,
     /// Counts publications, for those who follow them.
     pub(super) changed: watch::Sender<u64>,
-    pub(super) probes: ProbeLog,
+    /// What probes were answered.
+    pub(super) probes: Remarks,
+    /// Why upstreams are suspect.
+    pub(super) suspicions: Remarks,
     pub(super) events: Events,
     pub(super) totals: ArcSwap<Totals>,
     pub(super) measurements: Measurements,
@@ -87,7 +90,7 @@ impl ControllerHandle {
 
     /// The present state of every service, with counts as they are at this moment.
     pub fn view(&self) -> Vec<ServiceView> {
-        self.shared.published.load().view(&self.shared.probes)
+        self.shared.published.load().view(&self.shared.probes, &self.shared.suspicions)
     }
 
     /// The present state of one service.

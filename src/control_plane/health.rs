@@ -1,11 +1,14 @@
 //! Active probes: asks every upstream that has a health path how it is.
 //!
+//! What upstreams say of themselves is one half; `progress_watch` looks at what their streams say.
 //! Never more often than the interval says, also over reloads: a busy llama-server that is asked
 //! too often does not even notice clients that leave. Results go into the upstream, where the data
 //! plane reads them; the answer in words is kept for people.
 
 mod client;
 mod opinion;
+mod progress_watch;
+mod suspicion;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use crate::model::name::Name;
 use crate::model::upstream::{Probe, Upstream, UpstreamId};
 use client::Prober;
 use opinion::Opinion;
+pub(super) use progress_watch::run as watch_progress;
 
 /// Probes at once: enough for a hundred upstreams that all hang until their timeout.
 const PROBES_MAX: usize = 64;

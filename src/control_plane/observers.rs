@@ -33,6 +33,7 @@ impl Observers {
         tasks.spawn(collector::run(links, Arc::clone(shared)));
         tasks.spawn(resolve::run(Arc::clone(shared), guard.clone()));
         tasks.spawn(health::run(Arc::clone(shared), guard));
+        tasks.spawn(health::watch_progress(Arc::clone(shared)));
         let shared = Arc::clone(shared);
         tasks.spawn(async move {
             // Either way it is time to begin.

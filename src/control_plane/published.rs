@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::command::{DrainView, EnvironmentView, ServiceView, UpstreamView};
-use super::probe_log::ProbeLog;
+use super::remarks::Remarks;
 use crate::model::assignment::{Assignment, PartnerRole};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::name::Name;
@@ -37,9 +37,10 @@ pub(super) struct PublishedService {
 
 impl Published {
     /// The state now, counts included.
-    pub(super) fn view(&self, probes: &ProbeLog) -> Vec<ServiceView> {
+    pub(super) fn view(&self, probes: &Remarks, suspicions: &Remarks) -> Vec<ServiceView> {
         let now = Instant::now();
-        self.services.iter().map(|service| self.service_view(service, probes, now)).collect()
+        let view = |upstream: &Upstream| upstream_view(upstream, probes, suspicions, now);
+        self.services.iter().map(|service| self.service_view(service, view)).collect()
     }
 
     /// Every environment with its service, for labels.
@@ -58,8 +59,7 @@ impl Published {
     fn service_view(
         &self,
         service: &PublishedService,
-        probes: &ProbeLog,
-        now: Instant,
+        view: impl Fn(&Upstream) -> UpstreamView,
     ) -> ServiceView {
         let table = &service.table;
         let environments = table.environments.iter().map(|environment| EnvironmentView {
@@ -68,11 +68,7 @@ impl Published {
             role: role(&table.assignment, environment.name()),
             weight: table.weight(environment.name()),
             in_flight: environment.in_flight.count(),
-            upstreams: environment
-                .upstreams
-                .iter()
-                .map(|upstream| upstream_view(upstream, probes, now))
-                .collect(),
+            upstreams: environment.upstreams.iter().map(|upstream| view(upstream)).collect(),
             overridden: service.overridden.get(environment.name()).cloned().unwrap_or_default(),
             drain: self.drains.get(&environment.id).map(|drain| drain.borrow().clone()),
         });
@@ -99,12 +95,18 @@ pub(super) fn role(assignment: &Assignment, name: &Name) -> Option<&'static str>
     }
 }
 
-fn upstream_view(upstream: &Upstream, probes: &ProbeLog, now: Instant) -> UpstreamView {
+fn upstream_view(
+    upstream: &Upstream,
+    probes: &Remarks,
+    suspicions: &Remarks,
+    now: Instant,
+) -> UpstreamView {
     UpstreamView {
         address: upstream.spec.to_string(),
         probe: upstream.probe(),
         last_probe: probes.last(upstream.id),
         ejected: upstream.is_ejected(now),
+        suspect: suspicions.last(upstream.id),
         in_flight: upstream.in_flight.count(),
         addresses: upstream.addresses.load().to_vec(),
     }

@@ -255,15 +255,20 @@ impl Upstream {
         }
     }
 
-    /// Whether it may be chosen: not found down by probes, not ejected, and not suspect; one on trial
-    /// only while nothing else is tried on it.
+    /// Whether it may be chosen: not out, and not suspect; one on trial only while nothing else is tried
+    /// on it.
     pub fn is_usable(&self, now: Instant) -> bool {
         let is_trusted = match self.trust() {
             Trust::Trusted => true,
             Trust::Suspect => false,
             Trust::Trial => self.in_flight.count() == 0,
         };
-        is_trusted && self.probe() != Probe::Down && !self.is_ejected(now)
+        is_trusted && !self.is_out(now)
+    }
+
+    /// Whether it is known not to answer: found down by probes, or ejected. A suspect one does answer.
+    pub fn is_out(&self, now: Instant) -> bool {
+        self.probe() == Probe::Down || self.is_ejected(now)
     }
 
     /// Whether failures have taken it out for the moment.

@@ -41,10 +41,10 @@ pub(super) fn doubts(live: &Live, next: &Next) -> Vec<String> {
         .filter(|environment| !environment.upstreams.iter().any(|u| u.is_usable(now)))
         .map(|environment| {
             let all = environment.upstreams.len();
-            format!(
-                "`{}` gets traffic, but none of its {all} upstreams answers",
-                environment.name()
-            )
+            let are_out = environment.upstreams.iter().all(|upstream| upstream.is_out(now));
+            let doubt = if are_out { "answers" } else { "is above suspicion" };
+            let name = environment.name();
+            format!("`{name}` gets traffic, but none of its {all} upstreams {doubt}")
         })
         .collect()
 }

@@ -27,7 +27,10 @@ impl Exchange {
                 continue;
             }
             let Some(place) = &mut self.place else { continue };
-            let picked = picked.or_else(|| pick::any(&place.environment, &self.tried, turn));
+            let (environment, tried) = (&place.environment, &self.tried);
+            let picked = picked
+                .or_else(|| pick::doubtful(environment, tried, now, turn))
+                .or_else(|| pick::any(environment, tried, turn));
             let Some(upstream) = picked else {
                 let name = place.environment.name().to_string();
                 self.settle(Verdict::ConnectError);
@@ -173,7 +176,8 @@ impl Exchange {
 
     /// Gives the request to another environment, because its own cannot be connected to and nothing was
     /// sent: the active one's goes to the fallback, everybody else's to the active one. It goes on
-    /// counting for its own. At most once, and only to one that has a usable upstream.
+    /// counting for its own. At most once, and only to one that has a usable upstream. The active one is
+    /// not left for a suspicion: what its streams do not say is no proof, and all its users would move.
     fn hand_over(&mut self, snapshot: &Snapshot, now: Instant) -> bool {
         let (Some(place), Some(table)) = (&self.place, self.table(snapshot)) else { return false };
         if self.is_forced || self.counted_for.is_some() {
@@ -181,6 +185,9 @@ impl Exchange {
         }
         let own = Arc::clone(&place.environment);
         let is_active = table.active().id == own.id;
+        if is_active && pick::doubtful(&own, &self.tried, now, 0).is_some() {
+            return false;
+        }
         let target = if is_active { table.fallback() } else { Some(table.active()) };
         let is_able = |e: &&Arc<Environment>| {
             e.id != own.id && e.upstreams.iter().any(|upstream| upstream.is_usable(now))

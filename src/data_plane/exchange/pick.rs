@@ -50,6 +50,20 @@ pub fn usable(
     })
 }
 
+/// The least loaded among those that answer, suspect or not: a doubt is no reason to prefer one that is
+/// known to be out.
+pub fn doubtful(
+    environment: &Environment,
+    tried: &Tried,
+    now: Instant,
+    turn: u64,
+) -> Option<Arc<Upstream>> {
+    least(environment, turn, |upstream| {
+        let is_answering = !upstream.is_out(now) && !tried.has(upstream.id);
+        is_answering.then(|| f64::from(upstream.in_flight.count() + 1))
+    })
+}
+
 /// Any upstream not tried yet, whatever is thought of its health: an opinion is no reason to refuse.
 pub fn any(environment: &Environment, tried: &Tried, turn: u64) -> Option<Arc<Upstream>> {
     least(environment, turn, |upstream| {
@@ -84,7 +98,7 @@ mod tests {
     use super::*;
     use crate::model::environment::{EnvironmentId, EnvironmentSpec};
     use crate::model::name::Name;
-    use crate::model::upstream::Probe;
+    use crate::model::upstream::{Probe, Trust};
 
     fn three(now: Instant) -> Environment {
         let spec = |port: u32| format!("http://127.0.0.1:{port}").parse().unwrap();
@@ -122,6 +136,22 @@ mod tests {
         assert_ne!(usable(&blue, &tried, now, 2).unwrap().id.0, 2, "1 / 0.1 is more than 3");
         let later = now + Duration::from_secs(5);
         assert_eq!(usable(&blue, &tried, later, 2).unwrap().id.0, 2, "1 / 0.5 is less than 3");
+    }
+
+    #[test]
+    fn a_suspect_is_taken_before_one_that_is_out_and_after_all_others() {
+        let now = Instant::now();
+        let blue = three(now);
+        let tried = Tried::default();
+        blue.upstreams[0].set_probe(Probe::Down, now);
+        blue.upstreams[1].set_trust(Trust::Suspect, now);
+        let _busy = blue.upstreams[2].in_flight.enter();
+        assert_eq!(usable(&blue, &tried, now, 0).unwrap().id.0, 2);
+        blue.upstreams[2].set_probe(Probe::Down, now);
+        assert!(usable(&blue, &tried, now, 0).is_none());
+        assert_eq!(doubtful(&blue, &tried, now, 0).unwrap().id.0, 1);
+        blue.upstreams[1].set_probe(Probe::Down, now);
+        assert!(doubtful(&blue, &tried, now, 0).is_none());
     }
 
     #[test]
