@@ -6,7 +6,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-from harness.process import Process, free_port
+from harness.process import Process, free_port, wait_until
 
 PROGRAM = Path(os.environ["CYAN_PROGRAM"])
 """The `cyan` under test; `./test` builds it and names it."""
@@ -31,6 +31,7 @@ class Cyan:
         self.admin = f"http://127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "cyan.toml"
+        self.access_log = directory / "access.log"
         self.config.write_text(self._config_text(directory, environments, weights, idle, candidate))
         arguments = [str(PROGRAM), "serve", "--config", str(self.config)]
         self.process = Process("cyan", arguments, directory / "cyan.log")
@@ -91,6 +92,18 @@ class Cyan:
         """What the admin API says of an environment now."""
         return self.ask("GET", f"/v1/services/chat/environments/{name}")
 
+    def request(self, request_id: str) -> dict:
+        """What the access log says of a request, which has ended or is about to."""
+
+        def lines() -> list[dict]:
+            text = self.access_log.read_text() if self.access_log.exists() else ""
+            known = [json.loads(line) for line in text.splitlines()]
+            return [line for line in known if line["request_id"] == request_id]
+
+        wait_until(f"{request_id} is in the log", lambda: len(lines()) > 0)
+        (line,) = lines()
+        return line
+
     def ask(self, method: str, path: str, body: dict | None = None) -> dict:
         """One call of the admin API."""
         data = None if body is None else json.dumps(body).encode()
@@ -104,6 +117,8 @@ class Cyan:
             state_dir = "{directory}/state"
             [listen]
             http = "{self.url.removeprefix("http://")}"
+            [access_log]
+            path = "{self.access_log}"
             [admin]
             address = "{self.admin.removeprefix("http://")}"
             [service.chat]

@@ -23,6 +23,8 @@ class MockLlm:
             "--seed": 1,
         }
         words = [str(word) for option in options.items() for word in option]
+        # The same request id gets the same words, so that a call can be made twice and compared.
+        words.append("--seed-by-request-id")
         log = directory / f"mock-{name}.log"
         self.process = Process(name, [str(PROGRAM), "mock-llm", *words], log)
 
