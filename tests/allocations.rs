@@ -1,4 +1,5 @@
-//! What the hot path allocates, counted exactly: nothing to choose, and next to nothing for a head.
+//! What the hot path allocates, counted exactly: nothing to choose, next to nothing for a head, and nothing
+//! to read an answer, whatever it is.
 //!
 //! A binary of its own, because it replaces the allocator.
 
@@ -15,6 +16,9 @@ use cyan::data_plane::exchange::edits::Edits;
 use cyan::data_plane::exchange::head::{BodyLength, Peer};
 use cyan::data_plane::exchange::{Exchange, Next};
 use cyan::data_plane::recorder::Recorder;
+use cyan::inspect::answer::{AnswerHead, AnswerScan};
+use cyan::model::api::Api;
+use cyan::model::body_end::BodyEnd;
 use cyan::model::snapshot::Snapshot;
 
 #[path = "it/support/tables.rs"]
@@ -53,7 +57,8 @@ static COUNTING: Counting = Counting;
 
 /// One test, so that nothing else allocates meanwhile.
 #[test]
-fn choosing_allocates_nothing_and_a_head_one_block_in_dozens() {
+fn choosing_and_reading_answers_allocate_nothing_and_a_head_one_block_in_dozens() {
+    answers_are_read_without_allocating();
     let table = tables::table(&tables::assignment(&[5000, 2000, 1000, 1000, 1000], 1));
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let chosen: usize = (0..1000).map(|key| table.choose(key)).sum();
@@ -87,6 +92,39 @@ fn choosing_allocates_nothing_and_a_head_one_block_in_dozens() {
     println!("{allocations} allocations for {HEADS} heads");
     // What is left: a 4 KiB block for values, and its shared count, every few dozen requests.
     assert!(allocations <= HEADS / 8, "{allocations} allocations for {HEADS} heads");
+}
+
+/// Good ones and bad ones, cut into pieces of every kind. The scan has a size, and that is all it has.
+fn answers_are_read_without_allocating() {
+    let long = vec![b'x'; 1 << 20];
+    let deep = "[".repeat(100_000);
+    let bodies: Vec<Vec<u8>> = vec![
+        include_bytes!("transcripts/vllm/chat_stream_usage.http").to_vec(),
+        include_bytes!("transcripts/llama-server/messages_stream.http").to_vec(),
+        include_bytes!("transcripts/transformers-serve/responses_stream.http").to_vec(),
+        include_bytes!("transcripts/vllm/responses.http").to_vec(),
+        [b"data: {\"choices\":[{\"delta\":{\"content\":\"", &long[..], b"\"}}]}\n\n"].concat(),
+        [b"data: {\"", &long[..], b"\":\"", &long[..], b"\"}\n\n"].concat(),
+        [b"data: {\"choices\":", deep.as_bytes(), b"\n\n"].concat(),
+        [b"event: ", &long[..], b"\n", &long[..], b": 1\n: ", &long[..], b"\ndata: {}\n\n"]
+            .concat(),
+        [b"{\"id\":\"", &long[..], b"\",\"type\":\"", &long[..], b"\",\"n\":", &[b'7'; 5000]]
+            .concat(),
+        [&[0xFF; 1000][..], &[b'\\'; 1000], &[b'"'; 1001], &[b'\r'; 1000]].concat(),
+    ];
+    for content_type in [&b"text/event-stream"[..], b"application/json", b"application/x-ndjson"] {
+        for (body, size) in bodies.iter().flat_map(|body| [1, 7, 4096].map(|size| (body, size))) {
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let content_type = Some(content_type);
+            let head = AnswerHead { content_type, content_encoding: None, api: Api::Chat };
+            let mut scan = AnswerScan::of(&head).unwrap();
+            body.chunks(size).for_each(|piece| _ = scan.push(piece));
+            let verdict = scan.conclude(BodyEnd::Whole).verdict;
+            assert_eq!(ALLOCATIONS.load(Ordering::Relaxed), before, "{verdict:?}");
+        }
+    }
+    assert!(size_of::<AnswerScan>() <= 1024, "{} bytes", size_of::<AnswerScan>());
+    println!("{} bytes for the scan of an answer", size_of::<AnswerScan>());
 }
 
 /// Twelve headers, in a map that has room for Cyan's, as the parser's has.

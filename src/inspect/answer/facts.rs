@@ -215,5 +215,8 @@ impl Status {
 
 /// A whole number, if this is one.
 fn number(bare: &[u8]) -> Option<u64> {
-    std::str::from_utf8(bare).ok()?.parse().ok()
+    bare.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }

@@ -8,10 +8,9 @@
 //!
 //! The one limit: more than 65 535 brackets open at once are too deep.
 
-use memchr::memchr2;
-
 use super::facts::Facts;
 use super::place::Place;
+use super::quote::find_quote_or_backslash;
 use super::word::Word;
 
 /// Containers that lead to a meaning: three more than the deepest way (a tool call's arguments) has.
@@ -124,7 +123,7 @@ impl JsonWalk {
                 }
                 State::Bare => self.bare(rest, facts),
                 State::End(Progress::Broken | Progress::TooDeep) => return,
-                _ => self.structure(rest[0], facts),
+                _ => self.structure(rest, facts),
             };
         }
     }
@@ -132,7 +131,7 @@ impl JsonWalk {
     /// How far it has come, if nothing follows.
     pub fn end(&mut self, facts: &mut Facts) -> Progress {
         if self.state == State::Bare {
-            self.end_of_bare(&[], facts);
+            self.end_of_bare(&[], None, facts);
         }
         self.progress()
     }
@@ -146,35 +145,46 @@ impl JsonWalk {
         }
     }
 
-    /// One byte between texts, numbers and literals. Returns how many bytes were used.
-    fn structure(&mut self, byte: u8, facts: &mut Facts) -> usize {
-        match (self.state, byte) {
+    /// What begins or ends between texts, numbers and literals. Returns how many bytes were used.
+    #[inline]
+    fn structure(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
+        match (self.state, rest[0]) {
+            (State::FirstKey | State::Key, b'"') => {
+                if self.state == State::FirstKey && self.is_filled(facts) {
+                    return self.open_skipped(0);
+                }
+                return self.begin_text(rest, Role::Key, facts);
+            }
             (_, b' ' | b'\t' | b'\r' | b'\n') => {}
             (State::FirstKey | State::FirstElement | State::After, b']' | b'}') => {
-                self.close(byte, facts);
+                self.close(rest[0], facts);
             }
-            (State::FirstKey | State::FirstElement, _)
-                if self.way[self.depth - 1].place.only_counts_when_filled() =>
-            {
-                self.depth -= 1;
-                facts.fill(self.way[self.depth].place);
-                return self.open_skipped(0);
-            }
-            (State::FirstKey | State::Key, b'"') => self.state = State::Text(Role::Key),
             (State::Colon, b':') => self.state = State::Value,
             (State::After, b',') => self.await_next(),
+            (State::FirstElement, _) if self.is_filled(facts) => return self.open_skipped(0),
             (State::Start | State::Value | State::FirstElement, _) => {
-                return self.begin(byte, facts);
+                return self.begin(rest, facts);
             }
             _ => self.state = State::End(Progress::Broken),
         }
         1
     }
 
-    /// The first byte of a value.
-    fn begin(&mut self, byte: u8, facts: &mut Facts) -> usize {
-        match byte {
-            b'"' => self.state = State::Text(Role::Value),
+    /// Whether the first key or element of a container is all that it has to tell; takes it off the way.
+    fn is_filled(&mut self, facts: &mut Facts) -> bool {
+        let place = self.way[self.depth - 1].place;
+        let is_filled = place.only_counts_when_filled();
+        if is_filled {
+            self.depth -= 1;
+            facts.fill(place);
+        }
+        is_filled
+    }
+
+    /// The first bytes of a value.
+    fn begin(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
+        match rest[0] {
+            b'"' => return self.begin_text(rest, Role::Value, facts),
             b'{' | b'[' if self.place == Place::Nothing || self.depth == WAY_MAX => {
                 return self.open_skipped(1);
             }
@@ -182,11 +192,17 @@ impl JsonWalk {
             b'[' => self.open(true, facts),
             b'-' | b'0'..=b'9' | b'a'..=b'z' | b'N' | b'I' => {
                 self.state = State::Bare;
-                return 0; // the byte belongs to the number
+                return self.bare(rest, facts);
             }
             _ => self.state = State::End(Progress::Broken),
         }
         1
+    }
+
+    /// A text from its opening quote on.
+    fn begin_text(&mut self, rest: &[u8], role: Role, facts: &mut Facts) -> usize {
+        self.state = State::Text(role);
+        1 + self.text(&rest[1..], role, facts)
     }
 
     fn open(&mut self, is_list: bool, facts: &mut Facts) {
@@ -233,63 +249,91 @@ impl JsonWalk {
         self.state = if self.depth == 0 { State::End(Progress::Complete) } else { State::After };
     }
 
-    /// Bytes of a text, up to its end or to an escape.
+    /// Bytes of a text, up to its end or to an escape, and what mostly follows it.
     #[inline]
     fn text(&mut self, rest: &[u8], role: Role, facts: &mut Facts) -> usize {
-        let end = memchr2(b'"', b'\\', rest);
+        let end = find_quote_or_backslash(rest);
         let Some(end) = end.filter(|end| rest[*end] == b'"') else {
-            let used = end.map_or(rest.len(), |end| end + 1);
-            if end.is_some() {
-                self.word.mark_foreign();
-                self.state = State::Escape(role);
-            } else if role != Role::Skipped {
-                self.word.push(rest);
-            }
-            return used;
+            return self.open_text(rest, end, role);
         };
-        match role {
+        let after = rest.get(end + 1).copied();
+        let used = match role {
             Role::Key => {
                 let container = self.way[self.depth - 1].place;
                 let key = self.word.ended_by(&rest[..end]);
                 self.place = key.map_or(Place::Nothing, |key| container.child(key));
-                self.state = State::Colon;
+                let is_colon = after == Some(b':');
+                self.state = if is_colon { State::Value } else { State::Colon };
+                end + 1 + usize::from(is_colon)
             }
             Role::Value => {
                 if self.place != Place::Nothing {
                     let is_empty = end == 0 && self.word.is_empty();
                     facts.text(self.place, self.word.ended_by(&rest[..end]), is_empty);
                 }
-                self.end_of_value();
+                end + 1 + self.end_of_value_before(after)
             }
-            Role::Skipped | Role::Between => self.state = State::Text(Role::Between),
-        }
+            Role::Skipped | Role::Between => {
+                self.state = State::Text(Role::Between);
+                end + 1
+            }
+        };
         self.word.clear();
-        end + 1
+        used
     }
 
-    /// Bytes of a number or literal, up to what ends it.
+    /// Bytes of a text that goes on after the piece, or after the backslash in it.
+    #[cold]
+    fn open_text(&mut self, rest: &[u8], backslash: Option<usize>, role: Role) -> usize {
+        match backslash {
+            Some(backslash) => {
+                self.word.mark_foreign();
+                self.state = State::Escape(role);
+                backslash + 1
+            }
+            None => {
+                if role != Role::Skipped {
+                    self.word.push(rest);
+                }
+                rest.len()
+            }
+        }
+    }
+
+    /// Bytes of a number or literal, up to what ends it, and what mostly follows it.
     fn bare(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
-        let of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-        let end = rest.iter().position(|byte| !of_it(byte)).unwrap_or(rest.len());
-        if end < rest.len() {
-            self.end_of_bare(&rest[..end], facts);
-        } else {
+        let ends_it = |byte: &u8| *byte <= b' ' || matches!(byte, b',' | b']' | b'}');
+        let end = rest.iter().position(ends_it).unwrap_or(rest.len());
+        if end == rest.len() {
             self.word.push(rest);
+            return end;
         }
-        end
+        end + self.end_of_bare(&rest[..end], Some(rest[end]), facts)
     }
 
-    fn end_of_bare(&mut self, last: &[u8], facts: &mut Facts) {
+    /// The end of a number or literal. Returns whether the byte after it was used.
+    fn end_of_bare(&mut self, last: &[u8], after: Option<u8>, facts: &mut Facts) -> usize {
         let bare = self.word.ended_by(last);
-        if bare.is_none_or(is_number_or_literal) {
-            if self.place != Place::Nothing {
-                facts.bare(self.place, bare.unwrap_or_default());
-            }
-            self.end_of_value();
-        } else {
+        if !bare.is_none_or(is_number_or_literal) {
             self.state = State::End(Progress::Broken);
+            return 0;
+        }
+        if self.place != Place::Nothing {
+            facts.bare(self.place, bare.unwrap_or_default());
         }
         self.word.clear();
+        self.end_of_value_before(after)
+    }
+
+    /// The end of a value. Returns whether the byte after it was used: the comma that mostly follows.
+    #[inline]
+    fn end_of_value_before(&mut self, after: Option<u8>) -> usize {
+        self.end_of_value();
+        let is_comma = self.state == State::After && after == Some(b',');
+        if is_comma {
+            self.await_next();
+        }
+        usize::from(is_comma)
     }
 
     /// Bytes of skipped containers, up to a text or to their end.
@@ -323,13 +367,11 @@ impl JsonWalk {
     }
 }
 
-/// Whether this is a number, as far as its characters tell, or one of the literals.
+/// Whether this is a number, as far as its first character tells, or one of the literals.
 fn is_number_or_literal(bare: &[u8]) -> bool {
     match bare {
-        b"true" | b"false" | b"null" | b"NaN" | b"Infinity" | b"-Infinity" => true,
-        [b'-' | b'0'..=b'9', rest @ ..] => {
-            rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
-        }
-        _ => false,
+        b"true" | b"false" | b"null" | b"NaN" | b"Infinity" => true,
+        [first, ..] => matches!(first, b'-' | b'0'..=b'9'),
+        [] => false,
     }
 }

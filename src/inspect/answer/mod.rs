@@ -15,6 +15,7 @@ mod form;
 mod json_walk;
 mod judgement;
 mod place;
+mod quote;
 mod reading;
 mod reason;
 mod tally;

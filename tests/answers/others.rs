@@ -1,0 +1,147 @@
+//! What Ollama and llama.cpp send by their own APIs, embeddings, and what no model says.
+
+use cyan::model::api::Api;
+use cyan::model::body_end::BodyEnd::{Cut, Whole};
+use cyan::model::verdict::Verdict::{Complete, Empty, ErrorInBand, Length, Truncated};
+
+use crate::read::{EVENTS, JSON, LINES, WORD, read, stream, table};
+
+#[test]
+fn llama_cpp_has_completions_of_its_own() {
+    let part = |stop: bool, content: &str| {
+        let more = if stop { r#","stop_type":"limit""# } else { "" };
+        format!(
+            r#"{{"index":0,"content":"{content}","tokens":[7],"stop":{stop},"id_slot":-1,"tokens_predicted":3,"tokens_evaluated":8{more}}}"#
+        )
+    };
+    let old =
+        r#"{"content":"","stop":true,"stopped_eos":true,"stopped_limit":false,"truncated":false}"#;
+    let old_limit = r#"{"content":"","stop":true,"stopped_eos":false,"stopped_limit":true}"#;
+    table(
+        Api::Completions,
+        EVENTS,
+        &[
+            ("whole", stream(&[&part(false, "a"), &part(true, "")]), Whole, Length, 1),
+            ("cut", stream(&[&part(false, "a")]), Whole, Truncated, 1),
+            (
+                "its last event is enough",
+                stream(&[&part(false, "a"), &part(true, "")]),
+                Cut,
+                Length,
+                1,
+            ),
+            ("older builds", stream(&[&part(false, "a"), old]), Whole, Complete, 1),
+            (
+                "older builds at the limit",
+                stream(&[&part(false, "a"), old_limit]),
+                Whole,
+                Length,
+                1,
+            ),
+        ],
+    );
+    let (conclusion, _) = read(Api::Completions, JSON, part(true, "abc"), Whole);
+    assert_eq!(conclusion.verdict, Length);
+    assert_eq!((conclusion.tokens.input, conclusion.tokens.output), (Some(8), Some(3)));
+}
+
+#[test]
+fn ollama_sends_lines() {
+    let word = r#"{"model":"m","message":{"role":"assistant","content":"a"},"done":false}"#;
+    let thought =
+        r#"{"model":"m","message":{"role":"assistant","content":"","thinking":"a"},"done":false}"#;
+    let call = r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},"done":false}"#;
+    let old = r#"{"model":"m","response":"a","done":false}"#;
+    let done = |reason: &str| {
+        format!(
+            r#"{{"model":"m","message":{{"role":"assistant","content":""}},"done":true,"done_reason":"{reason}","prompt_eval_count":11,"eval_count":2}}"#
+        )
+    };
+    let lines = |lines: &[&str]| lines.join("\n") + "\n";
+    let loaded = r#"{"model":"m","response":"","done":true,"done_reason":"load"}"#;
+    table(
+        Api::Ollama,
+        LINES,
+        &[
+            ("chat", lines(&[word, word, &done("stop")]), Whole, Complete, 2),
+            ("its limit", lines(&[thought, &done("length")]), Whole, Length, 1),
+            ("a tool", lines(&[call, &done("stop")]), Whole, Complete, 1),
+            ("generate", lines(&[old, &done("stop")]), Whole, Complete, 1),
+            ("cut behind its last line", lines(&[word, &done("stop")]), Cut, Complete, 1),
+            ("no LF at the end", format!("{word}\n{}", done("stop")), Whole, Complete, 1),
+            ("never done", lines(&[word]), Whole, Truncated, 1),
+            ("nothing said", lines(&[&done("stop")]), Whole, Empty, 0),
+            ("a model is only loaded", lines(&[loaded]), Whole, Complete, 0),
+            (
+                "an error on a line",
+                lines(&[word, r#"{"error":"llama runner died"}"#]),
+                Whole,
+                ErrorInBand,
+                1,
+            ),
+            (
+                "blank lines",
+                format!("\n\r\n{word}\r\n\r\n{}\r\n", done("stop")),
+                Whole,
+                Complete,
+                1,
+            ),
+        ],
+    );
+    let tokens = read(Api::Ollama, LINES, lines(&[word, &done("stop")]), Whole).0.tokens;
+    assert_eq!((tokens.input, tokens.output), (Some(11), Some(2)));
+    table(
+        Api::Ollama,
+        JSON,
+        &[(
+            "not streamed",
+            done("stop").replace(r#""content":"""#, r#""content":"a""#),
+            Whole,
+            Complete,
+            0,
+        )],
+    );
+}
+
+#[test]
+fn embeddings_are_content() {
+    for (what, body, verdict) in [
+        (
+            "numbers",
+            r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2e-3]}],"usage":{"prompt_tokens":2,"total_tokens":2}}"#,
+            Complete,
+        ),
+        ("base64", r#"{"object":"list","data":[{"embedding":"AACAPw=="}]}"#, Complete),
+        ("Ollama's", r#"{"model":"m","embeddings":[[0.1]],"prompt_eval_count":2}"#, Complete),
+        ("llama.cpp's", r#"[{"index":0,"embedding":[[0.1,0.2]]}]"#, Complete),
+        ("an empty vector", r#"{"object":"list","data":[{"embedding":[]}]}"#, Empty),
+        ("none", r#"{"object":"list","data":[]}"#, Empty),
+    ] {
+        assert_eq!(read(Api::Embeddings, JSON, body, Whole).0.verdict, verdict, "{what}");
+    }
+    let vector = format!(
+        r#"{{"data":[{{"embedding":[{}0.5]}}],"usage":{{"prompt_tokens":2}}}}"#,
+        "0.25,".repeat(5_000)
+    );
+    let (conclusion, _) = read(Api::Embeddings, JSON, vector, Whole);
+    assert_eq!((conclusion.verdict, conclusion.tokens.input), (Complete, Some(2)));
+}
+
+#[test]
+fn another_service_is_judged_by_wholeness_whatever_it_says() {
+    for (content_type, body) in [
+        (JSON, r#"{"status":"failed","error":{"message":"x"}}"#),
+        (JSON, r#"{"type":"message","text":"hi"}"#),
+        (JSON, r#"{"data":[{"id":"model"}],"object":"list"}"#),
+        (JSON, "<html>"),
+        (EVENTS, "event: update\ndata: {\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32600}}\n\n"),
+        (EVENTS, "data: not json\n\n"),
+        (LINES, "{\"level\":\"error\",\"error\":\"x\"}\n"),
+    ] {
+        assert_eq!(read(Api::Other, content_type, body, Whole).0.verdict, Complete, "{body}");
+        assert_eq!(read(Api::Other, content_type, body, Cut).0.verdict, Truncated, "{body}");
+    }
+    // Words of a model are recognised under any path.
+    let (conclusion, events) = read(Api::Other, EVENTS, stream(&[WORD]), Whole);
+    assert_eq!((conclusion.verdict, events), (Truncated, 1));
+}
