@@ -109,6 +109,11 @@ impl StreamGuard {
         }
         self.progress.content_seen(now);
     }
+
+    /// For a while the client took nothing, so nothing was read: silence meanwhile is no evidence.
+    pub fn client_took_long(&self, now: Instant) {
+        self.progress.content_seen(now);
+    }
 }
 
 impl Drop for StreamGuard {

@@ -20,6 +20,7 @@ mod http2;
 mod http2_upstreams;
 mod lean;
 mod model_names;
+mod no_progress;
 mod process;
 mod refusals;
 mod requests;

@@ -83,13 +83,14 @@ impl Suspicion {
                 State::Suspect { idle: Duration::ZERO }
             }
             State::Trusted => State::Trusted,
+            // A trial that is under way has no answer yet; content will say how it ended.
+            State::Suspect { .. } | State::Trial if is_open => {
+                State::Suspect { idle: Duration::ZERO }
+            }
             // A server that was started anew has nothing to do with what its predecessor did.
-            State::Suspect { .. } if has_returned && !is_open => State::Trial,
-            State::Suspect { .. } if is_open => State::Suspect { idle: Duration::ZERO },
+            State::Suspect { .. } if has_returned => State::Trial,
             State::Suspect { idle } if idle + look.elapsed >= rule.cool_down => State::Trial,
             State::Suspect { idle } => State::Suspect { idle: idle + look.elapsed },
-            // The trial is under way; whether it ends well is seen by its content.
-            State::Trial if is_open => State::Suspect { idle: Duration::ZERO },
             State::Trial => State::Trial,
         };
         (self.last, self.last_probe) = (look.streams, look.probe);

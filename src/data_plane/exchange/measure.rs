@@ -18,6 +18,9 @@ use crate::model::progress::StreamGuard;
 use crate::model::standing::Standing;
 use crate::model::verdict::Verdict;
 
+/// A client that takes so long makes the upstream's own silence look longer by something that matters.
+const CLIENT_TOOK_LONG: Duration = Duration::from_secs(1);
+
 /// What is known of an answer's words so far.
 #[derive(Default)]
 pub(super) struct Measured {
@@ -74,10 +77,13 @@ impl Measured {
         Some(last.saturating_duration_since(first) / after_first)
     }
 
-    /// The client was waited for this long.
-    pub(super) fn client_took(&mut self, time: Duration) {
+    /// The client was waited for this long, until now.
+    pub(super) fn client_took(&mut self, time: Duration, now: Instant) {
         if let Some(clock) = &mut self.content_clock {
             *clock += time;
+        }
+        if let Some(stream) = self.stream.as_ref().filter(|_| time >= CLIENT_TOOK_LONG) {
+            stream.client_took_long(now);
         }
     }
 

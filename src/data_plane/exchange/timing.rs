@@ -98,7 +98,7 @@ impl Exchange {
     /// The client has taken what there was: from here on the upstream is waited for.
     pub fn on_waiting_for_upstream(&mut self, now: Instant) {
         if let Phase::Answering { waits_for_client: true, since } = self.phase {
-            self.measured.client_took(now.saturating_duration_since(since));
+            self.measured.client_took(now.saturating_duration_since(since), now);
             self.phase = Phase::Answering { since: now, waits_for_client: false };
         }
     }
