@@ -21,6 +21,8 @@ use crate::data_plane::{DataPlane, ReopenLog, StartError as DataPlaneError};
 use crate::link::CoreMessage;
 use crate::metrics::feed::Feed;
 use crate::model::listener::ListenAddress;
+#[cfg(feature = "otlp")]
+use crate::otlp::Export;
 
 /// Reports of cores that the controller has not read yet.
 const REPORTS_MAX: usize = 4096;
@@ -88,13 +90,21 @@ impl App {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (shutdown, admin) = (config.shutdown.clone(), config.admin.clone());
+        #[cfg(feature = "otlp")]
+        let otlp = config.otlp.clone();
         let run = move || {
             runtime.block_on(async move {
                 let controller = boot.run(data_plane.links.clone(), inbox);
+                #[cfg(feature = "otlp")]
+                let export = otlp.map(|spec| Export::start(&spec, &feed));
                 let _ = ready.send(controller.clone());
                 let plane =
                     ControlPlane { controller, data_plane, shutdown, admin, read_config, feed };
                 plane.run(listener, stopped).await;
+                #[cfg(feature = "otlp")]
+                if let Some(export) = export {
+                    export.finish().await;
+                }
             });
         };
         let control_thread = thread::Builder::new().name("cyan-control".into()).spawn(run)?;

@@ -16,4 +16,6 @@ pub mod link;
 pub mod listen;
 pub mod metrics;
 pub mod model;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod tls;

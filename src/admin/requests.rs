@@ -70,7 +70,7 @@ impl Admin {
         }
         let verdicts = verdict.iter().flat_map(|list| list.split(',')).map(known_verdict);
         let verdicts = verdicts.collect::<Result<_, _>>()?;
-        Ok(Filter { service, environment, verdicts })
+        Ok(Filter { service, environment, verdicts, is_traced: false })
     }
 
     fn environment_anywhere(&self, name: &Name) -> Result<(), Problem> {

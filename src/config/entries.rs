@@ -75,7 +75,7 @@ fn of_process(config: &Config) -> Vec<Entry> {
             entry("listen.timeouts.body_idle", time(listener.timeouts.body_idle)),
         ]);
     }
-    let log = config.access_log.as_ref();
+    let (log, otlp) = (config.access_log.as_ref(), config.otlp.as_ref());
     entries.extend([
         entry("admin.address", text(&config.admin.address)),
         entry("admin.token", hidden(config.admin.token.as_ref())),
@@ -84,8 +84,14 @@ fn of_process(config: &Config) -> Vec<Entry> {
         entry("access_log.path", optional(log.map(|log| log.path.display()))),
         entry("access_log.sample", optional(log.map(|log| log.sample))),
         entry("access_log.format", optional(log.map(|log| log.format))),
+        entry("otlp.endpoint", optional(otlp.map(|o| format!("{}{}", o.upstream, o.path)))),
+        entry("otlp.interval", otlp.map_or(Shown::Nothing, |otlp| time(otlp.interval))),
+        entry("otlp.sample", optional(otlp.map(|otlp| otlp.sample))),
         entry("limits.body_buffer_max", bytes(config.body_buffer_bytes_max)),
     ]);
+    for (id, secret) in otlp.into_iter().flat_map(|otlp| &otlp.headers) {
+        entries.push(entry(&format!("otlp.headers.{}", id.name()), hidden(Some(secret))));
+    }
     entries
 }
 

@@ -125,6 +125,11 @@ pub const TABLES: &[(&str, &str)] = &[
     ("admin", "Where operators connect: API, metrics, dashboard."),
     ("shutdown", "How the process ends on SIGTERM."),
     ("access_log", "One line per request; without this table there is none."),
+    (
+        "otlp",
+        "Traces and metrics, pushed by OTLP over HTTP; without this table there are none. Needs a program built with the feature `otlp`.",
+    ),
+    ("otlp.headers", "Headers sent along, credentials for example."),
     ("limits", "Limits of the whole process."),
     (
         "service.NAME",
@@ -209,6 +214,15 @@ pub const KEYS: &[Key] = &[
         "Share of requests that are logged, 0 to 1; failed and forced ones always are."),
     preset("access_log.format", Text, "'json'", "'logfmt'",
         "How a line is written: `json` or `logfmt`; the fields are in docs/reference/access-log.md."),
+
+    preset("otlp.endpoint", Text, "'http://127.0.0.1:4318'", "'https://otlp.example.com'",
+        "The collector; `/v1/traces` and `/v1/metrics` are appended."),
+    preset("otlp.interval", Duration, "'10s'", "'30s'",
+        "Time between two pushes."),
+    preset("otlp.sample", Number, "1.0", "0.1",
+        "Share of the traces begun here that are recorded, 0 to 1; in a trace that a client began, the client decides."),
+    unset("otlp.headers.NAME", Secret, "{ env = 'OTLP_KEY' }",
+        "A header of this name."),
 
     preset("limits.body_buffer_max", Size, "'128MiB'", "'256MiB'",
         "Most bytes of request bodies held by all cores together, for sticky keys and replays; 1MiB to 1024GiB."),

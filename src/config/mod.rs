@@ -33,7 +33,7 @@ use toml::de::DeTable;
 pub use diff::diff;
 pub use error::ConfigErrors;
 pub use resolved::Config;
-pub use surroundings::{Surroundings, read_file};
+pub use surroundings::{HAS_OTLP, Surroundings, read_file};
 pub use without_a_file::without_a_file;
 
 use error::ConfigError;
@@ -51,7 +51,8 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config,
         .map_err(|error| file_error(format!("cannot be read: {error}; check the path")))?;
     let text = String::from_utf8(content)
         .map_err(|_| file_error("is not UTF-8; save it as UTF-8 text".to_owned()))?;
-    from_text(&text, &name, &Surroundings { variable: env, file: &read_file })
+    let surroundings = Surroundings { variable: env, file: &read_file, has_otlp: HAS_OTLP };
+    from_text(&text, &name, &surroundings)
 }
 
 /// Reads a config text that goes by `name` in errors.

@@ -11,8 +11,10 @@ use super::keys::{KEYS, Kind, TABLES};
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
 
 /// Tables that switch something on by standing there: they are commented out as a whole.
-const SWITCHES: [&str; 4] = [
+const SWITCHES: [&str; 6] = [
     "access_log",
+    "otlp",
+    "otlp.headers",
     "service.NAME.sticky.cookie",
     "service.NAME.force",
     "service.NAME.environment.NAME.health",

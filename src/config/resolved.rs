@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::environment::Secret;
+use crate::model::header_id::HeaderId;
 use crate::model::listener::{ListenAddress, ListenerSpec};
 use crate::model::service::ServiceSpec;
+use crate::model::upstream::UpstreamSpec;
 
 /// A whole config that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,8 @@ pub struct Config {
     pub shutdown: ShutdownSpec,
     /// Where requests are logged; `None` for nowhere.
     pub access_log: Option<AccessLogSpec>,
+    /// Where traces and metrics are pushed; `None` for nowhere, which it is without the feature `otlp`.
+    pub otlp: Option<OtlpSpec>,
     /// Most bytes that all cores together hold of request bodies, for keys and replays.
     pub body_buffer_bytes_max: u64,
 }
@@ -75,6 +79,21 @@ impl std::fmt::Display for LogFormat {
             Self::Logfmt => "logfmt",
         })
     }
+}
+
+/// Where traces and metrics are pushed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtlpSpec {
+    /// The collector.
+    pub upstream: UpstreamSpec,
+    /// What stands before `/v1/traces`; empty or with a leading slash.
+    pub path: String,
+    /// Sent along, credentials for example.
+    pub headers: Vec<(HeaderId, Secret)>,
+    /// Time between two pushes.
+    pub interval: Duration,
+    /// Share of the traces begun here that are recorded, 0 to 1.
+    pub sample: f64,
 }
 
 /// The address the admin API has when nothing is written.

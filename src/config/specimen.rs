@@ -44,7 +44,7 @@ impl Specimen {
 
     /// A key as it stands in the specimen.
     pub(super) fn field(path: &str) -> String {
-        let path = path.replace("set_headers.NAME", "set_headers.x-api-key");
+        let path = path.replace("headers.NAME", "headers.x-api-key");
         path.replacen("NAME", "chat", 1).replacen("NAME", "blue", 1)
     }
 
@@ -92,6 +92,6 @@ pub(super) fn read_with_all_files(
         Some(_) => Err(io::ErrorKind::NotFound.into()),
     };
     let variable = |_: &str| Some("a-secret-from-a-variable".to_owned());
-    let surroundings = Surroundings { variable: &variable, file: &file };
+    let surroundings = Surroundings { variable: &variable, file: &file, has_otlp: true };
     super::read_source(Source::new("specimen.toml", text), &surroundings)
 }

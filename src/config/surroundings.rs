@@ -15,7 +15,12 @@ pub struct Surroundings<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<String>,
     /// The content of a file.
     pub file: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// Whether the program can export traces and metrics.
+    pub has_otlp: bool,
 }
+
+/// Whether this program can export traces and metrics: it was built with the feature `otlp`.
+pub const HAS_OTLP: bool = cfg!(feature = "otlp");
 
 /// The content of a file on this machine.
 ///

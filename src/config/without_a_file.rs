@@ -4,7 +4,7 @@
 //! holds and no default is said twice. Errors name the argument instead of a line.
 
 use super::source::Source;
-use super::surroundings::{Surroundings, read_file};
+use super::surroundings::{HAS_OTLP, Surroundings, read_file};
 use super::{Config, ConfigErrors, read_source};
 
 /// A config of one service with the environments blue and, if there is one, green. An upstream may be
@@ -27,7 +27,8 @@ pub fn without_a_file(
     }
     let source = Source::of_arguments(&lines);
     // Arguments were expanded by the shell already: nothing in them is a variable.
-    read_source(source, &Surroundings { variable: &|_| None, file: &read_file }).0
+    let surroundings = Surroundings { variable: &|_| None, file: &read_file, has_otlp: HAS_OTLP };
+    read_source(source, &surroundings).0
 }
 
 /// `:8001` and `host:8001` as upstreams.

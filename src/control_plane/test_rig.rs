@@ -75,6 +75,7 @@ pub(super) fn config(dir: &TempDir, services: Vec<ServiceSpec>) -> Config {
         services,
         shutdown: ShutdownSpec { pre_stop: Duration::ZERO, drain: Duration::from_secs(1) },
         access_log: None,
+        otlp: None,
         body_buffer_bytes_max: 1 << 20,
     }
 }

@@ -21,20 +21,6 @@ use crate::model::verdict::Verdict;
 /// Takes a report; false when there is no room.
 pub type Sink<T> = Box<dyn Fn(T) -> bool>;
 
-impl Listener for Feed {
-    fn is_listening(&self) -> bool {
-        self.is_watched()
-    }
-
-    fn wants(&self, _matters: bool, _dice: f64) -> bool {
-        true
-    }
-
-    fn tell(&self, record: &Arc<ExchangeRecord>) {
-        Self::tell(self, record);
-    }
-}
-
 /// Where the exchanges of one core are counted, reported and logged.
 pub struct Recorder {
     epoch: Instant,
@@ -42,6 +28,7 @@ pub struct Recorder {
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
     listeners: Vec<Box<dyn Listener>>,
+    trace_share: Option<f64>,
 }
 
 /// Somebody who is told of single exchanges, as a core sees it. Nothing here may wait.
@@ -64,6 +51,20 @@ pub trait Listener {
     }
 }
 
+impl Listener for Feed {
+    fn is_listening(&self) -> bool {
+        self.is_watched()
+    }
+
+    fn wants(&self, _matters: bool, _dice: f64) -> bool {
+        true
+    }
+
+    fn tell(&self, record: &Arc<ExchangeRecord>) {
+        Self::tell(self, record);
+    }
+}
+
 impl Recorder {
     /// A recorder with empty counts. Seconds of arrival are counted from `epoch`, the same on all cores.
     pub fn new(
@@ -73,7 +74,19 @@ impl Recorder {
         listeners: Vec<Box<dyn Listener>>,
     ) -> Self {
         let shard = RefCell::default();
-        Self { epoch, shard, random: RefCell::new(random), reports, listeners }
+        Self { epoch, shard, random: RefCell::new(random), reports, listeners, trace_share: None }
+    }
+
+    /// The same, with traces exported: `share` of those begun here are recorded.
+    #[must_use]
+    pub fn tracing(mut self, share: f64) -> Self {
+        self.trace_share = Some(share);
+        self
+    }
+
+    /// Share of the traces begun here that are recorded; `None` while none are.
+    pub fn trace_share(&self) -> Option<f64> {
+        self.trace_share
     }
 
     /// A recorder that only counts, for tests and benches.

@@ -87,6 +87,7 @@ struct Seed {
     reports: mpsc::Sender<CoreReport>,
     log: Option<AccessLog>,
     feed: Feed,
+    trace_share: Option<f64>,
     is_lean: bool,
     entrances: Vec<EntranceSeed>,
     mailbox: mpsc::Receiver<CoreMessage>,
@@ -136,6 +137,7 @@ impl DataPlane {
                 reports: reports.clone(),
                 log: log.clone(),
                 feed: feed.clone(),
+                trace_share: config.otlp.as_ref().map(|otlp| otlp.sample),
                 is_lean,
                 entrances: entrances.remove(0),
                 mailbox,
@@ -208,7 +210,11 @@ impl Seed {
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
         let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(self.feed.clone())];
         listeners.extend(self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>));
-        Recorder::new(self.epoch, fastrand::Rng::new(), tell, listeners)
+        let recorder = Recorder::new(self.epoch, fastrand::Rng::new(), tell, listeners);
+        match self.trace_share {
+            Some(share) => recorder.tracing(share),
+            None => recorder,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::share::{Bound, percent_of};
 use super::story::{Step, users_who_came_back};
 use super::traffic::{Tally, Traffic, TrafficOptions};
 use crate::app::App;
-use crate::config::{Surroundings, from_text, read_file};
+use crate::config::{HAS_OTLP, Surroundings, from_text, read_file};
 use crate::model::listener::ListenAddress;
 
 /// Ports tried, from the first one up.
@@ -56,7 +56,8 @@ impl Stage {
             [&blue, &green],
         );
         let nothing = |_: &str| None;
-        let surroundings = Surroundings { variable: &nothing, file: &read_file };
+        let surroundings =
+            Surroundings { variable: &nothing, file: &read_file, has_otlp: HAS_OTLP };
         let config = from_text(&text, "demo", &surroundings).map_err(|e| e.to_string())?;
         let proxy = App::start(&config, None).map_err(|e| e.to_string())?;
         let ListenAddress::Tcp(admin) = *proxy.admin_address() else {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::model::answer::{FinishReason, Inspection, Tokens};
 use crate::model::name::Name;
+use crate::model::trace_context::TraceContext;
 use crate::model::verdict::Verdict;
 
 /// One exchange that has ended.
@@ -74,8 +75,8 @@ pub struct ExchangeRecord {
     pub close_code: Option<u16>,
     /// `grpc-status`.
     pub grpc_status: Option<u16>,
-    /// W3C trace context of the request, if it has one.
-    pub traceparent: Option<Box<str>>,
+    /// The trace it belongs to, if it does; its span there is `exchange`.
+    pub trace: Option<TraceContext>,
 }
 
 /// A record that has everything, for tests of those who print it.
@@ -119,6 +120,6 @@ pub(crate) fn specimen() -> ExchangeRecord {
         response_bytes: 4000,
         close_code: Some(1000),
         grpc_status: Some(0),
-        traceparent: None,
+        trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     }
 }

@@ -20,6 +20,8 @@ use crate::model::verdict::Verdict;
 pub const WATCHERS_MAX: usize = 16;
 /// Records a watcher may have unread: a second's worth.
 const UNREAD_MAX: usize = 1024;
+/// Records whose traces have not been pushed yet: two seconds' worth at 4 000 requests/s.
+const UNREAD_TRACES_MAX: usize = 8192;
 /// The rate is kept in slices of this length, so that a watcher sees something of every moment.
 const SLICE: Duration = Duration::from_millis(50);
 /// Records in a slice: 1 000 a second. More is for the access log; nobody can read it.
@@ -34,6 +36,8 @@ pub struct Filter {
     pub environment: Option<Name>,
     /// That ended in one of these ways; empty for every way.
     pub verdicts: Vec<Verdict>,
+    /// Whose trace is recorded.
+    pub is_traced: bool,
 }
 
 /// Records that a watcher wanted and did not get.
@@ -65,7 +69,8 @@ struct Watcher {
     filter: Filter,
     records: mpsc::Sender<Arc<ExchangeRecord>>,
     began: Instant,
-    pace: Pace,
+    /// `None` for one that takes what comes.
+    pace: Option<Pace>,
     over_rate: AtomicU64,
     unread: AtomicU64,
 }
@@ -85,23 +90,23 @@ impl Feed {
 
     /// Watches from now on; `None` when 16 do already.
     pub fn watch(&self, filter: Filter) -> Option<Watch> {
-        let (records, unread) = mpsc::channel(UNREAD_MAX);
-        let watcher = Arc::new(Watcher {
-            filter,
-            records,
-            began: Instant::now(),
-            pace: Pace::default(),
-            over_rate: AtomicU64::new(0),
-            unread: AtomicU64::new(0),
-        });
+        let (watcher, unread) = Watcher::new(filter, Some(Pace::default()), UNREAD_MAX);
         let is_taken = self.change(|watchers| {
-            let has_room = watchers.len() < WATCHERS_MAX;
+            let has_room = watchers.iter().filter(|w| w.pace.is_some()).count() < WATCHERS_MAX;
             if has_room {
                 watchers.push(Arc::clone(&watcher));
             }
             has_room
         });
         is_taken.then(|| Watch { records: unread, watcher, feed: self.clone() })
+    }
+
+    /// Collects every exchange whose trace is recorded, from now on, at whatever rate they come.
+    pub fn collect_traces(&self) -> Watch {
+        let filter = Filter { is_traced: true, ..Filter::default() };
+        let (watcher, unread) = Watcher::new(filter, None, UNREAD_TRACES_MAX);
+        self.change(|watchers| watchers.push(Arc::clone(&watcher)));
+        Watch { records: unread, watcher, feed: self.clone() }
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Vec<Arc<Watcher>>) -> T) -> T {
@@ -122,16 +127,35 @@ impl Filter {
         is(&self.service, &[&record.service])
             && is(&self.environment, &[&record.environment, &record.served_by])
             && (self.verdicts.is_empty() || self.verdicts.contains(&record.verdict))
+            && (!self.is_traced || record.trace.is_some_and(|trace| trace.is_sampled))
     }
 }
 
 impl Watcher {
+    fn new(
+        filter: Filter,
+        pace: Option<Pace>,
+        unread_max: usize,
+    ) -> (Arc<Self>, mpsc::Receiver<Arc<ExchangeRecord>>) {
+        let (records, unread) = mpsc::channel(unread_max);
+        let watcher = Self {
+            filter,
+            records,
+            began: Instant::now(),
+            pace,
+            over_rate: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
+        };
+        (Arc::new(watcher), unread)
+    }
+
     fn take(&self, record: &Arc<ExchangeRecord>) {
         if !self.filter.lets_pass(record) {
             return;
         }
         // Relaxed: counts that order nothing.
-        if !self.pace.admits(self.began.elapsed()) {
+        let admits = |pace: &Pace| pace.admits(self.began.elapsed());
+        if !self.pace.as_ref().is_none_or(admits) {
             self.over_rate.fetch_add(1, Ordering::Relaxed);
         } else if self.records.try_send(Arc::clone(record)).is_err() {
             self.unread.fetch_add(1, Ordering::Relaxed);
@@ -172,6 +196,15 @@ impl Watch {
     pub async fn next(&mut self, records: &mut Vec<Arc<ExchangeRecord>>, most: usize) {
         // Zero would say that the sender is gone, and the watcher holds it.
         self.records.recv_many(records, most).await;
+    }
+
+    /// Puts up to `most` records that are there into `records`; does not wait.
+    pub fn take(&mut self, records: &mut Vec<Arc<ExchangeRecord>>, most: usize) {
+        while records.len() < most
+            && let Ok(record) = self.records.try_recv()
+        {
+            records.push(record);
+        }
     }
 
     /// What was left out since this was last asked.

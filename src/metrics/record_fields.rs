@@ -74,6 +74,7 @@ pub const FIELDS: &[Field] = &[
     Field { name: "response_bytes", value: |r| Value::Whole(r.response_bytes) },
     Field { name: "close_code", value: |r| whole(r.close_code) },
     Field { name: "grpc_status", value: |r| whole(r.grpc_status) },
+    Field { name: "trace_id", value: |r| r.trace.map_or(Value::Absent, |t| Value::Text(format!("{:032x}", t.trace).into())) },
 ];
 
 /// When the exchange ended, as RFC 3339 writes it.

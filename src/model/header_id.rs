@@ -63,6 +63,8 @@ built_in! {
     ALLOW = "allow",
     ACCEPT_ENCODING = "accept-encoding",
     RETRY_COUNT = "x-stainless-retry-count",
+    TRACEPARENT = "traceparent",
+    TRACESTATE = "tracestate",
 }
 
 /// Names from configs. They are leaked: configs change rarely, and the number is bounded.

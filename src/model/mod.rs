@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod standing;
 pub mod sticky;
 pub mod timeouts;
+pub mod trace_context;
 pub mod upstream;
 pub mod verdict;
 pub mod weight;

@@ -21,6 +21,8 @@ mod http2_upstreams;
 mod lean;
 mod model_names;
 mod no_progress;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod process;
 mod refusals;
 mod requests;
@@ -32,6 +34,7 @@ mod sticky;
 mod streams;
 mod switch;
 mod tls;
+mod trace_context;
 mod unix_sockets;
 mod uploads;
 mod upstreams;

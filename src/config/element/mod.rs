@@ -13,6 +13,7 @@ mod force;
 mod header;
 mod health;
 mod listen;
+mod otlp;
 mod overlap;
 mod range;
 mod rewrite;

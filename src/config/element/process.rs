@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::resolved::{Config, ShutdownSpec};
-use super::{access_log, admin, listen, overlap, service};
+use super::{access_log, admin, listen, otlp, overlap, service};
 use crate::model::service::ServiceSpec;
 
 const BODY_BUFFER_BYTES_MAX: u64 = 128 << 20;
@@ -25,6 +25,7 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
     let workers = root.whole("workers", 1..=1024).and_then(|count| usize::try_from(count).ok());
     let shutdown = read_shutdown(&root.section("shutdown"));
     let access_log = access_log::read(&root.section("access_log"));
+    let otlp = otlp::read(&root.section("otlp"));
     let services = read_services(root, &listeners);
     Some(Config {
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
@@ -34,6 +35,7 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
         services: services?,
         shutdown,
         access_log,
+        otlp,
         body_buffer_bytes_max,
     })
 }

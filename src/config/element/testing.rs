@@ -20,7 +20,7 @@ pub(in super::super) fn with_files(
         let found = files.iter().find(|(name, _)| path == Path::new(name));
         found.map(|(_, content)| content.as_bytes().to_vec()).ok_or(io::ErrorKind::NotFound.into())
     };
-    from_text(text, "a.toml", &Surroundings { variable: &variable, file: &file })
+    from_text(text, "a.toml", &Surroundings { variable: &variable, file: &file, has_otlp: true })
 }
 
 pub(in super::super) fn try_config(text: &str) -> Result<Config, ConfigErrors> {

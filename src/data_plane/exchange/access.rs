@@ -131,7 +131,7 @@ impl Exchange {
             response_bytes: self.response_bytes,
             close_code: self.close_code(),
             grpc_status: self.grpc_status,
-            traceparent: None,
+            trace: self.trace,
         }
     }
 }

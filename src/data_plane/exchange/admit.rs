@@ -8,6 +8,7 @@ use super::head::RequestHead;
 use super::key::{self, KeyInHead};
 use super::{
     Exchange, Next, Place, Refusal, Search, access, compared, forwarded, route, sanity, strip,
+    trace,
 };
 use crate::metrics::cohort::Mark;
 use crate::model::api::Api;
@@ -54,6 +55,7 @@ impl Exchange {
         self.client = forwarded::client_address(head, &self.peer);
         if self.recorder.is_logging() {
             self.target = Some(Box::new((head.method().to_owned(), head.path().to_owned())));
+            self.trace = trace::sent(head);
         }
         self.is_idempotent = is_idempotent(head.method());
         self.is_head = head.method() == "HEAD";
@@ -90,6 +92,9 @@ impl Exchange {
         }
         if let Some(authority) = head.authority() {
             edits.set(HeaderId::HOST, &[authority.as_bytes()]);
+        }
+        if let Some(share) = self.recorder.trace_share() {
+            self.trace = Some(trace::join(head, self.unique, share, &self.recorder, edits));
         }
     }
 

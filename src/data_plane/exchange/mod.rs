@@ -30,6 +30,7 @@ mod route;
 mod sanity;
 pub mod strip;
 mod timing;
+mod trace;
 mod tunnel;
 
 use std::net::IpAddr;
@@ -55,6 +56,7 @@ use crate::model::routing_table::RoutingTable;
 use crate::model::service::{HeaderNames, ServiceSpec};
 use crate::model::snapshot::Snapshot;
 use crate::model::sticky::StickyKey;
+use crate::model::trace_context::TraceContext;
 use crate::model::upstream::{Upstream, UpstreamId};
 use crate::model::verdict::Verdict;
 
@@ -154,6 +156,8 @@ pub struct Exchange {
     ended_at: Option<Instant>,
     /// Method and path, for whoever is told of single exchanges.
     target: Option<Box<(String, String)>>,
+    /// The trace it belongs to, for whoever is told of single exchanges.
+    trace: Option<TraceContext>,
     is_recorded: bool,
 }
 
@@ -219,6 +223,7 @@ impl Exchange {
             refused: None,
             ended_at: None,
             target: None,
+            trace: None,
             is_recorded: false,
         }
     }

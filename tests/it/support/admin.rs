@@ -160,6 +160,7 @@ fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
         services: vec![chat()],
         shutdown: ShutdownSpec { pre_stop: Duration::ZERO, drain: Duration::from_secs(1) },
         access_log: None,
+        otlp: None,
         body_buffer_bytes_max: 1 << 20,
     }
 }

@@ -105,6 +105,7 @@ impl Builder {
                 drain: std::time::Duration::from_millis(200),
             },
             access_log: None,
+            otlp: None,
             body_buffer_bytes_max: 64 << 20,
         };
         Self { config, state }
