@@ -15,8 +15,8 @@ use super::access::Access;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
-    drain, environments, events, journal, metrics, probes, problem_page, reload, requests,
-    services, status, switch, weights,
+    cohorts, drain, environments, events, histogram, journal, metrics, probes, problem_page,
+    reload, requests, services, stats, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -38,6 +38,9 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
             get(environments::show).put(environments::put).delete(environments::remove),
         )
         .route("/v1/services/{service}/environments/{environment}/reset", post(environments::reset))
+        .route("/v1/services/{service}/environments/{environment}/stats", get(stats::show))
+        .route("/v1/services/{service}/environments/{environment}/histogram", get(histogram::show))
+        .route("/v1/services/{service}/environments/{environment}/cohorts", get(cohorts::show))
         .route("/v1/journal", get(journal::page))
         .route("/v1/reload", post(reload::reload))
         .route("/metrics", get(metrics::show))

@@ -190,8 +190,8 @@ impl Recent {
             newest.add(counts);
             self.cells += newest.cells() - before;
             let oldest = row.first(Duration::from_secs(row.kept_s), now);
-            while let Some(slot) = slots.pop_front_if(|slot| slot.number < oldest) {
-                self.cells -= slot.cells();
+            while slots.front().is_some_and(|slot| slot.number < oldest) {
+                self.cells -= slots.pop_front().map_or(0, |slot| slot.cells());
             }
         }
         while self.cells > CELLS_MAX

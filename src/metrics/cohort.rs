@@ -86,10 +86,13 @@ impl MarkAtAge {
     }
 }
 
+/// By second of arrival.
+type MarkCounts = HashMap<(u32, MarkAtAge), u32, BuildHasherDefault<Mix>>;
+
 /// What one core saw since it was last collected.
 #[derive(Debug, Clone, Default)]
 pub struct Marks {
-    environments: NearMap<EnvironmentId, HashMap<(u32, MarkAtAge), u32, BuildHasherDefault<Mix>>>,
+    environments: NearMap<EnvironmentId, MarkCounts>,
     entries: usize,
     lost: u64,
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::control_plane::test_rig::{chat, name};
+use crate::metrics::distribution::Distribution;
 use crate::metrics::shard::tests::ended;
 use crate::model::assignment::{Member, Partner, PartnerRole};
 use crate::model::environment::{Environment, EnvironmentSpec};
@@ -47,7 +48,7 @@ fn read(windows: &Windows, window: Window, now: Duration) -> (u64, u128) {
     let measured = windows.read(BLUE, window, now).unwrap();
     let count = measured.counts.tallies.judged();
     let total = measured.counts.distributions.of(Measure::Total);
-    assert_eq!(total.map_or(0, |values| values.count()), count);
+    assert_eq!(total.map_or(0, Distribution::count), count);
     (count, measured.covers.as_millis())
 }
 
