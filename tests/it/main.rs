@@ -9,6 +9,7 @@ mod admin_access;
 mod admin_changes;
 mod admin_events;
 mod admin_slow_clients;
+mod admin_stats;
 mod cli_changes;
 mod cli_errors;
 mod crash;

@@ -1,0 +1,48 @@
+//! What one page is made of: read once, so that its numbers belong together.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::admin::state::Admin;
+use crate::control_plane::command::{EnvironmentView, ServiceView};
+use crate::control_plane::totals::{EnvironmentTotals, Totals};
+use crate::metrics::distribution::Distribution;
+
+/// The counts and the state of a moment.
+pub(super) struct Seen {
+    pub(super) totals: Arc<Totals>,
+    pub(super) services: Vec<ServiceView>,
+    pub(super) swaps: Distribution<u64>,
+    pub(super) is_durable: bool,
+    pub(super) cohort_marks_lost: u64,
+    /// Seconds of Unix time.
+    pub(super) started_at: f64,
+}
+
+impl Seen {
+    /// As things are now.
+    pub(super) fn now(admin: &Admin) -> Self {
+        let started = SystemTime::now() - admin.started.elapsed();
+        let controller = &admin.controller;
+        Self {
+            totals: controller.totals(),
+            services: controller.view(),
+            swaps: controller.swap_times(),
+            is_durable: controller.store_state().not_durable.is_empty(),
+            cohort_marks_lost: controller.cohorts(|log, _| log.lost()),
+            started_at: started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        }
+    }
+
+    /// The totals of every environment.
+    pub(super) fn environments(&self) -> impl Iterator<Item = &EnvironmentTotals> {
+        self.totals.environments.values().map(|totals| &**totals)
+    }
+
+    /// The state of every environment, with its service.
+    pub(super) fn views(&self) -> impl Iterator<Item = (&ServiceView, &EnvironmentView)> {
+        self.services.iter().flat_map(|service| {
+            service.environments.iter().map(move |environment| (service, environment))
+        })
+    }
+}
