@@ -160,6 +160,13 @@ fn errors_come_after_a_200_and_a_done_mark_does_not_heal_them() {
                 1,
             ),
             (
+                "a field of that name without an object",
+                format!("error: none {{}}\n\n{}", stream(&[WORD, STOP, DONE])),
+                Whole,
+                Complete,
+                1,
+            ),
+            (
                 "an event of that name",
                 format!("{}event: error\ndata: boom\n\n", stream(&[WORD])),
                 Cut,

@@ -144,7 +144,10 @@ impl EventStream {
         match field {
             Field::Data => self.data(value, reading),
             Field::Event => self.event_name(value, end.is_some()),
-            Field::Error if value.first() == Some(&b'{') => reading.tally.has_error = true,
+            Field::Error if !value.is_empty() => {
+                reading.tally.has_error |= value[0] == b'{';
+                self.line = Line::Value(Field::Other); // only its first byte tells
+            }
             Field::Error | Field::Other => {}
         }
         match end {

@@ -160,6 +160,7 @@ impl Facts {
     pub fn bare(&mut self, place: Place, bare: &[u8]) {
         let is_true = bare == b"true";
         match place {
+            Place::Nothing => {}
             Place::Error => self.has_error |= !matches!(bare, b"null" | b"false" | b"0"),
             Place::Reason => self.has_reason = true,
             Place::Done => self.done = Some(is_true),

@@ -9,8 +9,8 @@
 //! The one limit: more than 65 535 brackets open at once are too deep.
 
 use super::facts::Facts;
+use super::member::{Member, Value, end_of_bare, find_quote_or_backslash, is_number_or_literal};
 use super::place::Place;
-use super::quote::find_quote_or_backslash;
 use super::word::Word;
 
 /// Containers that lead to a meaning: three more than the deepest way (a tool call's arguments) has.
@@ -131,7 +131,7 @@ impl JsonWalk {
     /// How far it has come, if nothing follows.
     pub fn end(&mut self, facts: &mut Facts) -> Progress {
         if self.state == State::Bare {
-            self.end_of_bare(&[], None, facts);
+            self.end_bare(&[], facts);
         }
         self.progress()
     }
@@ -153,7 +153,7 @@ impl JsonWalk {
                 if self.state == State::FirstKey && self.is_filled(facts) {
                     return self.open_skipped(0);
                 }
-                return self.begin_text(rest, Role::Key, facts);
+                return self.members(rest, facts);
             }
             (_, b' ' | b'\t' | b'\r' | b'\n') => {}
             (State::FirstKey | State::FirstElement | State::After, b']' | b'}') => {
@@ -184,7 +184,7 @@ impl JsonWalk {
     /// The first bytes of a value.
     fn begin(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
         match rest[0] {
-            b'"' => return self.begin_text(rest, Role::Value, facts),
+            b'"' => self.state = State::Text(Role::Value),
             b'{' | b'[' if self.place == Place::Nothing || self.depth == WAY_MAX => {
                 return self.open_skipped(1);
             }
@@ -192,17 +192,38 @@ impl JsonWalk {
             b'[' => self.open(true, facts),
             b'-' | b'0'..=b'9' | b'a'..=b'z' | b'N' | b'I' => {
                 self.state = State::Bare;
-                return self.bare(rest, facts);
+                return 0; // the byte belongs to the number
             }
             _ => self.state = State::End(Progress::Broken),
         }
         1
     }
 
-    /// A text from its opening quote on.
-    fn begin_text(&mut self, rest: &[u8], role: Role, facts: &mut Facts) -> usize {
-        self.state = State::Text(role);
-        1 + self.text(&rest[1..], role, facts)
+    /// Members of an object for as long as they come whole: nearly all of an event in one go. What is cut or
+    /// written otherwise goes through the states, which must find the same.
+    fn members(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
+        let container = self.way[self.depth - 1].place;
+        let mut at = 0;
+        while let Some(member) = Member::first_of(&rest[at..]) {
+            at += member.bytes;
+            let place = container.child(member.key);
+            match member.value {
+                Value::Text(text) => facts.text(place, Word::fitting(text), text.is_empty()),
+                Value::Bare(bare) => facts.bare(place, Word::beginning(bare)),
+                Value::Other => {
+                    self.place = place;
+                    self.state = State::Value;
+                    return at;
+                }
+            }
+            if !rest[at..].starts_with(b",\"") {
+                self.state = State::After;
+                return at;
+            }
+            at += 1;
+        }
+        self.state = State::Text(Role::Key);
+        at + 1
     }
 
     fn open(&mut self, is_list: bool, facts: &mut Facts) {
@@ -249,41 +270,31 @@ impl JsonWalk {
         self.state = if self.depth == 0 { State::End(Progress::Complete) } else { State::After };
     }
 
-    /// Bytes of a text, up to its end or to an escape, and what mostly follows it.
-    #[inline]
+    /// Bytes of a text, up to its end or to an escape.
     fn text(&mut self, rest: &[u8], role: Role, facts: &mut Facts) -> usize {
         let end = find_quote_or_backslash(rest);
         let Some(end) = end.filter(|end| rest[*end] == b'"') else {
             return self.open_text(rest, end, role);
         };
-        let after = rest.get(end + 1).copied();
-        let used = match role {
+        match role {
             Role::Key => {
                 let container = self.way[self.depth - 1].place;
                 let key = self.word.ended_by(&rest[..end]);
                 self.place = key.map_or(Place::Nothing, |key| container.child(key));
-                let is_colon = after == Some(b':');
-                self.state = if is_colon { State::Value } else { State::Colon };
-                end + 1 + usize::from(is_colon)
+                self.state = State::Colon;
             }
             Role::Value => {
-                if self.place != Place::Nothing {
-                    let is_empty = end == 0 && self.word.is_empty();
-                    facts.text(self.place, self.word.ended_by(&rest[..end]), is_empty);
-                }
-                end + 1 + self.end_of_value_before(after)
+                let is_empty = end == 0 && self.word.is_empty();
+                facts.text(self.place, self.word.ended_by(&rest[..end]), is_empty);
+                self.end_of_value();
             }
-            Role::Skipped | Role::Between => {
-                self.state = State::Text(Role::Between);
-                end + 1
-            }
-        };
+            Role::Skipped | Role::Between => self.state = State::Text(Role::Between),
+        }
         self.word.clear();
-        used
+        end + 1
     }
 
     /// Bytes of a text that goes on after the piece, or after the backslash in it.
-    #[cold]
     fn open_text(&mut self, rest: &[u8], backslash: Option<usize>, role: Role) -> usize {
         match backslash {
             Some(backslash) => {
@@ -300,40 +311,25 @@ impl JsonWalk {
         }
     }
 
-    /// Bytes of a number or literal, up to what ends it, and what mostly follows it.
+    /// Bytes of a number or literal, up to what ends it.
     fn bare(&mut self, rest: &[u8], facts: &mut Facts) -> usize {
-        let ends_it = |byte: &u8| *byte <= b' ' || matches!(byte, b',' | b']' | b'}');
-        let end = rest.iter().position(ends_it).unwrap_or(rest.len());
-        if end == rest.len() {
+        let Some(end) = end_of_bare(rest) else {
             self.word.push(rest);
-            return end;
-        }
-        end + self.end_of_bare(&rest[..end], Some(rest[end]), facts)
+            return rest.len();
+        };
+        self.end_bare(&rest[..end], facts);
+        end
     }
 
-    /// The end of a number or literal. Returns whether the byte after it was used.
-    fn end_of_bare(&mut self, last: &[u8], after: Option<u8>, facts: &mut Facts) -> usize {
-        let bare = self.word.ended_by(last);
-        if !bare.is_none_or(is_number_or_literal) {
+    fn end_bare(&mut self, last: &[u8], facts: &mut Facts) {
+        let bare = self.word.beginning_ended_by(last);
+        if is_number_or_literal(bare) {
+            facts.bare(self.place, bare);
+            self.end_of_value();
+        } else {
             self.state = State::End(Progress::Broken);
-            return 0;
-        }
-        if self.place != Place::Nothing {
-            facts.bare(self.place, bare.unwrap_or_default());
         }
         self.word.clear();
-        self.end_of_value_before(after)
-    }
-
-    /// The end of a value. Returns whether the byte after it was used: the comma that mostly follows.
-    #[inline]
-    fn end_of_value_before(&mut self, after: Option<u8>) -> usize {
-        self.end_of_value();
-        let is_comma = self.state == State::After && after == Some(b',');
-        if is_comma {
-            self.await_next();
-        }
-        usize::from(is_comma)
     }
 
     /// Bytes of skipped containers, up to a text or to their end.
@@ -364,14 +360,5 @@ impl JsonWalk {
             }
         }
         at + mark + 1
-    }
-}
-
-/// Whether this is a number, as far as its first character tells, or one of the literals.
-fn is_number_or_literal(bare: &[u8]) -> bool {
-    match bare {
-        b"true" | b"false" | b"null" | b"NaN" | b"Infinity" => true,
-        [first, ..] => matches!(first, b'-' | b'0'..=b'9'),
-        [] => false,
     }
 }

@@ -31,16 +31,13 @@ impl Word {
         self.length == 0 && !self.is_foreign
     }
 
-    /// Its next bytes.
+    /// Its next bytes. Of a word that is too long, the beginning is held.
     pub fn push(&mut self, piece: &[u8]) {
         let start = usize::from(self.length);
-        match self.bytes.get_mut(start..start + piece.len()) {
-            Some(free) => {
-                free.copy_from_slice(piece);
-                self.length += u8::try_from(piece.len()).expect("it fits into the buffer");
-            }
-            None => self.is_foreign = true,
-        }
+        let fitting = piece.len().min(BYTES_MAX - start);
+        self.bytes[start..start + fitting].copy_from_slice(&piece[..fitting]);
+        self.length += u8::try_from(fitting).expect("it fits into the buffer");
+        self.is_foreign |= fitting < piece.len();
     }
 
     /// It holds what no word that is looked for holds, such as an escape.
@@ -52,15 +49,29 @@ impl Word {
     /// none that anybody waits for.
     pub fn ended_by<'a>(&'a mut self, last: &'a [u8]) -> Option<&'a [u8]> {
         if self.is_empty() {
-            return Some(last);
+            return Self::fitting(last);
         }
         self.push(last);
-        self.whole()
+        (!self.is_foreign).then(|| &self.bytes[..usize::from(self.length)])
     }
 
-    /// The word so far.
-    pub fn whole(&self) -> Option<&[u8]> {
-        (!self.is_foreign).then(|| &self.bytes[..usize::from(self.length)])
+    /// As much of the word as is held, with its last bytes.
+    pub fn beginning_ended_by<'a>(&'a mut self, last: &'a [u8]) -> &'a [u8] {
+        if self.is_empty() {
+            return Self::beginning(last);
+        }
+        self.push(last);
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// A word that came in one piece, if it is not too long: pieces must not matter.
+    pub fn fitting(word: &[u8]) -> Option<&[u8]> {
+        (word.len() <= BYTES_MAX).then_some(word)
+    }
+
+    /// As much of a word that came in one piece as would be held of one in several.
+    pub fn beginning(word: &[u8]) -> &[u8] {
+        &word[..word.len().min(BYTES_MAX)]
     }
 }
 
@@ -81,12 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_too_long_is_foreign_but_not_empty() {
+    fn a_word_that_is_too_long_is_foreign_in_one_piece_and_in_two() {
+        let long = [b'x'; BYTES_MAX + 1];
+        assert_eq!(Word::new().ended_by(&long), None);
+        assert_eq!(Word::new().ended_by(&long[1..]), Some(&long[1..]));
         let mut word = Word::new();
-        word.push(&[b'x'; BYTES_MAX]);
-        assert!(word.whole().is_some());
-        word.push(b"x");
-        assert_eq!(word.ended_by(b"y"), None);
+        word.push(&long[..40]);
+        assert_eq!(word.clone().ended_by(&long[40..]), None);
+        assert_eq!(word.beginning_ended_by(&long[40..]), Word::beginning(&long));
         assert!(!word.is_empty());
     }
 }

@@ -1,0 +1,4 @@
+//! What is fuzzed.
+
+#[path = "../../src/inspect/answer/mod.rs"]
+pub mod answer;
