@@ -52,6 +52,9 @@ pub struct Environment {
     pub name: Name,
     /// Its version label.
     pub version: Option<Arc<str>>,
+    /// What its servers call whatever model is asked for, if it is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
     /// `active`, `candidate`, `previous`, `fallback`, or none of them.
     pub role: Option<String>,
     /// Its configured share of the service's traffic.
@@ -158,6 +161,10 @@ pub struct PutEnvironment {
     /// Its version label; left out, it stays; empty, it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What its servers call whatever model is asked for; left out, it stays; empty, what is asked for is
+    /// passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
@@ -182,7 +189,7 @@ pub struct StartDrain {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResetField {
-    /// `upstreams` or `version`.
+    /// `upstreams`, `version` or `model`.
     pub field: String,
     /// Why; stands in the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

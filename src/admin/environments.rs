@@ -22,7 +22,7 @@ pub(super) async fn show(
     admin.environment(&service, &environment).map(Json)
 }
 
-/// Creates it, or changes its upstreams or version.
+/// Creates it, or changes its upstreams, version or model.
 pub(super) async fn put(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
@@ -36,6 +36,7 @@ pub(super) async fn put(
         environment,
         upstreams: body.upstreams,
         version: body.version,
+        model: body.model,
         if_generation: seen.generation,
     };
     admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await

@@ -75,6 +75,7 @@ mod tests {
         Environment {
             name: Name::new(name).unwrap(),
             version: Some("v1".into()),
+            model: None,
             role: role.map(str::to_owned),
             weight_percent: Weight::from_percent(percent).unwrap(),
             in_flight: 0,

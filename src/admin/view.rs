@@ -25,6 +25,7 @@ impl From<&EnvironmentView> for Environment {
         Self {
             name: view.name.clone(),
             version: view.version.clone(),
+            model: view.model.clone(),
             role: view.role.map(str::to_owned),
             weight_percent: view.weight,
             in_flight: view.in_flight,

@@ -14,7 +14,7 @@ use crate::model::name::Name;
 /// `cyan environment …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
-    /// Create an environment, or change its upstreams or version
+    /// Create an environment, or change its upstreams, version or model
     Put {
         /// The service, unless there is only one, and the environment
         #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
@@ -26,6 +26,9 @@ pub enum Verb {
         /// A label for model, prompt or build; empty removes it
         #[arg(long, value_name = "TEXT")]
         version: Option<String>,
+        /// What its servers call the model, whatever is asked for; empty passes on what is asked for
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
     },
     /// Remove an environment that has no traffic and nothing in flight
     Remove {
@@ -44,28 +47,25 @@ pub enum Verb {
 /// Runs the verb.
 pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::Put { words, upstreams, version } => {
-            put(session, words, upstreams, version.as_deref()).await
+        Verb::Put { words, upstreams, version, model } => {
+            let change = PutEnvironment {
+                upstreams: (!upstreams.is_empty()).then(|| upstreams.clone()),
+                version: version.clone(),
+                model: model.clone(),
+                generation: None,
+                reason: session.globals.reason.clone(),
+            };
+            put(session, words, change).await
         }
         Verb::Remove { words } => remove(session, words).await,
         Verb::Show { words } => show(session, words).await,
     }
 }
 
-async fn put(
-    session: &Session,
-    words: &[String],
-    upstreams: &[String],
-    version: Option<&str>,
-) -> Result<(), Failure> {
+async fn put(session: &Session, words: &[String], change: PutEnvironment) -> Result<(), Failure> {
     let (service, environment) = session.environment(words).await?;
     let before = service.environments.iter().find(|known| known.name == environment);
-    let change = PutEnvironment {
-        upstreams: (!upstreams.is_empty()).then(|| upstreams.to_vec()),
-        version: version.map(str::to_owned),
-        generation: Some(service.generation),
-        reason: session.globals.reason.clone(),
-    };
+    let change = PutEnvironment { generation: Some(service.generation), ..change };
     if consent(session, &changes(&environment, before, &change))? == Consent::Withheld {
         return Ok(());
     }
@@ -118,6 +118,11 @@ fn changes(name: &Name, before: Option<&Environment>, change: &PutEnvironment) -
         let before = before.and_then(|environment| environment.version.as_deref());
         let after = if after.is_empty() { "none" } else { after };
         lines.push(format!("{name}: version {} -> {after}", before.unwrap_or("none")));
+    }
+    if let Some(after) = &change.model {
+        let before = before.and_then(|environment| environment.model.as_deref());
+        let after = if after.is_empty() { "as asked for" } else { after };
+        lines.push(format!("{name}: model {} -> {after}", before.unwrap_or("as asked for")));
     }
     lines
 }

@@ -225,6 +225,7 @@ mod tests {
         Environment {
             name: Name::new(name).unwrap(),
             version: (name == "green").then(|| "v42".into()),
+            model: None,
             role: Some(role.to_owned()),
             weight_percent: Weight::from_percent(percent).unwrap(),
             in_flight,

@@ -91,12 +91,20 @@ pub(super) fn plan(
             weights::switch(live, to.as_ref())
         }
         Command::RollBack { service } => weights::roll_back(services.expect(service, None)?),
-        Command::PutEnvironment { service, environment, upstreams, version, if_generation } => {
+        Command::PutEnvironment {
+            service,
+            environment,
+            upstreams,
+            version,
+            model,
+            if_generation,
+        } => {
             let live = services.expect(service, *if_generation)?;
             let put = environment::Put {
                 name: environment,
                 upstreams: upstreams.as_deref(),
                 version: version.as_deref(),
+                model: model.as_deref(),
             };
             environment::put(live, &put, random)
         }

@@ -49,7 +49,7 @@ pub enum Command {
         /// Of which service.
         service: Name,
     },
-    /// Create an environment, or change its upstreams or version.
+    /// Create an environment, or change its upstreams, version or model.
     PutEnvironment {
         /// Of which service.
         service: Name,
@@ -59,6 +59,9 @@ pub enum Command {
         upstreams: Option<Vec<String>>,
         /// Its version label; `None` leaves it, an empty text removes it.
         version: Option<String>,
+        /// What its servers call whatever model is asked for; `None` leaves it, an empty text passes on
+        /// what is asked for.
+        model: Option<String>,
         /// Refuse unless this is the generation now.
         if_generation: Option<u64>,
     },
@@ -85,7 +88,7 @@ pub enum Command {
         service: Name,
         /// Which environment.
         environment: Name,
-        /// `upstreams` or `version`.
+        /// `upstreams`, `version` or `model`.
         field: String,
     },
     /// Take over a config that was read anew. All or nothing.
@@ -191,6 +194,8 @@ pub struct EnvironmentView {
     pub name: Name,
     /// Its version label.
     pub version: Option<Arc<str>>,
+    /// What its servers call whatever model is asked for, if it is replaced.
+    pub model: Option<Arc<str>>,
     /// `active`, `candidate`, `previous`, `fallback`, or none of them.
     pub role: Option<&'static str>,
     /// Its share.

@@ -65,6 +65,7 @@ impl Published {
         let environments = table.environments.iter().map(|environment| EnvironmentView {
             name: environment.name().clone(),
             version: environment.spec.version.clone(),
+            model: environment.spec.models.otherwise.as_ref().map(|own| own.as_str().into()),
             role: role(&table.assignment, environment.name()),
             weight: table.weight(environment.name()),
             in_flight: environment.in_flight.count(),

@@ -1,9 +1,11 @@
 //! What the store keeps of a service: everything that the file does not decide.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::assignment::Assignment;
 use crate::model::environment::EnvironmentSpec;
+use crate::model::model_names::{ModelNames, OwnName, OwnNameError};
 use crate::model::name::Name;
 use crate::model::upstream::{UpstreamError, UpstreamSpec};
 
@@ -34,12 +36,36 @@ pub struct Override {
     /// Its version label; empty for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What its servers call whatever model is asked for; empty for what it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Made by the API: it exists without the file.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub created: bool,
     /// Removed by the API: it stays away although the file has it, until it is put again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
+}
+
+/// What was kept is not what it was kept as.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OverrideError {
+    /// An upstream.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A model's name.
+    #[error(transparent)]
+    Model(#[from] OwnNameError),
+}
+
+impl OverrideError {
+    /// The field that it was kept for.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Upstream(_) => "upstreams",
+            Self::Model(_) => "model",
+        }
+    }
 }
 
 impl Override {
@@ -50,21 +76,29 @@ impl Override {
 
     /// The names of the fields that the file no longer decides.
     pub fn fields(&self) -> Vec<&'static str> {
-        let fields = [("upstreams", self.upstreams.is_some()), ("version", self.version.is_some())];
+        let fields = [
+            ("upstreams", self.upstreams.is_some()),
+            ("version", self.version.is_some()),
+            ("model", self.model.is_some()),
+        ];
         fields.into_iter().filter_map(|(field, changed)| changed.then_some(field)).collect()
     }
 
     /// The environment as it is at work: the file's, with what the API changed.
     ///
     /// # Errors
-    /// When a kept upstream is none, which only a hand in the state file can bring about.
-    pub fn apply(&self, base: &EnvironmentSpec) -> Result<EnvironmentSpec, UpstreamError> {
+    /// When what was kept is none, which only a hand in the state file can bring about.
+    pub fn apply(&self, base: &EnvironmentSpec) -> Result<EnvironmentSpec, OverrideError> {
         let mut spec = base.clone();
         if let Some(upstreams) = &self.upstreams {
             spec.upstreams = parse_upstreams(upstreams)?;
         }
         if let Some(version) = &self.version {
             spec.version = (!version.is_empty()).then(|| version.as_str().into());
+        }
+        if let Some(model) = &self.model {
+            let otherwise = (!model.is_empty()).then(|| OwnName::new(model)).transpose()?;
+            spec.models = Arc::new(ModelNames { otherwise, list: base.models.list.clone() });
         }
         Ok(spec)
     }
@@ -90,12 +124,16 @@ mod tests {
         let own = Override {
             upstreams: Some(vec!["http://b:81".into()]),
             version: Some(String::new()),
+            model: Some("own".into()),
             ..Override::default()
         };
         let spec = own.apply(&base).unwrap();
         assert_eq!(spec.upstreams, ["http://b:81".parse().unwrap()]);
         assert_eq!(spec.version, None);
-        assert_eq!(own.fields(), ["upstreams", "version"]);
+        assert_eq!(spec.models.own(b"any").map(OwnName::as_str), Some("own"));
+        assert_eq!(own.fields(), ["upstreams", "version", "model"]);
+        let by_hand = Override { model: Some("a\nb".into()), ..Override::default() };
+        assert_eq!(by_hand.apply(&base), Err(OverrideError::Model(OwnNameError)));
         assert_eq!(Override::default().apply(&base).unwrap(), base);
     }
 

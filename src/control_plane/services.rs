@@ -177,8 +177,8 @@ pub(super) fn specs(
             }
         };
         own.apply(&base).map_err(|error| Refused::Invalid {
-            field: "upstreams",
-            problem: format!("{error} (kept for `{name}`; put other ones)"),
+            field: error.field(),
+            problem: format!("{error} (kept for `{name}`; put another value)"),
         })
     };
     members.map(|member| spec(&member.environment)).collect()

@@ -141,6 +141,7 @@ impl Rig {
             environment,
             upstreams,
             version: None,
+            model: None,
             if_generation: None,
         };
         self.ask(put).await

@@ -27,6 +27,7 @@ mod otlp;
 mod process;
 mod refusals;
 mod requests;
+mod rewriting;
 mod seam;
 mod slow_readers;
 mod split;

@@ -170,6 +170,7 @@ async fn put(proxy: &Proxy, upstreams: Vec<String>) {
         environment: name("blue"),
         upstreams: Some(upstreams),
         version: None,
+        model: None,
         if_generation: None,
     };
     proxy.ask(command).await.expect("the upstreams are taken");

@@ -8,6 +8,7 @@ use crate::control_plane::record::{Override, ServiceRecord, parse_upstreams};
 use crate::control_plane::services::Live;
 use crate::model::assignment::AssignmentError;
 use crate::model::environment::EnvironmentSpec;
+use crate::model::model_names::{OwnName, OwnNameError};
 use crate::model::name::Name;
 use crate::model::salt::Salt;
 
@@ -25,11 +26,13 @@ pub(super) struct Put<'a> {
     pub(super) name: &'a Name,
     pub(super) upstreams: Option<&'a [String]>,
     pub(super) version: Option<&'a str>,
+    pub(super) model: Option<&'a str>,
 }
 
 pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Planned, Refused> {
     let upstreams = checked_upstreams(put)?;
     check_version(put)?;
+    check_model(put)?;
     let before = live.table.environment(put.name.as_str()).map(|environment| &*environment.spec);
     let mut record = live.record.clone();
     let in_file = live.file.environments.iter().any(|spec| spec.name == *put.name);
@@ -41,6 +44,9 @@ pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Plan
     let version_before = before.map(|spec| spec.version.as_deref().unwrap_or_default());
     if version_before != put.version {
         own.version = put.version.map(str::to_owned).or(own.version.take());
+    }
+    if before.map(|spec| model(spec).unwrap_or_default()) != put.model {
+        own.model = put.model.map(str::to_owned).or(own.model.take());
     }
     own.removed = false;
     own.created = !in_file;
@@ -56,6 +62,7 @@ pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Plan
     let text = describe(kind, before, spec);
     let details = json!({
         "environment": put.name, "upstreams": texts(spec), "version": spec.version,
+        "model": model(spec),
     });
     Ok(next.planned(live, Said { kind, text, details }))
 }
@@ -94,8 +101,10 @@ pub(super) fn reset(live: &Live, name: &Name, field: &str) -> Result<Planned, Re
     match field {
         "upstreams" => own.upstreams = None,
         "version" => own.version = None,
+        "model" => own.model = None,
         other => {
-            let problem = format!("`{other}` is never overridden; write `upstreams` or `version`");
+            let problem =
+                format!("`{other}` is never overridden; write `upstreams`, `version` or `model`");
             return Err(Refused::Invalid { field: "field", problem });
         }
     }
@@ -155,6 +164,14 @@ fn check_version(put: &Put<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
+fn check_model(put: &Put<'_>) -> Result<(), Refused> {
+    let name = put.model.filter(|name| !name.is_empty());
+    let checked = name.map(OwnName::new).transpose();
+    let invalid =
+        |error: OwnNameError| Refused::Invalid { field: "model", problem: error.to_string() };
+    checked.map(drop).map_err(invalid)
+}
+
 /// An environment with users keeps at least one address.
 fn keeps_an_address(live: &Live, put: &Put<'_>) -> Result<(), Refused> {
     let weight = live.record.assignment.weight(put.name);
@@ -185,6 +202,11 @@ fn drop_if_empty(record: &mut ServiceRecord, name: &Name) {
     }
 }
 
+/// What is sent for whatever model is asked for, if it is replaced.
+fn model(spec: &EnvironmentSpec) -> Option<&str> {
+    spec.models.otherwise.as_ref().map(OwnName::as_str)
+}
+
 fn texts(spec: &EnvironmentSpec) -> Vec<String> {
     spec.upstreams.iter().map(ToString::to_string).collect()
 }
@@ -201,6 +223,9 @@ fn describe(kind: &str, before: Option<&EnvironmentSpec>, after: &EnvironmentSpe
     }
     if before.is_none_or(|before| before.version != after.version) {
         parts.push(format!("version is {version}"));
+    }
+    if before.is_none_or(|before| before.models != after.models) {
+        parts.push(format!("model is {}", model(after).unwrap_or("what is asked for")));
     }
     format!("{name}: {}", parts.join("; "))
 }

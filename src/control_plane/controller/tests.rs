@@ -98,6 +98,7 @@ async fn what_is_against_the_rules_changes_nothing() {
         environment: name("blue"),
         upstreams: Some(upstreams.into_iter().map(str::to_owned).collect()),
         version: None,
+        model: None,
         if_generation: None,
     };
     let of = |service: &str| Command::RollBack { service: name(service) };
@@ -163,11 +164,29 @@ async fn environments_are_made_changed_and_removed_at_run_time() {
     assert!(!rig.put("green", "http://127.0.0.1:22/").await.unwrap().changed);
     assert!(std::sync::Arc::ptr_eq(&blue, &rig.environment("blue")), "blue was not touched");
 
-    let reset = Command::ResetField {
+    let model = |model: &str| Command::PutEnvironment {
         service: name("chat"),
         environment: name("green"),
-        field: "upstreams".into(),
+        upstreams: None,
+        version: None,
+        model: Some(model.to_owned()),
+        if_generation: None,
     };
+    assert!(rig.ask(model("llama-v2")).await.unwrap().changed);
+    assert_eq!(rig.view("green").model.as_deref(), Some("llama-v2"));
+    assert_eq!(rig.view("green").overridden, ["upstreams", "model"]);
+    let refused = rig.ask(model("a\nb")).await.unwrap_err().to_string();
+    assert!(refused.starts_with("model: must be one line of 1 to 200 characters"), "{refused}");
+    assert!(rig.ask(model("")).await.unwrap().changed);
+    assert_eq!(rig.view("green").model, None);
+    let reset = |field: &str| Command::ResetField {
+        service: name("chat"),
+        environment: name("green"),
+        field: field.to_owned(),
+    };
+    rig.ask(reset("model")).await.unwrap();
+    assert_eq!(rig.view("green").overridden, ["upstreams"]);
+    let reset = reset("upstreams");
     rig.ask(reset).await.unwrap();
     assert_eq!(rig.view("green").upstreams[0].address, "http://127.0.0.1:2");
 

@@ -23,6 +23,9 @@ pub struct Serving {
     log: Arc<Mutex<String>>,
 }
 
+/// The only variable in its environment.
+pub const VARIABLE: (&str, &str) = ("CYAN_TEST_KEY", "from-the-environment");
+
 impl Serving {
     /// Serves this service table; listeners and state are provided.
     pub async fn start(service: &str) -> Self {
@@ -111,6 +114,7 @@ fn spawn(folder: &TempDir) -> Child {
         .args(["serve", "--config"])
         .arg(folder.path().join("cyan.toml"))
         .env_clear()
+        .env(VARIABLE.0, VARIABLE.1)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
