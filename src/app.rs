@@ -30,6 +30,8 @@ const REPORTS_MAX: usize = 4096;
 const LAST_BYTES: Duration = Duration::from_secs(2);
 /// How long the access log has to write its last lines. Whoever reads standard output may have stopped.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the last counts of the cores may take to be summed up.
+const LAST_COUNTS: Duration = Duration::from_millis(500);
 
 /// A running Cyan.
 pub struct App {
@@ -181,6 +183,8 @@ impl ControlPlane {
             links.post(|| CoreMessage::EndAll);
             self.within(LAST_BYTES, DataPlane::is_over).await;
         }
+        // A core that could not be ended has not told its counts: it is not waited for.
+        let _ = tokio::time::timeout(LAST_COUNTS, self.controller.counted()).await;
         self.within(LAST_LINES, DataPlane::is_logged).await;
         self.controller.shutdown().await;
     }

@@ -99,6 +99,7 @@ impl Boot {
             snapshot: self.snapshot,
             published: ArcSwap::from_pointee(Published::default()),
             changed: watch::Sender::new(0),
+            is_counted: watch::Sender::new(false),
             probes: Remarks::default(),
             suspicions: Remarks::default(),
             events: Events::default(),

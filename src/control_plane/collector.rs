@@ -27,7 +27,7 @@ enum Heard {
     Nothing(usize),
 }
 
-/// Runs until it is dropped.
+/// Runs until every core has ended; what they counted to the last is published then.
 pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
     // Two per core: more cannot be under way, as each is asked again only after its answer.
     let (heard, mut inbox) = mpsc::channel(2 * links.count().max(1));
@@ -44,13 +44,14 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
     publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            Some(heard) = inbox.recv() => match heard {
-                Heard::Report(core, report) => {
+            heard = inbox.recv() => match heard {
+                Some(Heard::Report(core, report)) => {
                     keys.add(&report.keys);
                     shared.measurements.add(core, &report, Instant::now());
                     totals.add(core, &report);
                 }
-                Heard::Nothing(core) => totals.unanswered(core),
+                Some(Heard::Nothing(core)) => totals.unanswered(core),
+                None => break,
             },
             // At once, because a step begins with the change. The sender is in `shared` and never gone.
             _ = changed.changed() => know(&mut totals, &shared),
@@ -61,6 +62,12 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
             }
         }
     }
+    for (core, report) in links.last_reports() {
+        shared.measurements.add(core, &report, Instant::now());
+        totals.add(core, &report);
+    }
+    shared.totals.store(Arc::new(totals));
+    shared.is_counted.send_replace(true);
 }
 
 /// Takes over which environments there are now, and their weights.
@@ -74,7 +81,10 @@ async fn ask(core: usize, links: CoreLinks, heard: mpsc::Sender<Heard>) {
     let mut tick = tokio::time::interval(COLLECT_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = links.left(core) => return,
+        }
         let (answer, mut answered) = oneshot::channel();
         if !links.post_to(core, CoreMessage::Collect(answer)) {
             if heard.send(Heard::Nothing(core)).await.is_err() {

@@ -53,6 +53,8 @@ pub(super) struct Shared {
     pub(super) published: ArcSwap<Published>,
     /// Counts publications, for those who follow them.
     pub(super) changed: watch::Sender<u64>,
+    /// Every core has ended, and its last counts are in the totals.
+    pub(super) is_counted: watch::Sender<bool>,
     /// What probes were answered.
     pub(super) probes: Remarks,
     /// Why upstreams are suspect.
@@ -188,6 +190,12 @@ impl ControllerHandle {
     /// Takes note of a config that could not even be read, so that status and events show it.
     pub fn config_refused(&self, problem: &str) {
         self.shared.config_refused(problem);
+    }
+
+    /// Waits until every core has ended and its last counts are in `totals`. Cancel safe.
+    pub async fn counted(&self) {
+        // The sender is in `shared`, so that it cannot be gone.
+        let _ = self.shared.is_counted.subscribe().wait_for(|is_counted| *is_counted).await;
     }
 
     /// Writes what is unwritten (2 s at most), gives the state directory back and ends the

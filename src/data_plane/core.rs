@@ -79,7 +79,7 @@ impl Core {
     pub async fn run(
         self: Rc<Self>,
         entrances: Vec<(Rc<Entrance>, Socket)>,
-        mut mailbox: mpsc::Receiver<CoreMessage>,
+        mailbox: &mut mpsc::Receiver<CoreMessage>,
         mut handed: mpsc::Receiver<Handover>,
     ) {
         // One task per listener, for as long as it listens.
@@ -174,7 +174,8 @@ impl Core {
         }
     }
 
-    fn report(&self) -> ShardReport {
+    /// The counts since the last report.
+    pub fn report(&self) -> ShardReport {
         let mut report = self.recorder.collect(Instant::now());
         report.connections = self.clients.count() as u64;
         let pooled = self.engine.pool.borrow().count() + self.lean.pool.borrow().count();

@@ -83,7 +83,7 @@ struct Seed {
     budget: Arc<BufferBudget>,
     open: Arc<[Arc<AtomicU32>]>,
     handovers: Arc<[mpsc::Sender<Handover>]>,
-    epoch: Instant,
+    links: CoreLinks,
     reports: mpsc::Sender<CoreReport>,
     log: Option<AccessLog>,
     feed: Feed,
@@ -133,7 +133,7 @@ impl DataPlane {
                 budget: Arc::clone(&budget),
                 open: Arc::clone(&open),
                 handovers: Arc::clone(&handovers),
-                epoch: links.epoch(),
+                links: links.clone(),
                 reports: reports.clone(),
                 log: log.clone(),
                 feed: feed.clone(),
@@ -202,7 +202,10 @@ impl Seed {
         });
         let entrances = self.entrances.into_iter().enumerate();
         let entrances = entrances.filter_map(|(number, seed)| seed.grow(number)).collect();
-        core.run(entrances, self.mailbox, self.handed).await;
+        let mut mailbox = self.mailbox;
+        Rc::clone(&core).run(entrances, &mut mailbox, self.handed).await;
+        // Before the mailbox closes: whoever sees that finds the report.
+        self.links.leave(self.number, core.report());
     }
 
     fn recorder(&self) -> Recorder {
@@ -210,7 +213,7 @@ impl Seed {
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
         let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(self.feed.clone())];
         listeners.extend(self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>));
-        let recorder = Recorder::new(self.epoch, fastrand::Rng::new(), tell, listeners);
+        let recorder = Recorder::new(self.links.epoch(), fastrand::Rng::new(), tell, listeners);
         match self.trace_share {
             Some(share) => recorder.tracing(share),
             None => recorder,

@@ -4,6 +4,7 @@
 //! and hears back. A mailbox is bounded: a core that cannot keep up is shown as lagging, it does not
 //! make anybody wait.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -57,12 +58,14 @@ pub enum CoreReport {
 pub struct CoreLinks {
     epoch: Instant,
     cores: Vec<mpsc::Sender<CoreMessage>>,
+    /// What cores that have ended had still to report. A lock for a push per core and process.
+    last_reports: Arc<Mutex<Vec<(usize, ShardReport)>>>,
 }
 
 impl CoreLinks {
     /// Links to cores with these mailboxes, in the order of their numbers.
     pub fn new(cores: Vec<mpsc::Sender<CoreMessage>>) -> Self {
-        Self { epoch: Instant::now(), cores }
+        Self { epoch: Instant::now(), cores, last_reports: Arc::default() }
     }
 
     /// The instant from which both planes count seconds.
@@ -73,6 +76,24 @@ impl CoreLinks {
     /// How many cores there are.
     pub fn count(&self) -> usize {
         self.cores.len()
+    }
+
+    /// A core ends, and hands over what it has counted since it was last asked.
+    pub fn leave(&self, core: usize, report: ShardReport) {
+        let mut reports = self.last_reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.push((core, report));
+    }
+
+    /// Waits until a core's mailbox is closed: it has ended. Cancel safe.
+    pub async fn left(&self, core: usize) {
+        if let Some(link) = self.cores.get(core) {
+            link.closed().await;
+        }
+    }
+
+    /// What cores that have ended had still to report; each report once.
+    pub fn last_reports(&self) -> Vec<(usize, ShardReport)> {
+        std::mem::take(&mut *self.last_reports.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Posts the same message to every core; tells which cores could not take it.

@@ -6,6 +6,7 @@ use cyan::app::App;
 use cyan::config::Config;
 use cyan::config::resolved::{AdminSpec, ShutdownSpec};
 use cyan::control_plane::command::{Applied, Command, Refused, Request};
+use cyan::control_plane::totals::Totals;
 use cyan::model::environment::EnvironmentSpec;
 use cyan::model::listener::{ListenAddress, ListenerSpec};
 use cyan::model::name::Name;
@@ -212,30 +213,41 @@ impl Proxy {
     /// Waits until nothing is in flight and every request that began has been recorded exactly once.
     pub async fn adds_up(&self) {
         let controller = self.app().controller();
+        let in_flight = || -> u32 {
+            let view = controller.view();
+            view.iter().flat_map(|service| &service.environments).map(|e| e.in_flight).sum()
+        };
         eventually("sums add up", || {
-            let totals = controller.totals();
-            let in_flight: u32 = controller
-                .view()
-                .iter()
-                .flat_map(|service| service.environments.iter().map(|e| e.in_flight))
-                .sum();
-            let ended: u64 = totals
-                .environments
-                .values()
-                .map(|environment| environment.counts.tallies.judged())
-                .sum();
-            let refused: u64 = totals.refused.values().sum();
-            in_flight == 0 && totals.requests == ended + refused
+            let sums = Sums::of(&controller.totals());
+            in_flight() == 0 && sums.began == sums.ended
         })
         .await;
+    }
+}
+
+/// Requests as the cores counted them.
+struct Sums {
+    began: u64,
+    ended: u64,
+}
+
+impl Sums {
+    fn of(totals: &Totals) -> Self {
+        let judged = totals.environments.values().map(|e| e.counts.tallies.judged());
+        let refused: u64 = totals.refused.values().sum();
+        Self { began: totals.requests, ended: judged.sum::<u64>() + refused }
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         // Ending blocks, and a test's event loop may have to let connections go meanwhile.
-        if let Some(app) = self.app.take() {
-            let _ = std::thread::spawn(move || app.shutdown()).join();
+        let Some(app) = self.app.take() else { return };
+        let controller = app.controller().clone();
+        let _ = std::thread::spawn(move || app.shutdown()).join();
+        if !std::thread::panicking() {
+            let sums = Sums::of(&controller.totals());
+            assert_eq!(sums.began, sums.ended, "every request that began has ended, and once");
         }
     }
 }
