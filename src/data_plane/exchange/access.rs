@@ -82,7 +82,9 @@ pub fn keep_alive_timeout(head: &impl Headers) -> Option<Duration> {
 impl Exchange {
     /// Tells whoever listens to single exchanges, if anybody does.
     pub(super) fn log(&self, verdict: Verdict, ended_at: Instant) {
-        if !self.recorder.is_logging() {
+        // One that began before anybody listened has not remembered what it was asked for.
+        let is_known = self.service.is_none() || self.target.is_some();
+        if !is_known || !self.recorder.is_logging() {
             return;
         }
         let is_plain = matches!(verdict, Verdict::Complete | Verdict::Length);
