@@ -98,7 +98,7 @@ impl App {
             runtime.block_on(async move {
                 let controller = boot.run(data_plane.links.clone(), inbox);
                 #[cfg(feature = "otlp")]
-                let export = otlp.map(|spec| Export::start(&spec, &feed));
+                let export = otlp.map(|spec| Export::start(&spec, &feed, &controller));
                 let _ = ready.send(controller.clone());
                 let plane =
                     ControlPlane { controller, data_plane, shutdown, admin, read_config, feed };

@@ -1,6 +1,7 @@
 //! Speaks to the collector: one POST, over a connection of its own, in bounded time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,8 +29,10 @@ pub(super) struct Collector {
     upstream: UpstreamSpec,
     request: Request<()>,
     tls: Result<Arc<ClientConfig>, TlsClientError>,
-    /// Whether the last push failed, and how much was lost since one succeeded.
+    /// While pushes fail: how much was lost since one succeeded.
     outage: Option<u64>,
+    /// How much was lost since the start.
+    lost: Arc<AtomicU64>,
     what: &'static str,
 }
 
@@ -43,8 +46,8 @@ pub(super) enum Problem {
 }
 
 impl Collector {
-    /// The page for `what`: `traces` or `metrics`.
-    pub(super) fn new(spec: &OtlpSpec, what: &'static str) -> Self {
+    /// The page for `what`: `traces` or `metrics`. What is lost is added to `lost`.
+    pub(super) fn new(spec: &OtlpSpec, what: &'static str, lost: Arc<AtomicU64>) -> Self {
         let mut request = Request::post(format!("{}/v1/{what}", spec.path))
             .header(header::HOST, spec.upstream.authority())
             .header(header::CONTENT_TYPE, "application/x-protobuf")
@@ -58,7 +61,7 @@ impl Collector {
         }
         let request = request.body(()).expect("address, path and names are checked in the config");
         let tls = client_config(&UpstreamTls::default(), Protocol::Http1);
-        Self { upstream: spec.upstream.clone(), request, tls, outage: None, what }
+        Self { upstream: spec.upstream.clone(), request, tls, outage: None, lost, what }
     }
 
     /// Pushes a message. Takes 5 s at most.
@@ -73,6 +76,8 @@ impl Collector {
 
     /// Says once that pushing fails, and once that it succeeds again with what was `lost` meanwhile.
     pub(super) fn tell(&mut self, result: &Result<(), Problem>, lost: u64) {
+        // Relaxed: a count that orders nothing.
+        self.lost.fetch_add(lost, Ordering::Relaxed);
         let (upstream, what) = (&self.upstream, self.what);
         match (result, &mut self.outage) {
             (Err(Problem::ForNow(problem) | Problem::ForGood(problem)), outage @ None) => {

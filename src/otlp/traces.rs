@@ -2,6 +2,7 @@
 //! batch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
@@ -11,7 +12,6 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::attributes::{resource, scope};
 use super::collector::{Collector, Problem};
 use super::spans::span;
-use crate::config::resolved::OtlpSpec;
 use crate::metrics::exchange_record::ExchangeRecord;
 use crate::metrics::feed::Watch;
 
@@ -28,10 +28,14 @@ struct Batch {
 }
 
 /// Pushes what `queue` brings, once per interval and whenever a batch is full, until it is told to stop.
-pub(super) async fn push(spec: OtlpSpec, queue: Watch, mut stop: watch::Receiver<()>) {
-    let collector = Collector::new(&spec, "traces");
+pub(super) async fn push(
+    collector: Collector,
+    every: Duration,
+    queue: Watch,
+    mut stop: watch::Receiver<()>,
+) {
     let mut batch = Batch { collector, queue, records: Vec::new(), has_failed: false };
-    let mut ticks = interval(spec.interval);
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let room = BATCH_SPANS_MAX - batch.records.len();
