@@ -17,9 +17,11 @@ mod drain;
 mod ends;
 mod forwarding;
 mod grpc;
+mod hostile_answers;
 mod http2;
 mod http2_upstreams;
 mod lean;
+mod measured;
 mod model_names;
 mod no_progress;
 #[cfg(feature = "otlp")]
