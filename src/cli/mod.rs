@@ -21,6 +21,7 @@ pub mod reset;
 pub mod rollback;
 pub mod serve;
 pub mod session;
+pub mod stats;
 pub mod status;
 pub mod switch;
 pub mod terminal;
@@ -72,6 +73,8 @@ enum Verb {
 enum Ask {
     /// Show who gets what, and what is wrong
     Status(status::Args),
+    /// Show how the environments did lately, side by side
+    Stats(stats::Args),
     /// Show or set the weights of a service
     Weights(weights::Args),
     /// Give all of the active environment's traffic to another one
@@ -139,6 +142,7 @@ impl Ask {
     async fn run(self, session: &Session) -> Result<(), Failure> {
         match self {
             Self::Status(args) => status::run(&args, session).await,
+            Self::Stats(args) => stats::run(&args, session).await,
             Self::Weights(args) => weights::run(&args, session).await,
             Self::Switch(args) => switch::run(&args, session).await,
             Self::Rollback(args) => rollback::run(&args, session).await,

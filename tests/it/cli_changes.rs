@@ -29,6 +29,33 @@ async fn a_release_by_hand_reads_as_a_story() {
 }
 
 #[tokio::test]
+async fn environments_are_shown_side_by_side() {
+    let admin = TestAdmin::start().await;
+    let shown = cyan_at(&admin, "stats chat --window step --ascii").await;
+    assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));
+    assert!(shown.stdout.starts_with("chat  since the weights changed, "), "{shown:?}");
+    assert!(shown.stdout.contains("\n* blue "), "{shown:?}");
+    assert!(shown.stdout.contains("\n^ green "), "{shown:?}");
+    for window in ["10s", "1m", "5m", "15m", "step", "start"] {
+        let json = cyan_at(&admin, &format!("stats chat green --json --window {window}")).await;
+        let stats: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        assert_eq!((&stats["environment"], &stats["window"]), (&"green".into(), &window.into()));
+    }
+    for (line, code, said) in [
+        ("stats chat --window 7m", 2, "[possible values: 10s, 1m, 5m, 15m, step, start]"),
+        (
+            "stats chat red",
+            2,
+            "unknown environment `red` of service `chat`; there are: blue, green",
+        ),
+        ("stats embed", 2, "unknown service `embed`"),
+    ] {
+        let refused = cyan_at(&admin, line).await;
+        assert!(refused.code == code && refused.stderr.contains(said), "{line}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn off_a_terminal_a_change_needs_yes_and_rollback_does_not() {
     let admin = TestAdmin::start().await;
     for line in [
