@@ -35,10 +35,13 @@ fn proxy(upstream: &Upstream, collector: SocketAddr, interval: Duration) -> Prox
     builder.start()
 }
 
-/// A collector, and what was pushed to it: heads with their bodies.
+/// Head and body of a request.
+type Push = (String, Vec<u8>);
+
+/// A collector, and what was pushed to it.
 struct Collector {
     upstream: Upstream,
-    pushes: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    pushes: Arc<Mutex<Vec<Push>>>,
 }
 
 impl Collector {
@@ -50,10 +53,10 @@ impl Collector {
     /// Refuses the first pushes of spans with this status.
     async fn refusing(refusals: usize, status: u16) -> Self {
         let left = Arc::new(AtomicUsize::new(refusals));
-        let pushes = Arc::<Mutex<Vec<_>>>::default();
-        let pushed = Arc::clone(&pushes);
+        let pushes = Arc::<Mutex<Vec<Push>>>::default();
+        let taken = Arc::clone(&pushes);
         let upstream = Upstream::scripted(move |mut visit| {
-            let (left, pushed) = (Arc::clone(&left), Arc::clone(&pushed));
+            let (left, taken) = (Arc::clone(&left), Arc::clone(&taken));
             async move {
                 let Some(head) = visit.head().await else { return };
                 let length = head.split("content-length: ").nth(1).unwrap();
@@ -64,7 +67,7 @@ impl Collector {
                     left.checked_sub(1).filter(|_| is_of_spans)
                 });
                 let status = if refuses.is_ok() { status } else { 200 };
-                pushed.lock().unwrap().push((head, body));
+                taken.lock().unwrap().push((head, body));
                 visit.send(format!("HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n")).await;
             }
         })
@@ -73,7 +76,7 @@ impl Collector {
     }
 
     /// What came to a page so far.
-    fn pushes(&self, page: &str) -> Vec<(String, Vec<u8>)> {
+    fn pushes(&self, page: &str) -> Vec<Push> {
         let page = format!("POST /otlp/v1/{page} HTTP/1.1\r\n");
         let pushes = self.pushes.lock().unwrap();
         pushes.iter().filter(|(head, _)| head.starts_with(&page)).cloned().collect()
@@ -81,7 +84,7 @@ impl Collector {
 
     /// The spans of every push that came so far.
     fn spans(&self) -> Vec<Vec<Span>> {
-        let decoded = |(_, body): (String, Vec<u8>)| {
+        let decoded = |(_, body): Push| {
             let request = ExportTraceServiceRequest::decode(&*body).expect("OTLP");
             let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
             scopes.flat_map(|scope| scope.spans).collect()
