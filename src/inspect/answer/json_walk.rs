@@ -128,16 +128,11 @@ impl JsonWalk {
         }
     }
 
-    /// How far it has come, if nothing follows.
+    /// How far it has come, since nothing follows.
     pub fn end(&mut self, facts: &mut Facts) -> Progress {
         if self.state == State::Bare {
             self.end_bare(&[], facts);
         }
-        self.progress()
-    }
-
-    /// How far it has come.
-    pub fn progress(&self) -> Progress {
         match self.state {
             State::Start => Progress::Nothing,
             State::End(progress) => progress,
