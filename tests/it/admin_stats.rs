@@ -180,6 +180,29 @@ async fn what_is_documented_is_exported_and_the_other_way_round() {
 }
 
 #[tokio::test]
+async fn a_step_begins_with_its_weights_and_says_how_fast_it_was_everywhere() {
+    let (blue, green) = (speaking().await, speaking().await);
+    let proxy = Proxy::between(&blue, &green);
+    proxy.client().await.post("/v1/chat/completions", "", "{}").await;
+    proxy.settles("blue", Verdict::Complete, 1).await;
+    proxy.set_weights(&[("blue", 95.0), ("green", 5.0)]).await;
+    let mut stats = json!(null);
+    for _ in 0..200 {
+        // The collector hears of the change by message; there is no state to wait for but this one.
+        stats = get(&proxy, &format!("{BLUE}/stats?window=step")).await.1;
+        if stats["requests"] == json!(0) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(stats["requests"], json!(0), "{stats}");
+    let (_, start) = get(&proxy, &format!("{BLUE}/stats?window=start")).await;
+    assert_eq!(start["requests"], json!(1));
+    let (_, text) = page(&proxy, "text/plain").await;
+    assert!(text.contains("\ncyan_swap_duration_seconds_count 1\n"), "{text}");
+}
+
+#[tokio::test]
 async fn every_sample_stands_under_its_type_and_open_metrics_ends() {
     let upstream = speaking().await;
     let proxy = after_chats(&upstream, 1).await;
