@@ -1,3 +1,5 @@
+//! What windows hold and cover, when a step begins, and that their memory is bounded.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,6 @@
+//! Cohorts at their edges, that a faster environment does not look worse, and that splitting marks changes
+//! nothing.
+
 use proptest::prelude::*;
 
 use super::*;
