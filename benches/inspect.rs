@@ -83,7 +83,7 @@ fn main() {
         read(*api, event, ROUNDS / 10);
         let began = time_on_core();
         read(*api, event, ROUNDS);
-        let each = (time_on_core() - began) / ROUNDS;
+        let each = time_on_core().saturating_sub(began) / ROUNDS;
         let bytes = event.len();
         let megabytes_per_second = bytes as u128 * 1000 / each.as_nanos().max(1);
         println!("{name}: {bytes} bytes, {each:?} an event, {megabytes_per_second} MB/s");
