@@ -1,7 +1,6 @@
 //! How an exchange ended. Every exchange has exactly one verdict.
 
-/// The verdicts, and no others. Those that need the words of an answer (`length`, `filtered`, `empty`,
-/// `error_in_band`, `stalled`) are not given yet: so far an answer is judged by status and wholeness.
+/// The verdicts, and no others. `docs/verdicts.md` says when each is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]

@@ -138,6 +138,8 @@ impl Exchange {
     pub(super) fn measure(&mut self, data: &[u8], now: Instant) {
         let Some(scan) = &mut self.measured.scan else { return };
         let passed = scan.push(data);
+        // The first byte may show that the head said the wrong thing.
+        self.measured.is_stream = scan.is_stream();
         self.measured.is_finished |= passed.is_finished;
         if passed.content_events > 0 && self.measured.is_stream {
             self.content_came(passed.content_events, now);
