@@ -12,6 +12,7 @@ pub mod control_plane;
 pub mod data_plane;
 pub mod demo;
 pub mod inspect;
+pub mod judge;
 pub mod link;
 pub mod listen;
 pub mod metrics;

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["model"]),
     ("metrics", &["model"]),
     ("inspect", &["model"]),
+    ("judge", &["model"]),
     ("tls", &["model"]),
     ("link", &["model", "metrics"]),
     ("listen", &["model"]),
@@ -44,7 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Decisions without I/O live here: another engine can carry them, and a test can drive them.
-const SEAM: &[&str] = &["model", "inspect", "data_plane/exchange"];
+const SEAM: &[&str] = &["model", "inspect", "judge", "data_plane/exchange"];
 
 /// Crates that would tie a decision to one way of carrying bytes.
 const CARRIERS: &[&str] = &[

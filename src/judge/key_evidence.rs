@@ -1,0 +1,209 @@
+//! The same question asked by users instead of requests.
+//!
+//! With sticky keys the lot is drawn per key, not per request: when a few users cause most failures, it
+//! takes only bad luck for them to meet on the candidate. So each key counts once, when it is first hit.
+//!
+//! An hour, or a step, is an epoch: it asks anew with an empty set of keys, else a fault that begins late
+//! would find every key used up. Epochs are averaged and never multiplied, because a key stays where it
+//! is: the same bad luck would count again each hour.
+
+use std::collections::VecDeque;
+use std::f64::consts::PI;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::average::Average;
+use super::e_process::{Onset, Tally};
+use super::key_set::KeySet;
+use super::likelihood::{ODDS, Relative};
+use super::record::{Both, Side};
+use super::start_weights::StartWeights;
+use super::tick::Tick;
+
+/// How long an epoch lasts when no step ends it.
+const EPOCH: Duration = Duration::from_secs(3_600);
+/// How long after its end an epoch is still read: the longest age, and time to read it.
+const READ_AFTER_END: Duration = Duration::from_secs(35 * 60);
+/// Epochs that are open for reading; more only if the share changes every few minutes.
+const OPEN_MAX: usize = 12;
+
+/// Evidence by keys for one metric, in one or more parts (ages, quantiles).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyEvidence {
+    parts: usize,
+    epochs: VecDeque<Epoch>,
+    /// Epochs begun so far.
+    begun: u32,
+    /// What epochs that are read no more have brought.
+    settled: f64,
+    /// Shares of epochs that have not begun.
+    unspent: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Epoch {
+    from: Tick,
+    /// The candidate's share of keys.
+    share: f64,
+    /// The epoch's share of the coin.
+    weight: f64,
+    evidence: Average,
+    keys: KeySet,
+}
+
+impl KeyEvidence {
+    /// Before anything was seen; at most 8 parts.
+    pub fn new(parts: usize) -> Self {
+        Self { parts, epochs: VecDeque::new(), begun: 0, settled: 0.0, unspent: 1.0 }
+    }
+
+    /// The candidate's share changed.
+    pub fn change(&mut self, at: Tick, share: f64) {
+        self.begun += 1;
+        // Sums to 1 over all epochs that may ever come.
+        let weight = 6.0 / (PI * f64::from(self.begun)).powi(2);
+        self.unspent = (self.unspent - weight).max(0.0);
+        self.epochs.push_back(Epoch {
+            from: at,
+            share,
+            weight,
+            evidence: Average::new(self.parts, ODDS.len(), &StartWeights::of_epoch()),
+            keys: KeySet::default(),
+        });
+        while self.epochs.len() > OPEN_MAX {
+            self.settle_first();
+        }
+    }
+
+    /// Begins an epoch where an hour is over, and settles those that are read no more.
+    pub fn pass(&mut self, now: Tick) {
+        if let Some(last) = self.epochs.back() {
+            let (end, share) = (last.from.after(EPOCH), last.share);
+            if now >= end {
+                self.change(end, share);
+            }
+        }
+        let is_read = |next: &Epoch| now > next.from.after(READ_AFTER_END);
+        while self.epochs.get(1).is_some_and(is_read) {
+            self.settle_first();
+        }
+    }
+
+    fn settle_first(&mut self) {
+        if let Some(epoch) = self.epochs.pop_front() {
+            self.settled += epoch.weight * epoch.evidence.value();
+        }
+    }
+
+    /// A request that began in `arrived` was hit, as read by `part`.
+    pub fn hit(&mut self, arrived: Tick, part: usize, side: Side, key: Option<u64>) {
+        let epoch = self.epochs.iter_mut().rev().find(|epoch| epoch.from <= arrived);
+        let Some(epoch) = epoch.filter(|epoch| epoch.share > 0.0 && epoch.share < 1.0) else {
+            return;
+        };
+        if key.is_none_or(|key| epoch.keys.is_first(key, part)) {
+            epoch.count(arrived, part, side);
+        }
+    }
+
+    /// What the coin has become.
+    pub fn value(&self) -> f64 {
+        let open = self.epochs.iter().map(|epoch| epoch.weight * epoch.evidence.value());
+        self.settled + open.sum::<f64>() + self.unspent
+    }
+
+    /// Keys hit in the present epoch since its trouble most probably began.
+    pub fn onset(&self) -> Onset {
+        self.epochs.back().map_or_else(Onset::default, |epoch| epoch.evidence.onset())
+    }
+}
+
+impl Epoch {
+    fn count(&mut self, arrived: Tick, part: usize, side: Side) {
+        let candidate_hits = if side == Side::Candidate { 1.0 } else { 0.0 };
+        let bet = Relative { candidate_hits, hits: 1.0, share: self.share, tolerance: 1.0 };
+        let mut counted = Both::<Tally>::default();
+        *counted.of(side) = Tally { n: 1, hits: 1, clear_hits: 1 };
+        let factor = |bettor: usize| bet.log_factor(ODDS[bettor]);
+        self.evidence.part(part).observe(arrived, counted, factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(share: f64) -> KeyEvidence {
+        let mut evidence = KeyEvidence::new(1);
+        evidence.change(Tick(0), share);
+        evidence
+    }
+
+    #[test]
+    fn one_user_with_a_thousand_failures_is_one_user() {
+        let mut evidence = begun(0.1);
+        for tick in 0..1_000 {
+            evidence.hit(Tick(tick), 0, Side::Candidate, Some(7));
+        }
+        assert!(evidence.value() < 10.0, "{}", evidence.value());
+        for key in 0..6 {
+            evidence.hit(Tick(1_000), 0, Side::Candidate, Some(100 + key));
+        }
+        assert!(evidence.value() > 10.0, "{}", evidence.value());
+    }
+
+    #[test]
+    fn requests_without_a_key_are_users_of_their_own() {
+        let mut evidence = begun(0.1);
+        (0..6).for_each(|tick| evidence.hit(Tick(tick), 0, Side::Candidate, None));
+        assert!(evidence.value() > 10.0);
+        assert!(evidence.epochs[0].keys == KeySet::default(), "nothing stored");
+    }
+
+    #[test]
+    fn epochs_ask_anew_and_are_averaged() {
+        let mut evidence = begun(0.1);
+        let mut values = vec![];
+        for hour in 0..30 {
+            let start = Tick::of_second(hour * 3_600);
+            evidence.pass(start);
+            for key in 0..4 {
+                evidence.hit(start, 0, Side::Candidate, Some(key));
+            }
+            values.push(evidence.value());
+        }
+        assert!(values[29] < 3.0 * values[0], "the same keys again are no news: {values:?}");
+        assert!(evidence.epochs.len() <= 2);
+    }
+
+    #[test]
+    fn a_late_reading_belongs_to_the_epoch_of_its_arrival() {
+        let mut evidence = begun(0.01);
+        evidence.change(Tick(400), 0.5);
+        let before = evidence.epochs[0].evidence.value();
+        evidence.hit(Tick(399), 0, Side::Candidate, Some(1));
+        assert!(evidence.epochs[0].evidence.value() > before);
+        evidence.pass(Tick(400).after(READ_AFTER_END));
+        assert_eq!(evidence.epochs.len(), 2);
+        evidence.pass(Tick(401).after(READ_AFTER_END));
+        assert_eq!(evidence.epochs.len(), 1);
+    }
+
+    #[test]
+    fn wins_nothing_on_average_when_users_are_alike() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut reached = 0;
+        for _ in 0..2_000 {
+            let mut evidence = begun(0.25);
+            let mut largest = 0.0_f64;
+            for key in 0..200 {
+                let side = if random.f64() < 0.25 { Side::Candidate } else { Side::Active };
+                evidence.hit(Tick(1), 0, side, Some(key));
+                largest = largest.max(evidence.value());
+            }
+            reached += u32::from(largest >= 10.0);
+        }
+        assert!(reached <= 200, "at most a tenth may ever reach 10: {reached} of 2000");
+    }
+}

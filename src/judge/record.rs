@@ -1,0 +1,342 @@
+//! What the judge is told: the record that is kept, replayed and simulated.
+//!
+//! One record per tick (or per longer time, if nobody hurries), one JSON object per line. It holds what
+//! *became known* by then: how many requests arrived, and what had become of earlier arrivals when they
+//! reached an age. Both environments stand side by side in each reading, since they are only ever
+//! compared at the same age.
+//!
+//! What a recorder owes:
+//! - Arrivals are counted for the ticks in which requests *began*. The tick in which a weight changed is
+//!   left out, so that no reading spans a change.
+//! - Readings of one question come in the order of arrival, without gaps and without overlap.
+//! - Left out on both sides: forced, mirrored, warm-up, smoke and evaluation requests, marked retries,
+//!   and whoever left before the age or threshold that the reading asks about.
+//! - Slow and limit readings count only requests of a key that the same environment has served since
+//!   the weight last changed, and none that failed (cold caches are a step's doing, not a fault).
+//! - At most `HITS_MAX` hits per reading, drawn at random from both sides together. Beyond the first of
+//!   a key since the last change or full hour of a step, hits are needed at the age of 250 ms and after
+//!   the switch only.
+
+use std::ops::AddAssign;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::tick::Tick;
+
+/// Hits that a recorder puts into one reading at most.
+pub const HITS_MAX: usize = 1024;
+
+/// One of the two environments that are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The baseline.
+    Active,
+    /// The one under judgement.
+    Candidate,
+}
+
+/// The same thing of both environments.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Both<T> {
+    /// The baseline's.
+    pub active: T,
+    /// The candidate's.
+    pub candidate: T,
+}
+
+impl<T> Both<T> {
+    /// Of one side.
+    pub fn of(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Active => &mut self.active,
+            Side::Candidate => &mut self.candidate,
+        }
+    }
+
+    /// Something else of both sides.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Both<U> {
+        Both { active: f(self.active), candidate: f(self.candidate) }
+    }
+}
+
+impl<T: AddAssign> AddAssign for Both<T> {
+    fn add_assign(&mut self, other: Self) {
+        self.active += other.active;
+        self.candidate += other.candidate;
+    }
+}
+
+/// One line of a recorded rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// The candidate's share changed. The first one begins the rollout.
+    Change(Change),
+    /// What became known since the record before.
+    Tick(TickRecord),
+}
+
+/// A new share of the candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// The first tick that is wholly under the new share.
+    pub at: Tick,
+    /// The candidate's share of what it and the active environment get together, 0 to 1; 1 is the switch.
+    pub share: f64,
+    /// Whether the plan had this step; it then starts with more weight in the evidence.
+    pub planned: bool,
+}
+
+/// What became known since the record before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TickRecord {
+    /// Everything before this moment is in this record or an earlier one.
+    pub now: Tick,
+    /// Requests that began, by the ticks in which they did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<Arrivals>,
+    /// Failures and refusals at an age.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorReading>,
+    /// Requests slower than the active environment's own quantiles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slow: Vec<SlowReading>,
+    /// Requests slower than the absolute limit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limit: Vec<LimitReading>,
+    /// Quality scores that came in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<Score>,
+    /// Distinct keys seen for the first time since the last change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_keys: Option<Both<u32>>,
+    /// Distinct keys of the candidate in the last hour, where they are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_of_hour: Option<u32>,
+    /// The last age (`A`) at present: the active environment's p99 of request duration, 15 s to 30 min.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_age: Option<Duration>,
+}
+
+/// Requests that began in `from..until`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// First tick.
+    pub from: Tick,
+    /// The tick after the last.
+    pub until: Tick,
+    /// How many.
+    pub n: Both<u32>,
+}
+
+/// An age at which errors are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorAge {
+    /// 250 ms, for absolute limits only.
+    Quarter,
+    /// 1 s.
+    Second,
+    /// 15 s.
+    FifteenSeconds,
+    /// `A`: the active environment's p99 of duration when these requests arrived.
+    Final,
+}
+
+/// What had become, at an age, of the requests that began in `from..until`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorReading {
+    /// The age.
+    pub age: ErrorAge,
+    /// First tick of arrival.
+    pub from: Tick,
+    /// The tick after the last.
+    pub until: Tick,
+    /// Counts.
+    pub counts: Both<ErrorCounts>,
+    /// The keys behind the counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hits: Vec<Hit>,
+}
+
+/// Requests that reached an age or ended before it, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorCounts {
+    /// All but those whose client had left.
+    pub n: u32,
+    /// Failed before the first content.
+    pub early: u32,
+    /// Failed after it.
+    pub late: u32,
+    /// Refused: 4xx but 408, 429, 499.
+    pub refused: u32,
+    /// Ended in a way that may hold a rollout: 429, shed, filtered, length.
+    pub watched: u32,
+}
+
+impl AddAssign for ErrorCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.n += other.n;
+        self.early += other.early;
+        self.late += other.late;
+        self.refused += other.refused;
+        self.watched += other.watched;
+    }
+}
+
+/// What is measured against the active environment's own quantiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Time to first content of streamed answers.
+    Ttft,
+    /// Time to the last byte of others, or the gap between contents: one of them per service.
+    Latency,
+}
+
+/// One of the active environment's recent quantiles, frozen before the requests arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantile {
+    /// Half are slower.
+    P50,
+    /// A tenth is slower.
+    P90,
+    /// A hundredth is slower.
+    P99,
+}
+
+impl Quantile {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::P50, Self::P90, Self::P99];
+
+    /// The share of the active environment's requests that is slower, if nothing changed.
+    pub fn share_above(self) -> f64 {
+        match self {
+            Self::P50 => 0.5,
+            Self::P90 => 0.1,
+            Self::P99 => 0.01,
+        }
+    }
+}
+
+/// Which of the requests that began in `from..until` were slower than a quantile; known when they were.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SlowReading {
+    /// Of what.
+    pub measure: Measure,
+    /// Against which.
+    pub quantile: Quantile,
+    /// First tick of arrival.
+    pub from: Tick,
+    /// The tick after the last.
+    pub until: Tick,
+    /// Counts.
+    pub counts: Both<SlowCounts>,
+    /// The keys behind the counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hits: Vec<Hit>,
+}
+
+/// Requests that count, and how many were slow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowCounts {
+    /// Requests that count.
+    pub n: u32,
+    /// Slower than the threshold.
+    pub slow: u32,
+    /// Slower than 1.1 times the threshold: how much slower the candidate is, not only how surely.
+    pub slow_by_tenth: u32,
+}
+
+impl AddAssign for SlowCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.n += other.n;
+        self.slow += other.slow;
+        self.slow_by_tenth += other.slow_by_tenth;
+    }
+}
+
+/// Which of the requests that began in `from..until` were slower than the absolute limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitReading {
+    /// First tick of arrival.
+    pub from: Tick,
+    /// The tick after the last.
+    pub until: Tick,
+    /// Requests that count.
+    pub n: Both<u32>,
+    /// Those slower than the limit.
+    pub over: Both<u32>,
+    /// The keys behind the counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hits: Vec<Hit>,
+}
+
+/// One request behind a count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hit {
+    /// Whose.
+    pub side: Side,
+    /// Hash of its sticky key; `None` for a request without, which is a user of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<u64>,
+    /// Which of the reading's counts.
+    pub kind: HitKind,
+}
+
+/// Which count a hit stands behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HitKind {
+    /// Failed before the first content.
+    Early,
+    /// Failed after it.
+    Late,
+    /// Refused.
+    Refused,
+    /// May hold a rollout.
+    Watched,
+    /// Slower than the reading's threshold or limit.
+    Slow,
+}
+
+/// A quality score of one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Whose answer.
+    pub side: Side,
+    /// Hash of the sticky key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<u64>,
+    /// When the request began.
+    pub arrived: Tick,
+    /// 0 to 1, higher is better.
+    pub value: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_leaves_out_what_is_empty_and_comes_back_as_it_was() {
+        let mut tick = TickRecord { now: Tick(8), ..TickRecord::default() };
+        let counts = ErrorCounts { n: 9, early: 1, ..ErrorCounts::default() };
+        tick.errors.push(ErrorReading {
+            age: ErrorAge::Second,
+            from: Tick(0),
+            until: Tick(4),
+            counts: Both { active: counts, candidate: ErrorCounts::default() },
+            hits: vec![Hit { side: Side::Active, key: Some(7), kind: HitKind::Early }],
+        });
+        let line = serde_json::to_string(&Record::Tick(tick.clone())).unwrap();
+        assert!(!line.contains("scores"), "{line}");
+        assert!(line.starts_with(r#"{"record":"tick","now":8,"#), "{line}");
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), Record::Tick(tick));
+    }
+}
