@@ -1,0 +1,215 @@
+//! The rows of the table: each a world, what is asked of it, and the figure that it is held against.
+
+use crate::world::{Fault, FaultKind, Users, World};
+
+/// One row.
+pub struct Row {
+    pub name: &'static str,
+    pub asks: Asks,
+    pub world: World,
+    /// Runs that this project publishes.
+    pub runs: u32,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Asks {
+    /// The candidate is healthy: nobody may roll it back.
+    Healthy,
+    /// The fault is found; the median of candidate requests that the method's first simulation found.
+    Found { median: u32 },
+}
+
+const MINUTE: f64 = 60.0;
+const HOUR: f64 = 3_600.0;
+
+pub fn all() -> Vec<Row> {
+    let mut rows = by_arrival();
+    rows.extend(healthy());
+    rows.extend(found());
+    rows.extend(after_the_switch());
+    rows
+}
+
+/// Long answers: counting by completion would accuse every candidate that grows.
+fn by_arrival() -> Vec<Row> {
+    [
+        ("a/a, 10 req/s, answers of 20 s", 10.0, 20.0, 200),
+        ("a/a, 50 req/s, answers of 20 s", 50.0, 20.0, 200),
+        ("a/a, 100 req/s, answers of 5 s", 100.0, 5.0, 200),
+        ("a/a, 100 req/s, answers of 20 s", 100.0, 20.0, 200),
+        ("a/a, 100 req/s, answers of 60 s", 100.0, 60.0, 200),
+        ("a/a, 500 req/s, answers of 20 s", 500.0, 20.0, 100),
+    ]
+    .into_iter()
+    .map(|(name, rate, answer_seconds, runs)| {
+        let world = World { rate, answer_seconds, judges_ttft: false, ..World::twenty_minutes() };
+        Row { name, asks: Asks::Healthy, world, runs }
+    })
+    .collect()
+}
+
+fn healthy() -> Vec<Row> {
+    let row = |name, world, runs| Row { name, asks: Asks::Healthy, world, runs };
+    let unlike_errors = |users| World {
+        users: Users::Zipf(users),
+        error_rate: 0.003,
+        unlike_errors: Some((0.05, 0.15)),
+        ..World::day()
+    };
+    let unlike_ttft =
+        World { users: Users::Zipf(500), ttft_sigma: 0.4, ttft_sigma_users: 0.55, ..World::day() };
+    let both = |from, until, kind| Some(Fault { from, until, on_both: true, kind });
+    let incident =
+        |from, until| World { fault: both(from, until, FaultKind::Incident(0.2)), ..World::day() };
+    let twice_as_fast = World {
+        rate: 50.0,
+        answer_seconds: 20.0,
+        candidate_answer_factor: 0.5,
+        cut_rate: 0.02,
+        ..World::twenty_minutes()
+    };
+    vec![
+        row("a/a, independent users, 24 h", World::day(), 200),
+        row("a/a, 500 users by Zipf, unlike errors, 24 h", unlike_errors(500), 200),
+        row("a/a, 5000 users by Zipf, unlike errors, 24 h", unlike_errors(5_000), 100),
+        row("a/a, 500 users by Zipf, unlike TTFT, 24 h", unlike_ttft, 200),
+        row(
+            "a/a, moved keys meet a cold cache (TTFT x 1.5), 24 h",
+            World { users: Users::Zipf(500), cold_cache: 1.5, ..World::day() },
+            100,
+        ),
+        row("a/a, candidate twice as fast, equal cuts", twice_as_fast, 200),
+        row("shared incident of 30 min at 20 h", incident(20.0 * HOUR, 20.5 * HOUR), 100),
+        row("shared incident of 30 min in the 5 % step", incident(6.17 * HOUR, 6.67 * HOUR), 100),
+        row(
+            "bursts that hit both, 2 s every 10 min",
+            World {
+                fault: both(0.0, f64::INFINITY, FaultKind::Bursts(600.0, 0.5)),
+                ..World::day()
+            },
+            100,
+        ),
+    ]
+}
+
+fn found() -> Vec<Row> {
+    let row = |name, world, median, runs| Row { name, asks: Asks::Found { median }, world, runs };
+    let at = |rate, from, hours: u32, kind| World {
+        rate,
+        steps: vec![(0.1, hours * 3_600)],
+        fault: Some(Fault::candidate(from, kind)),
+        ..World::plain()
+    };
+    let total = FaultKind::Errors(1.0);
+    let users = |world: World, number| World { users: Users::Equal(number), ..world };
+    let answers = |world: World| World { answer_seconds: 20.0, ..world };
+    let unlike = |world: World| World {
+        users: Users::Zipf(500),
+        ttft_sigma: 0.4,
+        ttft_sigma_users: 0.55,
+        ..world
+    };
+    let five = FaultKind::Errors(0.05);
+    let twice = FaultKind::Ttft(2.0);
+    vec![
+        row("0 -> 100 % errors, 50 req/s, step start", at(50.0, 0.0, 1, total), 8, 1_000),
+        row("0 -> 100 % errors, 50 req/s, after 1 h", at(50.0, HOUR, 2, total), 11, 200),
+        row("0 -> 100 % errors, 5 req/s, step start", at(5.0, 0.0, 1, total), 4, 1_000),
+        row("0 -> 100 % errors, 5 req/s, after 1 h", at(5.0, HOUR, 2, total), 9, 500),
+        row("1 -> 5 % errors, independent", at(10.0, 0.0, 6, five), 220, 500),
+        row("1 -> 5 % errors, 500 users", users(at(10.0, 0.0, 6, five), 500), 239, 500),
+        row(
+            "20 % errors, step start",
+            users(at(10.0, 0.0, 2, FaultKind::Errors(0.2)), 500),
+            56,
+            500,
+        ),
+        row(
+            "20 % errors, after 30 min",
+            users(at(10.0, 30.0 * MINUTE, 2, FaultKind::Errors(0.2)), 500),
+            90,
+            500,
+        ),
+        row(
+            "20 % in band anywhere in answers of 20 s",
+            answers(users(at(10.0, 0.0, 2, FaultKind::Cut(0.2)), 500)),
+            240,
+            200,
+        ),
+        row(
+            "half of the streams cut, answers of 20 s",
+            answers(users(at(10.0, 0.0, 2, FaultKind::Cut(0.5)), 500)),
+            234,
+            200,
+        ),
+        row(
+            "TTFT x 2, unlike users, 50 req/s, step start",
+            unlike(at(50.0, 0.0, 1, twice)),
+            222,
+            200,
+        ),
+        row(
+            "TTFT x 2, unlike users, 50 req/s, after 10 min",
+            unlike(at(50.0, 10.0 * MINUTE, 1, twice)),
+            439,
+            200,
+        ),
+        row("TTFT x 2, independent, 50 req/s, step start", at(50.0, 0.0, 1, twice), 41, 200),
+        row(
+            "10 % answered 404, 50 req/s",
+            users(at(50.0, 0.0, 1, FaultKind::Refused(0.1)), 500),
+            92,
+            200,
+        ),
+        row(
+            "10 % answered 404, 5 req/s",
+            users(at(5.0, 0.0, 6, FaultKind::Refused(0.1)), 500),
+            82,
+            200,
+        ),
+        row("404 to everybody, 10 req/s", at(10.0, 0.0, 1, FaultKind::Refused(1.0)), 12, 500),
+        row("errors x 5 after 18.5 h, 500 users", late_fault(), 1_161, 100),
+    ]
+}
+
+/// A ramp of a day whose last step goes bad after half an hour.
+fn late_fault() -> World {
+    let fault = Fault::candidate(18.5 * HOUR, FaultKind::ErrorsTimes(5.0));
+    let mut steps = World::day().steps;
+    steps[3] = (0.1, 2 * 3_600 + 1_800);
+    World { users: Users::Equal(500), fault: Some(fault), steps, ..World::day() }
+}
+
+fn after_the_switch() -> Vec<Row> {
+    let switched = |rate: f64, requests: u32| World {
+        rate: 20.0,
+        steps: vec![(1.0, requests / 20)],
+        fault: Some(Fault::candidate(0.0, FaultKind::Errors(rate))),
+        refused_rate: 0.0,
+        ..World::plain()
+    };
+    let row = |name, rate, median, requests, runs| Row {
+        name,
+        asks: Asks::Found { median },
+        world: switched(rate, requests),
+        runs,
+    };
+    let total = World { rate: 10.0, ..switched(1.0, 4_000) };
+    let asks = Asks::Found { median: 8 };
+    let total = Row { name: "switched, 100 % errors", asks, world: total, runs: 1_000 };
+    let mut rows = vec![
+        row("switched, 6 % errors against 5 %", 0.06, 8_588, 80_000, 100),
+        row("switched, 7 % errors", 0.07, 2_479, 40_000, 200),
+        row("switched, 10 % errors", 0.10, 510, 40_000, 200),
+        total,
+    ];
+    for (name, users) in [
+        ("switched, exactly 5 %, keyless, 40 000 requests", Users::Keyless),
+        ("switched, exactly 5 %, 500 users, 40 000 requests", Users::Equal(500)),
+    ] {
+        let world = World { users, error_rate: 0.05, fault: None, ..switched(0.05, 40_000) };
+        rows.push(Row { name, asks: Asks::Healthy, world, runs: 200 });
+    }
+    rows
+}

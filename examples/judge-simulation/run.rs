@@ -1,0 +1,186 @@
+//! One simulated rollout: the evidence judge leads, the window judge sits beside it.
+
+use std::time::Duration;
+
+use cyan::judge::decision::{Decision, Judge};
+use cyan::judge::evidence_judge::EvidenceJudge;
+use cyan::judge::metric::{Metric, Metrics};
+use cyan::judge::record::{Change, TickRecord};
+use cyan::judge::settings::{Bake, Settings};
+use cyan::judge::tick::Tick;
+use cyan::judge::window::{WindowJudge, WindowRules};
+
+use crate::recorder::Recorder;
+use crate::request::{Source, Usual};
+use crate::world::World;
+
+/// How it went.
+pub struct Outcome {
+    pub rolled_back: Option<RolledBack>,
+    /// What the window judge would have done.
+    pub window_rolled_back: Option<RolledBack>,
+    /// Whether the last step was reached in its planned time plus a quarter.
+    pub got_through: bool,
+    /// Whether it was ever held.
+    pub was_held: bool,
+}
+
+#[derive(Clone, Copy)]
+pub struct RolledBack {
+    /// Since the fault began: requests of the candidate that had arrived by the decision, and seconds.
+    pub requests: u32,
+    pub seconds: f64,
+    /// The same since the beginning.
+    pub at: f64,
+    /// Before any fault of the candidate.
+    pub is_false: bool,
+}
+
+/// How long the window judge is given after the other has decided, in seconds.
+const WINDOW_PATIENCE: f64 = 600.0;
+
+impl Outcome {
+    fn is_settled(&self, now: Tick) -> bool {
+        let Some(rolled_back) = &self.rolled_back else { return false };
+        self.window_rolled_back.is_some() || seconds(now) > rolled_back.at + WINDOW_PATIENCE
+    }
+}
+
+struct Rollout<'a> {
+    world: &'a World,
+    source: Source<'a>,
+    recorder: Recorder,
+    judge: EvidenceJudge,
+    beside: WindowJudge,
+    now: Tick,
+    step: usize,
+    step_since: Tick,
+    /// When the candidate's fault begins, in seconds.
+    onset: f64,
+    requests: u32,
+}
+
+pub fn run(world: &World, seed: u64) -> Outcome {
+    let mut rollout = Rollout::new(world, seed);
+    let planned = world.planned_seconds();
+    let last_seconds = world.steps.last().map_or(0, |step| step.1);
+    let until = Tick::of_second(planned + (planned - last_seconds) / 4);
+    let mut outcome = Outcome {
+        rolled_back: None,
+        window_rolled_back: None,
+        got_through: false,
+        was_held: false,
+    };
+    rollout.take_step(0);
+    while rollout.now < until && !outcome.is_settled(rollout.now) {
+        rollout.hear();
+        if outcome.window_rolled_back.is_none() {
+            outcome.window_rolled_back = rollout.ask_beside();
+        }
+        if outcome.rolled_back.is_some() {
+            continue; // its figures are taken; the window judge may still need some time
+        }
+        match rollout.judge.decide() {
+            Decision::RollBack(_) => outcome.rolled_back = Some(rollout.rolled_back()),
+            Decision::Hold(_) => outcome.was_held = true,
+            Decision::StepBack(_) => rollout.take_step(rollout.step.saturating_sub(1)),
+            Decision::Advance if rollout.step + 1 < world.steps.len() => {
+                rollout.take_step(rollout.step + 1);
+            }
+            // The last step has been taken and lasted as long as planned.
+            Decision::Advance if rollout.onset.is_infinite() => break,
+            Decision::Advance | Decision::Wait(_) => {}
+        }
+    }
+    outcome.got_through = outcome.rolled_back.is_none() && rollout.step + 1 == world.steps.len();
+    outcome
+}
+
+impl<'a> Rollout<'a> {
+    fn new(world: &'a World, seed: u64) -> Self {
+        let usual = Source::measure(world, seed);
+        let settings = settings(world, &usual);
+        let fault = world.fault.filter(|fault| !fault.on_both);
+        Self {
+            world,
+            source: Source::new(world, seed),
+            recorder: Recorder::new(world.ticks_per_record, world.final_age(), usual.thresholds),
+            judge: EvidenceJudge::new(settings.clone()),
+            beside: WindowJudge::new(settings, WindowRules::default()),
+            now: Tick(0),
+            step: 0,
+            step_since: Tick(0),
+            onset: fault.map_or(f64::INFINITY, |fault| fault.from),
+            requests: 0,
+        }
+    }
+
+    fn take_step(&mut self, step: usize) {
+        let share = self.world.steps[step].0;
+        let change =
+            Change { at: self.now, share, planned: step > self.step || self.now == Tick(0) };
+        (self.step, self.step_since) = (step, self.now);
+        self.source.change(share);
+        self.judge.change(&change);
+        self.beside.change(&change);
+    }
+
+    fn hear(&mut self) {
+        let record = self.next_record();
+        self.now = record.now;
+        if seconds(self.now) > self.onset {
+            let arrivals = record.arrivals.iter().map(|arrivals| arrivals.n.candidate);
+            self.requests += arrivals.sum::<u32>();
+        }
+        self.judge.observe(&record);
+        self.beside.observe(&record);
+    }
+
+    fn next_record(&mut self) -> TickRecord {
+        let ticks = self.world.ticks_per_record;
+        let (from, at) = (self.now, seconds(self.now));
+        let arrivals = self.source.arrivals(f64::from(ticks) / 4.0);
+        let source = &mut self.source;
+        self.recorder.record(from, (0..arrivals).map(|_| source.next(at)))
+    }
+
+    fn ask_beside(&mut self) -> Option<RolledBack> {
+        match self.beside.decide() {
+            Decision::RollBack(_) => Some(self.rolled_back()),
+            _ => None,
+        }
+    }
+
+    fn rolled_back(&self) -> RolledBack {
+        let now = seconds(self.now);
+        let onset = if self.onset.is_finite() { self.onset } else { 0.0 };
+        RolledBack {
+            requests: self.requests,
+            seconds: now - onset,
+            at: now,
+            is_false: now <= self.onset,
+        }
+    }
+}
+
+fn settings(world: &World, usual: &Usual) -> Settings {
+    let mut metrics = vec![Metric::Errors, Metric::Refused, Metric::ErrorLimit];
+    if world.judges_ttft {
+        metrics.push(Metric::Ttft);
+    }
+    if world.judges_ttft && !usual.breaks_latency_limit {
+        metrics.push(Metric::LatencyLimit);
+    }
+    let step_seconds = world.steps.first().map_or(300, |step| step.1);
+    let time_min = Duration::from_secs(u64::from(step_seconds));
+    Settings {
+        planned_steps: 5,
+        metrics: Metrics::new(metrics),
+        bake: Bake { time_min, ..Bake::default() },
+        ..Settings::default()
+    }
+}
+
+fn seconds(tick: Tick) -> f64 {
+    f64::from(tick.0) / 4.0
+}

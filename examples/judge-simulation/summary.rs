@@ -1,0 +1,136 @@
+//! What many runs of a row say together.
+
+use crate::rows::{Asks, Row};
+use crate::run::{Outcome, RolledBack};
+
+/// The runs of one row.
+pub struct Summary {
+    pub runs: u32,
+    pub evidence: Judged,
+    pub window: Judged,
+    /// Runs that reached the last step in time.
+    pub got_through: u32,
+    pub held: u32,
+}
+
+/// What one judge made of them.
+pub struct Judged {
+    /// Rolled back: of healthy ones all, of faulty ones those after the onset.
+    pub rolled_back: u32,
+    /// Before the onset.
+    pub false_ones: u32,
+    /// Candidate requests from onset to decision: median and 90th percentile.
+    pub requests: Option<(u32, u32)>,
+    pub seconds: Option<f64>,
+}
+
+impl Summary {
+    pub fn of(outcomes: &[Outcome]) -> Self {
+        let count = |of: fn(&Outcome) -> bool| number(outcomes.iter().filter(|o| of(o)).count());
+        Self {
+            runs: number(outcomes.len()),
+            evidence: Judged::of(outcomes.iter().map(|outcome| outcome.rolled_back)),
+            window: Judged::of(outcomes.iter().map(|outcome| outcome.window_rolled_back)),
+            got_through: count(|outcome| outcome.got_through),
+            held: count(|outcome| outcome.was_held),
+        }
+    }
+
+    /// One line of a Markdown table.
+    pub fn line(&self, row: &Row) -> String {
+        let cells = match row.asks {
+            Asks::Healthy => [
+                "at most 1 %".to_owned(),
+                self.share(self.evidence.rolled_back + self.evidence.false_ones),
+                format!("{:.0} % in time", percent(self.got_through, self.runs)),
+                self.share(self.window.rolled_back + self.window.false_ones),
+            ],
+            Asks::Found { median } => [
+                format!("median {median}"),
+                self.share(self.evidence.rolled_back),
+                self.evidence.found(),
+                format!(
+                    "{:.0} %, {}",
+                    percent(self.window.rolled_back, self.runs),
+                    self.window.found()
+                ),
+            ],
+        };
+        let held = percent(self.held, self.runs);
+        format!(
+            "| {} | {} | {} | {} | {held:.0} % | {} | {} |",
+            row.name, self.runs, cells[0], cells[1], cells[2], cells[3]
+        )
+    }
+
+    /// Whether a row is as it must be; says what is not.
+    pub fn complaint(&self, row: &Row) -> Option<String> {
+        let bad = self.evidence.rolled_back + self.evidence.false_ones;
+        match row.asks {
+            Asks::Healthy => {
+                let (low, _) = interval(bad, self.runs);
+                let share = percent(bad, self.runs);
+                (low > 0.01 || share > 2.0)
+                    .then(|| format!("{}: {share:.1} % rolled back", row.name))
+            }
+            Asks::Found { median } => {
+                let found = self.evidence.requests.map_or(u32::MAX, |(found, _)| found);
+                (f64::from(found) > 1.25 * f64::from(median))
+                    .then(|| format!("{}: median {found}, expected {median}", row.name))
+            }
+        }
+    }
+
+    fn share(&self, count: u32) -> String {
+        let (low, high) = interval(count, self.runs);
+        let share = percent(count, self.runs);
+        format!("{share:.1} % ({:.1} to {:.1})", low * 100.0, high * 100.0)
+    }
+}
+
+impl Judged {
+    fn of(rolled_back: impl Iterator<Item = Option<RolledBack>>) -> Self {
+        let all: Vec<RolledBack> = rolled_back.flatten().collect();
+        let false_ones = number(all.iter().filter(|one| one.is_false).count());
+        let mut requests: Vec<u32> =
+            all.iter().filter(|one| !one.is_false).map(|one| one.requests).collect();
+        let mut seconds: Vec<f64> =
+            all.iter().filter(|one| !one.is_false).map(|one| one.seconds).collect();
+        requests.sort_unstable();
+        seconds.sort_by(f64::total_cmp);
+        let median = requests.get(requests.len() / 2).copied();
+        let p90 = requests.get(requests.len() * 9 / 10).copied();
+        Self {
+            rolled_back: number(requests.len()),
+            false_ones,
+            requests: median.zip(p90),
+            seconds: seconds.get(seconds.len() / 2).copied(),
+        }
+    }
+
+    fn found(&self) -> String {
+        match (self.requests, self.seconds) {
+            (Some((median, p90)), Some(seconds)) => format!("{median} ({p90}), {seconds:.1} s"),
+            _ => "never".to_owned(),
+        }
+    }
+}
+
+/// The 95 % interval of a share (Wilson).
+pub fn interval(count: u32, runs: u32) -> (f64, f64) {
+    const Z: f64 = 1.96;
+    let (count, n) = (f64::from(count), f64::from(runs.max(1)));
+    let share = count / n;
+    let middle = share + Z * Z / (2.0 * n);
+    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + Z * Z / n;
+    (((middle - spread) / scale).max(0.0), ((middle + spread) / scale).min(1.0))
+}
+
+fn percent(count: u32, runs: u32) -> f64 {
+    100.0 * f64::from(count) / f64::from(runs.max(1))
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,79 @@
+//! What a judge says, and the one interface of the two judges.
+
+use serde::{Deserialize, Serialize};
+
+use super::explanation::Explanation;
+use super::metric::Metric;
+use super::record::{Change, TickRecord};
+
+/// What should happen to the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", content = "why", rename_all = "snake_case")]
+pub enum Decision {
+    /// Nothing for now.
+    Wait(Waiting),
+    /// The next step may be taken.
+    Advance,
+    /// No further step before this is settled; somebody should look.
+    Hold(HoldReason),
+    /// Both fail alike since the last step: back to the weight before it.
+    StepBack(Metric),
+    /// Everything back to the active environment.
+    RollBack(Breach),
+}
+
+/// What a step waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// The candidate has no users, or all of them: there is no next step.
+    NoStep,
+    /// Time.
+    Baking,
+    /// Requests of the candidate.
+    Requests,
+    /// Evidence to become calm.
+    Evidence,
+    /// The next check.
+    Check,
+}
+
+/// Why a rollout is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// Evidence, and users confirm it.
+    Evidence(Metric),
+    /// The active environment breaks the limit as well.
+    SharedIncident(Metric),
+    /// Users do not come in the share that was set.
+    Split,
+    /// More answers are cut, filtered or shed than on the active side.
+    Watched,
+    /// The step did not get its requests in time.
+    TooLittleData,
+}
+
+/// What a rollback is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Breach {
+    /// This metric speaks most against the candidate.
+    Metric(Metric),
+    /// The plan says so when a step does not get its requests in time.
+    TooLittleData,
+}
+
+/// A judge hears records and decides. It knows no time but the records'.
+pub trait Judge {
+    /// The candidate's share changed.
+    fn change(&mut self, change: &Change);
+    /// Something became known.
+    fn observe(&mut self, record: &TickRecord);
+    /// What should happen, as far as is known.
+    fn decide(&mut self) -> Decision;
+    /// The numbers behind it.
+    fn explain(&self) -> Explanation;
+    /// A human says: go on. What is held for now does not hold this step again.
+    fn resume(&mut self);
+}

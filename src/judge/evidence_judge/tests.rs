@@ -1,0 +1,166 @@
+//! The rules of decision, each at its edge.
+
+use super::super::metric::Metrics;
+use super::super::record::{Arrivals, ErrorAge, ErrorCounts, ErrorReading, Hit, HitKind, Side};
+use super::*;
+
+/// A judge of errors at 10 %, and how many seconds it has heard.
+struct Rig {
+    judge: EvidenceJudge,
+    second: u32,
+}
+
+impl Rig {
+    fn new(change_settings: impl FnOnce(&mut Settings)) -> Self {
+        let metrics = Metrics::new([Metric::Errors, Metric::Refused, Metric::ErrorLimit]);
+        let mut settings = Settings { metrics, ..Settings::default() };
+        change_settings(&mut settings);
+        let mut rig = Self { judge: EvidenceJudge::new(settings), second: 0 };
+        rig.share(0.1);
+        rig
+    }
+
+    fn share(&mut self, share: f64) {
+        let at = Tick::of_second(self.second);
+        self.judge.change(&Change { at, share, planned: true });
+    }
+
+    /// A second with nine requests of the active side and one of the candidate, of which these failed;
+    /// each failure is another user's, or always the same one's.
+    fn hear(&mut self, failed: Both<u32>, same_user: bool) -> Decision {
+        let (from, until) = (Tick::of_second(self.second), Tick::of_second(self.second + 1));
+        let user = if same_user { 7 } else { u64::from(self.second) };
+        let n = Both { active: 9, candidate: 1 };
+        let counts = |n, early| ErrorCounts { n, early, ..ErrorCounts::default() };
+        let hit = |side| Hit { side, key: Some(user), kind: HitKind::Early };
+        let sides = [(Side::Active, failed.active), (Side::Candidate, failed.candidate)];
+        let hits = sides.iter().flat_map(|(side, count)| (0..*count).map(|_| hit(*side)));
+        let reading = |age| ErrorReading {
+            age,
+            from,
+            until,
+            counts: Both {
+                active: counts(n.active, failed.active),
+                candidate: counts(n.candidate, failed.candidate),
+            },
+            hits: hits.clone().collect(),
+        };
+        self.judge.observe(&TickRecord {
+            now: until,
+            arrivals: vec![Arrivals { from, until, n }],
+            errors: vec![reading(ErrorAge::Quarter), reading(ErrorAge::Second)],
+            ..TickRecord::default()
+        });
+        self.second += 1;
+        self.judge.decide()
+    }
+
+    /// The first decision other than to wait, and the second in which it came.
+    fn hear_until(&mut self, seconds: u32, failed: Both<u32>, same_user: bool) -> (u32, Decision) {
+        for _ in 0..seconds {
+            let decision = self.hear(failed, same_user);
+            if !matches!(decision, Decision::Wait(_)) {
+                return (self.second, decision);
+            }
+        }
+        (self.second, self.judge.decide())
+    }
+}
+
+const NONE: Both<u32> = Both { active: 0, candidate: 0 };
+const CANDIDATE: Both<u32> = Both { active: 0, candidate: 1 };
+
+#[test]
+fn advances_after_time_and_requests() {
+    assert_eq!(Rig::new(|_| ()).hear_until(900, NONE, false), (300, Decision::Advance));
+    let mut rig = Rig::new(|settings| settings.bake.requests_min = 500);
+    assert_eq!(rig.hear_until(900, NONE, false), (500, Decision::Advance));
+}
+
+#[test]
+fn what_fails_for_everybody_is_rolled_back_within_ten_requests() {
+    let mut rig = Rig::new(|_| ());
+    let decisions: Vec<Decision> = (0..10).map(|_| rig.hear(CANDIDATE, false)).collect();
+    assert!(matches!(decisions[9], Decision::RollBack(Breach::Metric(_))), "{decisions:?}");
+    assert!(matches!(decisions[0], Decision::Wait(_)), "{decisions:?}");
+}
+
+#[test]
+fn one_user_does_not_roll_back_for_all() {
+    let mut rig = Rig::new(|_| ());
+    let (_, decision) = rig.hear_until(200, CANDIDATE, true);
+    assert!(rig.judge.evidence().value() > 1e6);
+    assert_eq!(
+        decision,
+        Decision::Wait(Waiting::Baking),
+        "{}",
+        rig.judge.explain().sentence("b", "g")
+    );
+}
+
+#[test]
+fn a_shared_incident_steps_back_shortly_after_a_step_and_holds_later() {
+    let both = Both { active: 9, candidate: 1 };
+    let mut rig = Rig::new(|_| ());
+    assert!(matches!(rig.hear_until(20, both, false).1, Decision::StepBack(_)));
+    rig.share(0.05);
+    let decision = rig.hear(both, false);
+    assert!(matches!(decision, Decision::Hold(HoldReason::SharedIncident(_))), "{decision:?}");
+
+    let mut rig = Rig::new(|_| ());
+    rig.hear_until(130, NONE, false);
+    let (second, decision) = rig.hear_until(20, both, false);
+    assert!(matches!(decision, Decision::Hold(HoldReason::SharedIncident(_))), "{decision:?}");
+    let over = (0..400).find(|_| matches!(rig.hear(NONE, false), Decision::Wait(_)));
+    let seconds = over.expect("the hold ends");
+    assert!((60..=130).contains(&seconds), "held from {second} for {seconds} s");
+}
+
+#[test]
+fn too_little_data_does_what_the_plan_says() {
+    for (policy, expected) in [
+        (TooLittleData::Hold, Decision::Hold(HoldReason::TooLittleData)),
+        (TooLittleData::Advance, Decision::Advance),
+        (TooLittleData::RollBack, Decision::RollBack(Breach::TooLittleData)),
+    ] {
+        let mut rig = Rig::new(|settings| {
+            settings.bake.requests_min = 5_000;
+            settings.bake.wait_max = Duration::from_secs(600);
+            settings.bake.too_little_data = policy;
+        });
+        assert_eq!(rig.hear_until(900, NONE, false), (600, expected));
+    }
+}
+
+#[test]
+fn a_human_lifts_a_hold_for_this_step() {
+    let mut rig = Rig::new(|settings| {
+        settings.bake.requests_min = 5_000;
+        settings.bake.wait_max = Duration::from_secs(600);
+    });
+    rig.hear_until(900, NONE, false);
+    rig.judge.resume();
+    assert_eq!(rig.hear(NONE, false), Decision::Wait(Waiting::Requests));
+}
+
+#[test]
+fn after_the_switch_only_absolute_limits_act_and_need_many_users() {
+    for (same_user, rolled_back) in [(true, false), (false, true)] {
+        let mut rig = Rig::new(|_| ());
+        rig.share(1.0);
+        // A fifth fails: over the limit, not total.
+        let mut found = false;
+        for second in 0..400 {
+            let failed = if second % 5 == 0 { CANDIDATE } else { NONE };
+            found |= matches!(rig.hear(failed, same_user), Decision::RollBack(_));
+        }
+        assert_eq!(found, rolled_back, "same user: {same_user}");
+    }
+}
+
+#[test]
+fn nothing_is_decided_for_a_candidate_without_users() {
+    let mut rig = Rig::new(|_| ());
+    rig.share(0.0);
+    assert_eq!(rig.hear_until(900, NONE, false).1, Decision::Wait(Waiting::NoStep));
+}
