@@ -92,7 +92,9 @@ pub fn run(world: &World, seed: u64) -> Outcome {
             Decision::Advance | Decision::Wait(_) => {}
         }
     }
-    outcome.got_through = outcome.rolled_back.is_none() && rollout.step + 1 == world.steps.len();
+    outcome.got_through = outcome.rolled_back.is_none()
+        && rollout.step + 1 == world.steps.len()
+        && seconds(rollout.step_since) <= f64::from(planned - last_seconds) * 1.25;
     outcome
 }
 

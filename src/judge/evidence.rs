@@ -232,6 +232,11 @@ impl Evidence {
         self.keys_of(metric).value()
     }
 
+    /// Whether users have nothing to say about a metric, for now.
+    pub fn users_are_calm(&self, metric: Metric, level: f64) -> bool {
+        self.keys_of(metric).is_calm(level)
+    }
+
     /// Users hit since, in the present epoch.
     pub fn users_hit(&self, metric: Metric) -> Onset {
         self.keys_of(metric).onset()

@@ -139,7 +139,8 @@ impl EvidenceJudge {
 
     fn is_calm(&self) -> bool {
         let levels = &self.settings().levels;
-        self.value() < levels.calm || self.evidence.by_users(self.strongest()) < levels.calm_confirm
+        self.value() < levels.calm
+            || self.evidence.users_are_calm(self.strongest(), levels.calm_confirm)
     }
 
     fn shared_incident(&self) -> Option<Metric> {

@@ -44,6 +44,8 @@ pub struct KeyEvidence {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Epoch {
     from: Tick,
+    /// Whether it goes on where an hour ended; else it began with a change.
+    continues: bool,
     /// The candidate's share of keys.
     share: f64,
     /// The epoch's share of the coin.
@@ -60,12 +62,17 @@ impl KeyEvidence {
 
     /// The candidate's share changed.
     pub fn change(&mut self, at: Tick, share: f64) {
+        self.begin(at, share, false);
+    }
+
+    fn begin(&mut self, at: Tick, share: f64, continues: bool) {
         self.begun += 1;
         // Sums to 1 over all epochs that may ever come.
         let weight = 6.0 / (PI * f64::from(self.begun)).powi(2);
         self.unspent = (self.unspent - weight).max(0.0);
         self.epochs.push_back(Epoch {
             from: at,
+            continues,
             share,
             weight,
             evidence: Average::new(self.parts, ODDS.len(), &StartWeights::of_epoch()),
@@ -81,11 +88,12 @@ impl KeyEvidence {
         if let Some(last) = self.epochs.back() {
             let (end, share) = (last.from.after(EPOCH), last.share);
             if now >= end {
-                self.change(end, share);
+                self.begin(end, share, true);
             }
         }
+        // The last two stay: `is_calm` compares them.
         let is_read = |next: &Epoch| now > next.from.after(READ_AFTER_END);
-        while self.epochs.get(1).is_some_and(is_read) {
+        while self.epochs.len() > 2 && self.epochs.get(1).is_some_and(is_read) {
             self.settle_first();
         }
     }
@@ -111,6 +119,22 @@ impl KeyEvidence {
     pub fn value(&self) -> f64 {
         let open = self.epochs.iter().map(|epoch| epoch.weight * epoch.evidence.value());
         self.settled + open.sum::<f64>() + self.unspent
+    }
+
+    /// Whether users have nothing to say, for now: the coin is below `level`, or a whole hour of this step
+    /// went by in which they had nothing to say, and they have not begun since. (What an early hour won
+    /// stays in the sum for good, and would hold a healthy rollout for good.)
+    pub fn is_calm(&self, level: f64) -> bool {
+        let is_hour_calm = || {
+            let mut latest = self.epochs.iter().rev();
+            let (present, before) = (latest.next(), latest.next());
+            present.zip(before).is_some_and(|(present, before)| {
+                present.continues
+                    && present.evidence.value() <= level
+                    && before.evidence.value() < level
+            })
+        };
+        self.value() < level || is_hour_calm()
     }
 
     /// Keys hit in the present epoch since its trouble most probably began.
@@ -178,16 +202,32 @@ mod tests {
     }
 
     #[test]
+    fn what_an_early_hour_won_does_not_hold_for_good() {
+        let mut evidence = begun(0.1);
+        (0..3).for_each(|key| evidence.hit(Tick(1), 0, Side::Candidate, Some(key)));
+        for hour in 1..3 {
+            assert!(!evidence.is_calm(1.0), "hour {hour}");
+            let start = Tick::of_second(hour * 3_600);
+            evidence.pass(start);
+            (0..30).for_each(|key| evidence.hit(start, 0, Side::Active, Some(key)));
+        }
+        assert!(evidence.value() > 1.0 && evidence.is_calm(1.0));
+        evidence.change(Tick::of_second(9_000), 0.5);
+        assert!(!evidence.is_calm(1.0), "a step asks anew");
+    }
+
+    #[test]
     fn a_late_reading_belongs_to_the_epoch_of_its_arrival() {
         let mut evidence = begun(0.01);
         evidence.change(Tick(400), 0.5);
         let before = evidence.epochs[0].evidence.value();
         evidence.hit(Tick(399), 0, Side::Candidate, Some(1));
         assert!(evidence.epochs[0].evidence.value() > before);
+        evidence.change(Tick(400), 0.5);
         evidence.pass(Tick(400).after(READ_AFTER_END));
-        assert_eq!(evidence.epochs.len(), 2);
+        assert_eq!(evidence.epochs.len(), 3);
         evidence.pass(Tick(401).after(READ_AFTER_END));
-        assert_eq!(evidence.epochs.len(), 1);
+        assert_eq!(evidence.epochs.len(), 2);
     }
 
     #[test]
