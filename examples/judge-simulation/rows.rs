@@ -177,7 +177,7 @@ fn found() -> Vec<Row> {
 fn late_fault() -> World {
     let fault = Fault::candidate(18.5 * HOUR, FaultKind::ErrorsTimes(5.0));
     let mut steps = World::day().steps;
-    steps[3] = (0.1, 2 * 3_600 + 1_800);
+    steps[3].1 = 2 * 3_600 + 1_800;
     World { users: Users::Equal(500), fault: Some(fault), steps, ..World::day() }
 }
 

@@ -63,7 +63,7 @@ struct Rollout<'a> {
 pub fn run(world: &World, seed: u64) -> Outcome {
     let mut rollout = Rollout::new(world, seed);
     let planned = world.planned_seconds();
-    let last_seconds = world.steps.last().map_or(0, |step| step.1);
+    let last_seconds = world.step_seconds(world.steps.len() - 1);
     let until = Tick::of_second(planned + (planned - last_seconds) / 4);
     let mut outcome = Outcome {
         rolled_back: None,

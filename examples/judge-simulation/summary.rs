@@ -101,7 +101,7 @@ impl Judged {
         let median = requests.get(requests.len() / 2).copied();
         let p90 = requests.get(requests.len() * 9 / 10).copied();
         Self {
-            rolled_back: number(requests.len()),
+            rolled_back: number(requests.len()), // after the onset
             false_ones,
             requests: median.zip(p90),
             seconds: seconds.get(seconds.len() / 2).copied(),
@@ -109,9 +109,13 @@ impl Judged {
     }
 
     fn found(&self) -> String {
-        match (self.requests, self.seconds) {
+        let found = match (self.requests, self.seconds) {
             (Some((median, p90)), Some(seconds)) => format!("{median} ({p90}), {seconds:.1} s"),
             _ => "never".to_owned(),
+        };
+        match self.false_ones {
+            0 => found,
+            count => format!("{found}; {count} before the fault"),
         }
     }
 }

@@ -1,5 +1,9 @@
 //! What a simulated service is like: its traffic, its users, its answers, and what goes wrong.
 
+use std::time::Duration;
+
+use cyan::judge::settings::Bake;
+
 /// A service with two environments.
 #[derive(Clone)]
 pub struct World {
@@ -121,8 +125,16 @@ impl World {
         (2.51 * self.answer_seconds + ttft).max(15.0)
     }
 
-    /// Seconds of the plan.
+    /// Seconds of the plan until its last step and after it; a step lasts until it has its requests.
     pub fn planned_seconds(&self) -> u32 {
-        self.steps.iter().map(|(_, seconds)| seconds).sum()
+        (0..self.steps.len()).map(|step| self.step_seconds(step)).sum()
+    }
+
+    /// Seconds of one step.
+    pub fn step_seconds(&self, step: usize) -> u32 {
+        let (share, seconds) = self.steps[step];
+        let requests = f64::from(Bake::default().requests_min_at(share));
+        let needed = Duration::from_secs_f64(requests / (self.rate * share));
+        seconds.max(u32::try_from(needed.as_secs()).unwrap_or(u32::MAX))
     }
 }

@@ -66,10 +66,7 @@ impl KeyEvidence {
     }
 
     fn begin(&mut self, at: Tick, share: f64, continues: bool) {
-        self.begun += 1;
-        // Sums to 1 over all epochs that may ever come.
-        let weight = 6.0 / (PI * f64::from(self.begun)).powi(2);
-        self.unspent = (self.unspent - weight).max(0.0);
+        let weight = self.next_weight(at);
         self.epochs.push_back(Epoch {
             from: at,
             continues,
@@ -81,6 +78,20 @@ impl KeyEvidence {
         while self.epochs.len() > OPEN_MAX {
             self.settle_first();
         }
+    }
+
+    /// The share of the coin for an epoch that begins now. A step at a full hour is one beginning, not two.
+    fn next_weight(&mut self, at: Tick) -> f64 {
+        if let Some(last) = self.epochs.back().filter(|last| last.from == at) {
+            let weight = last.weight;
+            self.epochs.pop_back();
+            return weight;
+        }
+        self.begun += 1;
+        // Sums to 1 over all epochs that may ever come.
+        let weight = 6.0 / (PI * f64::from(self.begun)).powi(2);
+        self.unspent = (self.unspent - weight).max(0.0);
+        weight
     }
 
     /// Begins an epoch where an hour is over, and settles those that are read no more.
@@ -202,6 +213,15 @@ mod tests {
     }
 
     #[test]
+    fn a_step_at_a_full_hour_spends_no_epoch() {
+        let mut evidence = begun(0.1);
+        evidence.pass(Tick(0).after(EPOCH));
+        evidence.change(Tick(0).after(EPOCH), 0.5);
+        assert_eq!((evidence.begun, evidence.epochs.len()), (2, 2));
+        assert!((evidence.value() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn what_an_early_hour_won_does_not_hold_for_good() {
         let mut evidence = begun(0.1);
         (0..3).for_each(|key| evidence.hit(Tick(1), 0, Side::Candidate, Some(key)));
@@ -223,7 +243,7 @@ mod tests {
         let before = evidence.epochs[0].evidence.value();
         evidence.hit(Tick(399), 0, Side::Candidate, Some(1));
         assert!(evidence.epochs[0].evidence.value() > before);
-        evidence.change(Tick(400), 0.5);
+        evidence.change(Tick(500), 0.5);
         evidence.pass(Tick(400).after(READ_AFTER_END));
         assert_eq!(evidence.epochs.len(), 3);
         evidence.pass(Tick(401).after(READ_AFTER_END));
