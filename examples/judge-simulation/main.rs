@@ -7,6 +7,7 @@ mod recorder;
 mod request;
 mod rows;
 mod run;
+mod scores;
 mod summary;
 mod world;
 
@@ -28,7 +29,7 @@ const END: &str = "<!-- end of results -->";
 /// Simulates the judge of rollouts.
 #[derive(Parser)]
 struct Arguments {
-    /// Only rows whose name contains one of these texts
+    /// Only rows whose name contains one of these texts, or `scores`
     #[arg(long, value_delimiter = ';')]
     rows: Vec<String>,
     /// Runs per row, instead of each row's own number
@@ -62,6 +63,12 @@ fn main() {
         println!("{line}");
         table += &format!("{line}\n");
         complaints.extend(summary.complaint(row));
+    }
+    if arguments.rows.is_empty() || arguments.rows.iter().any(|part| part == "scores") {
+        let runs = arguments.runs.unwrap_or(if arguments.quick { 10 } else { 200 });
+        let scores = scores::table(runs, arguments.seed);
+        println!("\n{scores}");
+        table += &format!("\n{scores}");
     }
     if let Some(path) = &arguments.write {
         write(path, &table);

@@ -27,6 +27,7 @@ pub fn all() -> Vec<Row> {
     let mut rows = by_arrival();
     rows.extend(healthy());
     rows.extend(found());
+    rows.extend(independent());
     rows.extend(after_the_switch());
     rows
 }
@@ -170,6 +171,29 @@ fn found() -> Vec<Row> {
         ),
         row("404 to everybody, 10 req/s", at(10.0, 0.0, 1, FaultKind::Refused(1.0)), 12, 500),
         row("errors x 5 after 18.5 h, 500 users", late_fault(), 1_161, 100),
+    ]
+}
+
+/// Requests that are users of their own, at ten a second, as the method was first simulated (with other
+/// shares of the coin).
+fn independent() -> Vec<Row> {
+    let row = |name, from, kind, median| {
+        let steps = vec![(0.1, 8 * 3_600)];
+        let fault = Some(Fault::candidate(from, kind));
+        let world = World { steps, fault, ..World::plain() };
+        Row { name, asks: Asks::Found { median }, world, runs: 100 }
+    };
+    let slow = |name, median, kind| row(name, 0.0, kind, median);
+    let rare_errors = World { rate: 1.0, error_rate: 0.001, ..World::day() };
+    let healthy = "a/a, 1 req/s, 0.1 % errors, 24 h";
+    vec![
+        Row { name: healthy, asks: Asks::Healthy, world: rare_errors, runs: 200 },
+        row("alone: 1 -> 2 % errors", 0.0, FaultKind::Errors(0.02), 2_084),
+        row("alone: 1 -> 5 % errors, after 6 h", 6.0 * HOUR, FaultKind::Errors(0.05), 494),
+        row("alone: 1 -> 100 % errors, after 6 h", 6.0 * HOUR, FaultKind::Errors(1.0), 11),
+        slow("alone: TTFT + 20 %", 388, FaultKind::Ttft(1.2)),
+        slow("alone: TTFT + 100 %", 34, FaultKind::Ttft(2.0)),
+        row("alone: TTFT + 100 %, after 6 h", 6.0 * HOUR, FaultKind::Ttft(2.0), 82),
     ]
 }
 

@@ -3,6 +3,9 @@
 use crate::rows::{Asks, Row};
 use crate::run::{Outcome, RolledBack};
 
+/// With fewer runs than this a point is no figure yet.
+const RUNS_MIN: u32 = 100;
+
 /// The runs of one row.
 pub struct Summary {
     pub runs: u32,
@@ -70,12 +73,13 @@ impl Summary {
             Asks::Healthy => {
                 let (low, _) = interval(bad, self.runs);
                 let share = percent(bad, self.runs);
-                (low > 0.01 || share > 2.0)
+                (low > 0.01 || (share > 2.0 && self.runs >= RUNS_MIN))
                     .then(|| format!("{}: {share:.1} % rolled back", row.name))
             }
             Asks::Found { median } => {
                 let found = self.evidence.requests.map_or(u32::MAX, |(found, _)| found);
-                (f64::from(found) > 1.25 * f64::from(median))
+                let is_late = f64::from(found) > 1.25 * f64::from(median);
+                (is_late && self.runs >= RUNS_MIN)
                     .then(|| format!("{}: median {found}, expected {median}", row.name))
             }
         }

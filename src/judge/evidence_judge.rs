@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::confirmation::comes_from_many;
 use super::decision::{Breach, Decision, HoldReason, Judge, Waiting};
+use super::e_process::Tally;
 use super::evidence::Evidence;
 use super::explanation::Explanation;
 use super::hold::Hold;
@@ -20,6 +21,9 @@ use super::tick::Tick;
 
 /// An incident that begins this soon after a step may be the step's doing.
 const SHORTLY_AFTER_STEP: Duration = Duration::from_secs(120);
+
+/// Fewer failures of the active side than this are chance.
+const SHARED_HITS_MIN: u32 = 3;
 
 /// Evidence, and where the rollout stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,7 +137,8 @@ impl EvidenceJudge {
                 quality.is_mostly_absolute()
                     || loss.is_some_and(|loss| loss >= levels.quality_loss_min)
             }
-            Metric::ErrorLimit | Metric::LatencyLimit => true,
+            Metric::ErrorLimit => !is_shared(active, self.settings().limits.error_rate_max),
+            Metric::LatencyLimit => !is_shared(active, self.settings().limits.slow_share_max),
         }
     }
 
@@ -221,6 +226,12 @@ impl EvidenceJudge {
             TooLittleData::RollBack => Decision::RollBack(Breach::TooLittleData),
         }
     }
+}
+
+/// Whether the active side broke the limit as well since the trouble began: a burst of two seconds that hits
+/// both is too short for the minute that the blame gate looks at.
+fn is_shared(active: Tally, limit: f64) -> bool {
+    active.hits >= SHARED_HITS_MIN && active.share() > limit
 }
 
 impl Judge for EvidenceJudge {

@@ -164,3 +164,11 @@ fn nothing_is_decided_for_a_candidate_without_users() {
     rig.share(0.0);
     assert_eq!(rig.hear_until(900, NONE, false).1, Decision::Wait(Waiting::NoStep));
 }
+
+#[test]
+fn a_burst_on_both_sides_is_not_the_candidates() {
+    let tally = |hits, n| Tally { n, hits, clear_hits: 0 };
+    assert!(is_shared(tally(5, 10), 0.05), "both failed in the same two seconds");
+    assert!(!is_shared(tally(2, 10), 0.05), "chance");
+    assert!(!is_shared(tally(5, 100), 0.05), "at the limit");
+}
