@@ -1,8 +1,10 @@
 """What `/metrics` says, as Prometheus' own parsers read it."""
 
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
+from harness.cyan import Cyan
 from harness.process import wait_until
 from openai import OpenAI
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -10,6 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families as read_clas
 
 READERS = {"text/plain": read_classic, "application/openmetrics-text": read_openmetrics}
 BLUE = {"service": "chat", "environment": "blue"}
+
+
+@pytest.fixture(scope="module")
+def cyan(running_mock, tmp_path_factory) -> Iterator[Cyan]:
+    """One of its own: cores report once a second, so what other tests asked for might come late."""
+    directory = tmp_path_factory.mktemp("cyan")
+    with Cyan(directory, {"blue": [running_mock.url]}, {"blue": 100}) as cyan:
+        yield cyan
 
 
 def scrape(cyan, accept: str) -> dict:
