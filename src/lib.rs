@@ -19,4 +19,5 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "otlp")]
 pub mod otlp;
+pub mod rollout;
 pub mod tls;

@@ -17,12 +17,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("metrics", &["model"]),
     ("inspect", &["model"]),
     ("judge", &["model"]),
+    ("rollout", &["model", "judge"]),
     ("tls", &["model"]),
     ("link", &["model", "metrics"]),
     ("listen", &["model"]),
     ("data_plane", &["model", "link", "listen", "metrics", "inspect", "config", "tls"]),
-    ("control_plane", &["model", "link", "metrics", "inspect", "config", "tls"]),
-    ("admin", &["model", "listen", "metrics", "config", "control_plane"]),
+    (
+        "control_plane",
+        &["model", "link", "metrics", "inspect", "config", "tls", "judge", "rollout"],
+    ),
+    ("admin", &["model", "listen", "metrics", "config", "judge", "rollout", "control_plane"]),
     ("otlp", &["model", "metrics", "config", "tls", "control_plane"]),
     (
         "app",
@@ -45,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Decisions without I/O live here: another engine can carry them, and a test can drive them.
-const SEAM: &[&str] = &["model", "inspect", "judge", "data_plane/exchange"];
+const SEAM: &[&str] = &["model", "inspect", "judge", "rollout", "data_plane/exchange"];
 
 /// Crates that would tie a decision to one way of carrying bytes.
 const CARRIERS: &[&str] = &[

@@ -16,6 +16,7 @@ pub mod in_flight;
 pub mod listener;
 pub mod model_names;
 pub mod name;
+pub mod plan;
 pub mod printable;
 pub mod progress;
 pub mod rfc3339;
