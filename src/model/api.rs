@@ -1,6 +1,8 @@
 //! The APIs of LLM servers that Cyan knows by their paths.
 
-/// What a request asks for, as far as its path tells.
+use Api::{Chat, Completions, Embeddings, Messages, Ollama, Responses};
+
+/// What a request asks for, as far as its method and path tell.
 ///
 /// Only a hint: what an answer means is read from its `Content-Type` and its words. The hint decides
 /// where silence must be told from an answer without words: a chat answer without content is `empty`, an
@@ -24,31 +26,47 @@ pub enum Api {
     Other,
 }
 
+/// The ends of paths by which an API is known, the longer before what they end with.
+const PATHS: [(&str, Api); 10] = [
+    ("/chat/completions", Chat),
+    ("/completions", Completions),
+    ("/completion", Completions),
+    ("/responses", Responses),
+    ("/messages", Messages),
+    ("/api/chat", Ollama),
+    ("/api/generate", Ollama),
+    ("/embeddings", Embeddings),
+    ("/embedding", Embeddings),
+    ("/api/embed", Embeddings),
+];
+
 impl Api {
-    /// The API of a path, without its query. Prefixes such as `/v1` or `/openai/v1` do not matter.
-    pub fn of_path(path: &str) -> Self {
-        let path = path.strip_suffix('/').unwrap_or(path);
-        let ends_with = |suffix: &str| path.ends_with(suffix);
-        if ends_with("/chat/completions") {
-            Self::Chat
-        } else if ends_with("/completions") || ends_with("/completion") {
-            Self::Completions
-        } else if ends_with("/responses") {
-            Self::Responses
-        } else if ends_with("/messages") {
-            Self::Messages
-        } else if ends_with("/api/chat") || ends_with("/api/generate") {
-            Self::Ollama
-        } else if ends_with("/embeddings") || ends_with("/embedding") || ends_with("/api/embed") {
-            Self::Embeddings
-        } else {
-            Self::Other
+    /// What a request asks for; its path is without the query. Only a `POST` has something generated: by
+    /// the same paths a `GET` looks up what was generated before, or lists it.
+    pub fn of(method: &str, path: &str) -> Self {
+        if method != "POST" {
+            return Self::Other;
         }
+        Self::at(path).map_or(Self::Other, |(_, api)| api)
+    }
+
+    /// The end of a path by which it is known, with the `/v1` before it, if there is one. Other prefixes
+    /// are as free as any path.
+    pub fn known_part(path: &str) -> Option<&str> {
+        let (suffix, _) = Self::at(path)?;
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let before = path.strip_suffix(suffix)?;
+        Some(&path[before.strip_suffix("/v1").unwrap_or(before).len()..])
     }
 
     /// Whether it generates something, so that an answer without any is no answer.
     pub fn generates(self) -> bool {
         self != Self::Other
+    }
+
+    fn at(path: &str) -> Option<(&'static str, Self)> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        PATHS.into_iter().find(|(suffix, _)| path.ends_with(suffix))
     }
 }
 
@@ -75,7 +93,22 @@ mod tests {
             ("/", Api::Other),
             ("", Api::Other),
         ] {
-            assert_eq!(Api::of_path(path), api, "{path}");
+            assert_eq!(Api::of("POST", path), api, "{path}");
+            assert_eq!(Api::of("GET", path), Api::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_known_part_of_a_path_has_its_version() {
+        for (path, part) in [
+            ("/v1/chat/completions", Some("/v1/chat/completions")),
+            ("/tenant-7/v1/messages/", Some("/v1/messages")),
+            ("/v1/a/b/chat/completions", Some("/chat/completions")),
+            ("/completion", Some("/completion")),
+            ("/u/8231/avatar", None),
+            ("/", None),
+        ] {
+            assert_eq!(Api::known_part(path), part, "{path}");
         }
     }
 }

@@ -23,25 +23,8 @@ use crate::model::verdict::Verdict;
 /// The methods that the conventions know.
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-/// Paths that may stand in a name, the longer before what they end with. `Api` knows the same.
-const KNOWN_PATHS: [&str; 16] = [
-    "/v1/chat/completions",
-    "/chat/completions",
-    "/v1/completions",
-    "/completions",
-    "/completion",
-    "/v1/responses",
-    "/responses",
-    "/v1/messages",
-    "/messages",
-    "/api/chat",
-    "/api/generate",
-    "/api/embed",
-    "/v1/embeddings",
-    "/embeddings",
-    "/embedding",
-    "/v1/models",
-];
+/// A path that generates nothing, and which all clients ask for all the same.
+const MODELS: &str = "/v1/models";
 /// Flag of a span: the next bit tells whether its parent is remote.
 const HAS_IS_REMOTE: u32 = 0x100;
 /// Flag of a span: its parent is remote.
@@ -77,10 +60,10 @@ fn name(record: &ExchangeRecord) -> String {
     }
 }
 
-/// The end of the path by which Cyan knows the API. What stands before it is as free as any path.
-fn known_part(path: &str) -> Option<&'static str> {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    KNOWN_PATHS.into_iter().find(|known| path.ends_with(known))
+/// The end of the path that may stand in a name: by which Cyan knows the API, or the one of models.
+fn known_part(path: &str) -> Option<&str> {
+    let is_models = path.strip_suffix('/').unwrap_or(path).ends_with(MODELS);
+    if is_models { Some(MODELS) } else { Api::known_part(path) }
 }
 
 fn attributes(record: &ExchangeRecord) -> Vec<KeyValue> {
@@ -91,7 +74,7 @@ fn attributes(record: &ExchangeRecord) -> Vec<KeyValue> {
             .text("http.request.method", if is_known { method } else { "_OTHER" })
             .text_if("http.request.method_original", (!is_known).then_some(method))
             .text("url.path", path)
-            .text_if("gen_ai.operation.name", operation(path));
+            .text_if("gen_ai.operation.name", operation(method, path));
     }
     attributes
         .whole_if("http.response.status_code", (record.status > 0).then_some(record.status))
@@ -120,10 +103,12 @@ fn attributes(record: &ExchangeRecord) -> Vec<KeyValue> {
         .finish()
 }
 
-/// What the API behind a path is for; `None` for a path that is no such API.
-fn operation(path: &str) -> Option<&'static str> {
-    match Api::of_path(path) {
-        Api::Ollama if path.ends_with("/generate") => Some("text_completion"),
+/// What a model is asked to do; `None` for what no model is asked.
+fn operation(method: &str, path: &str) -> Option<&'static str> {
+    match Api::of(method, path) {
+        Api::Ollama if known_part(path).is_some_and(|part| part.ends_with("/generate")) => {
+            Some("text_completion")
+        }
         Api::Chat | Api::Responses | Api::Messages | Api::Ollama => Some("chat"),
         Api::Completions => Some("text_completion"),
         Api::Embeddings => Some("embeddings"),
@@ -205,6 +190,7 @@ mod tests {
             ("POST", "/api/chat", "POST /api/chat"),
             ("POST", "/completion", "POST /completion"),
             ("POST", "/v1/a/b/chat/completions", "POST /chat/completions"),
+            ("GET", "/v1/models", "GET /v1/models"),
             ("GET", "/u/8231/avatar", "GET"),
             ("BREW", "/v1/chat/completions", "HTTP /v1/chat/completions"),
         ] {

@@ -4,7 +4,7 @@ use cyan::model::api::Api;
 use cyan::model::body_end::BodyEnd::{Cut, Whole};
 use cyan::model::verdict::Verdict::{Complete, Empty, ErrorInBand, Length, Truncated};
 
-use crate::read::{EVENTS, JSON, LINES, WORD, read, stream, table};
+use crate::read::{DONE, EVENTS, JSON, LINES, ROLE, STOP, WORD, read, stream, table};
 
 #[test]
 fn llama_cpp_has_completions_of_its_own() {
@@ -116,6 +116,7 @@ fn embeddings_are_content() {
         ("llama.cpp's", r#"[{"index":0,"embedding":[[0.1,0.2]]}]"#, Complete),
         ("an empty vector", r#"{"object":"list","data":[{"embedding":[]}]}"#, Empty),
         ("none", r#"{"object":"list","data":[]}"#, Empty),
+        ("a list of something else", r#"{"object":"list","data":[{"id":"m"}]}"#, Empty),
     ] {
         assert_eq!(read(Api::Embeddings, JSON, body, Whole).0.verdict, verdict, "{what}");
     }
@@ -137,6 +138,14 @@ fn another_service_is_judged_by_wholeness_whatever_it_says() {
         (EVENTS, "event: update\ndata: {\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32600}}\n\n"),
         (EVENTS, "data: not json\n\n"),
         (LINES, "{\"level\":\"error\",\"error\":\"x\"}\n"),
+        (JSON, r#"{"name":"operations/1","done":false}"#),
+        (JSON, r#"{"name":"operations/1","done":true,"response":{"id":7},"error":{"code":13}}"#),
+        (JSON, r#"{"message":"sent","done":true,"error":"x"}"#),
+        (LINES, "{\"task\":1,\"done\":false}\n{\"task\":2,\"done\":false}\n"),
+        (JSON, r#"{"question":"?","choices":[{"text":"a","votes":1}],"error":"closed"}"#),
+        (JSON, r#"{"choices":["a","b"],"error":"closed"}"#),
+        (JSON, r#"{"choices":[]}"#),
+        (EVENTS, "data: {\"choices\":[{\"index\":0,\"text\":\"a\"}]}\n\n"),
     ] {
         assert_eq!(read(Api::Other, content_type, body, Whole).0.verdict, Complete, "{body}");
         assert_eq!(read(Api::Other, content_type, body, Cut).0.verdict, Truncated, "{body}");
@@ -144,4 +153,48 @@ fn another_service_is_judged_by_wholeness_whatever_it_says() {
     // Words of a model are recognised under any path.
     let (conclusion, events) = read(Api::Other, EVENTS, stream(&[WORD]), Whole);
     assert_eq!((conclusion.verdict, events), (Truncated, 1));
+}
+
+#[test]
+fn a_document_that_nobody_here_understands_is_not_called_empty() {
+    let generating =
+        [Api::Chat, Api::Completions, Api::Responses, Api::Messages, Api::Ollama, Api::Embeddings];
+    for api in generating {
+        for body in [
+            // Another service's message, an operation that is under way, one answer wrapped in another.
+            r#"{"object":"thread.message","content":[{"type":"text","text":{"value":"hi"}}]}"#,
+            r#"{"name":"operations/1","done":false}"#,
+            r#"{"code":0,"result":{"choices":[]}}"#,
+            r#"{"x":{}}"#,
+            r#"["a"]"#,
+            r#""words""#,
+            "7",
+        ] {
+            assert_eq!(read(api, JSON, body, Whole).0.verdict, Complete, "{api:?} {body}");
+            assert_eq!(read(api, JSON, body, Cut).0.verdict, Truncated, "{api:?} {body}");
+        }
+        for body in ["{}", " { } ", "[]", "null", "\"\"", ""] {
+            assert_eq!(read(api, JSON, body, Whole).0.verdict, Empty, "{api:?} {body}");
+        }
+        let error = read(api, JSON, r#"{"error":{"message":"x"},"id":1}"#, Whole);
+        assert_eq!(error.0.verdict, ErrorInBand, "{api:?}");
+    }
+}
+
+#[test]
+fn nothing_is_empty_where_nothing_was_to_be_generated() {
+    let chat = r#"{"choices":[{"index":0,"message":{"content":""},"finish_reason":"stop"}]}"#;
+    let lines = r#"{"message":{"content":""},"done":true,"done_reason":"stop"}"#;
+    for (content_type, body) in [
+        (JSON, chat.to_owned()),
+        (JSON, r#"{"data":[{"embedding":[]}]}"#.to_owned()),
+        (LINES, lines.to_owned()),
+        (EVENTS, stream(&[ROLE, STOP, DONE])),
+    ] {
+        assert_eq!(read(Api::Other, content_type, &body, Whole).0.verdict, Complete, "{body}");
+    }
+    // Whatever is asked for, tokens are read from the chunk that has no choice.
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#;
+    let body = stream(&[ROLE, WORD, STOP, usage, DONE]);
+    assert_eq!(read(Api::Other, EVENTS, body, Whole).0.tokens.output, Some(5));
 }

@@ -202,6 +202,32 @@ async fn an_environment_that_is_not_inspected_is_judged_by_wholeness() {
     }
 }
 
+/// By the paths of models, `GET` lists what was stored before: none is asked, so none is silent.
+#[tokio::test]
+async fn what_is_only_looked_up_may_be_an_empty_list() {
+    let upstream = Upstream::scripted(|mut visit| async move {
+        while visit.request().await.is_some() {
+            begin(&mut visit, JSON).await;
+            chunk(&mut visit, "{\"object\":\"list\",\"data\":[]}").await;
+            visit.send("0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let (proxy, log) = logging(&upstream, |_| {});
+    let paths =
+        [CHAT, "/v1/messages", "/v1/responses", "/v1/responses/r/input_items", "/v1/embeddings"];
+    let mut client = proxy.client().await;
+    for path in paths {
+        assert!(client.get(path, "").await.is_whole);
+    }
+    let lines = lines(&log, paths.len()).await;
+    for path in paths {
+        assert_eq!(lines[path]["verdict"], "complete", "{path}");
+    }
+    client.post("/v1/embeddings", "", "{}").await;
+    proxy.settles("blue", Verdict::Empty, 1).await;
+}
+
 /// Sends a role, pings and one word, then waits for its client to leave.
 async fn falls_silent(ping: bool) -> Upstream {
     Upstream::scripted(move |mut visit| async move {

@@ -61,7 +61,7 @@ impl Exchange {
         self.is_head = head.method() == "HEAD";
         self.is_client_retry = compared::is_client_retry(head);
         self.is_compared = compared::is_compared(head);
-        self.measured.api = Api::of_path(head.path());
+        self.measured.api = Api::of(head.method(), head.path());
         self.edit_request(head, service, edits);
         if let Some(environment) = route::forced(head, table, self.client)? {
             self.is_forced = true;

@@ -17,6 +17,8 @@ pub struct Choices {
     worst: Option<Reason>,
     /// How many of them brought content.
     with_content: u32,
+    /// One of them has what only those of a model have.
+    is_of_model: bool,
     /// One had an index that is too high.
     is_overflowed: bool,
     /// The one that is being read.
@@ -44,8 +46,14 @@ impl Choices {
         self.current.index = index.unwrap_or(self.current.index);
     }
 
+    /// It has what only those of a model have: `delta`, `message`, or `finish_reason`, even without a value.
+    pub fn hear(&mut self) {
+        self.is_of_model = true;
+    }
+
     /// Why it ended, if it has.
     pub fn finish(&mut self, reason: Option<Reason>) {
+        self.hear();
         self.current.reason = reason;
     }
 
@@ -89,6 +97,11 @@ impl Choices {
     /// Whether there was any.
     pub fn is_any(&self) -> bool {
         self.seen != 0
+    }
+
+    /// Whether they are those of a model, and not what another service calls so.
+    pub fn are_of_model(&self) -> bool {
+        self.is_of_model
     }
 
     /// Whether there was more than one.

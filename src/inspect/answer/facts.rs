@@ -12,6 +12,8 @@ use super::usage::Usage;
 #[expect(clippy::struct_excessive_bools, reason = "facts that may come in any combination")]
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// Nothing stands in it: `{}`, `[]`, `null` or `""`.
+    pub is_blank: bool,
     /// Its `type`.
     pub kind: Kind,
     /// Its `object` is `response`.
@@ -26,12 +28,18 @@ pub struct Facts {
     pub has_choices: bool,
     /// What the choices say.
     pub choices: Choices,
+    /// `message` with an object.
+    pub has_message: bool,
+    /// `response` with a text, even if empty.
+    pub has_response_text: bool,
     /// Words, a tool call, a vector: something outside of choices that is not empty.
     pub has_content: bool,
     /// An item of a response's `output` is not empty.
     pub has_output: bool,
     /// The model refuses.
     pub has_refusal: bool,
+    /// `data` with a list, even if empty.
+    pub has_data: bool,
     /// `embedding`, even if empty.
     pub has_vector: bool,
     /// `content` with a text, even if empty.
@@ -100,15 +108,19 @@ impl Facts {
                 self.is_in_choice = true;
                 self.choices.begin();
             }
+            Place::Speech => self.choices.hear(),
             Place::Output => self.is_in_output = true,
+            Place::Message => self.has_message = true,
+            Place::Data => self.has_data = true,
             Place::Vector => self.has_vector = true,
             _ => {}
         }
     }
 
-    /// An object or list ends.
-    pub fn close(&mut self, place: Place) {
+    /// An object or list ends; `is_empty` tells that nothing stood in it.
+    pub fn close(&mut self, place: Place, is_empty: bool) {
         match place {
+            Place::Root => self.is_blank = is_empty, // the outermost of several comes last
             Place::Choice => {
                 self.is_in_choice = false;
                 self.choices.end();
@@ -131,6 +143,7 @@ impl Facts {
         match place {
             Place::Content | Place::Text | Place::Delta | Place::Response | Place::Block => {
                 self.has_content_text |= place == Place::Content;
+                self.has_response_text |= place == Place::Response;
                 if !is_empty {
                     self.add_content();
                 }
@@ -144,6 +157,7 @@ impl Facts {
                 self.has_content |= !is_empty;
             }
             Place::Error => self.has_error |= !is_empty,
+            Place::Root => self.is_blank = is_empty,
             Place::Kind => self.kind = word.map_or(Kind::Other, Kind::of),
             Place::Object => self.is_response_object = word == Some(b"response"),
             Place::Status => self.status = word.and_then(Status::of),
@@ -163,6 +177,8 @@ impl Facts {
             Place::Nothing => {}
             Place::Error => self.has_error |= !matches!(bare, b"null" | b"false" | b"0"),
             Place::Reason => self.has_reason = true,
+            Place::Root => self.is_blank = bare == b"null",
+            Place::ChoiceFinish => self.choices.hear(),
             Place::Done => self.done = Some(is_true),
             Place::Stop if is_true || bare == b"false" => self.stop = Some(is_true),
             Place::StoppedLimit if is_true => self.reason = Some(Reason::LIMIT),

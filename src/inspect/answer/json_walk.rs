@@ -244,7 +244,7 @@ impl JsonWalk {
         let Container { place, is_list } = self.way[self.depth - 1];
         if is_list == (byte == b']') {
             self.depth -= 1;
-            facts.close(place);
+            facts.close(place, self.state != State::After);
             self.end_of_value();
         } else {
             self.state = State::End(Progress::Broken);

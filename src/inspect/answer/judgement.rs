@@ -9,22 +9,21 @@ use super::form::Form;
 use super::json_walk::Progress;
 use super::tally::Tally;
 use crate::model::answer::FinishReason;
-use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
 use crate::model::verdict::Verdict;
 
 /// Whether the words of an answer are judged. Where neither the path nor the events speak of a model, an
 /// answer is judged by its wholeness: an `error` in the JSON of another service is that service's affair.
 /// So is the look at a response that was stored before, whose path ends in its name.
-pub fn speaks(api: Api, form: Form, tally: &Tally) -> bool {
+pub fn speaks(form: Form, tally: &Tally) -> bool {
     let is_stored = form == Form::Document && tally.dialect == Some(Dialect::Responses);
-    api.generates() || (tally.dialect.is_some() && !is_stored)
+    tally.api.generates() || (tally.dialect.is_some() && !is_stored)
 }
 
 /// The verdict. `document` is what the JSON came to, if the answer is a single one.
-pub fn verdict(api: Api, form: Form, tally: &Tally, document: Progress, end: BodyEnd) -> Verdict {
+pub fn verdict(form: Form, tally: &Tally, document: Progress, end: BodyEnd) -> Verdict {
     let is_body_whole = end == BodyEnd::Whole;
-    if !speaks(api, form, tally) {
+    if !speaks(form, tally) {
         return if is_body_whole || tally.has_done_mark { Verdict::Complete } else { cut(end) };
     }
     let finish = tally.finish().map(|reason| reason.finish);
@@ -36,7 +35,7 @@ pub fn verdict(api: Api, form: Form, tally: &Tally, document: Progress, end: Bod
         cut(end)
     } else if tally.has_refusal || finish == Some(FinishReason::Filtered) {
         Verdict::Filtered
-    } else if is_empty(tally, finish) {
+    } else if is_empty(form, tally, finish) {
         Verdict::Empty
     } else if matches!(finish, Some(FinishReason::Length | FinishReason::Repetition)) {
         Verdict::Length
@@ -67,9 +66,12 @@ fn is_whole(form: Form, tally: &Tally, document: Progress, is_body_whole: bool) 
     }
 }
 
-/// Nothing was said where something had to be. Who reached a limit and counted tokens on the way did say
-/// something, only nothing that is shown: hidden reasoning.
-fn is_empty(tally: &Tally, finish: Option<FinishReason>) -> bool {
+/// Nothing was said where something had to be.
+fn is_empty(form: Form, tally: &Tally, finish: Option<FinishReason>) -> bool {
+    let is_silent = tally.content_events == 0 && !tally.is_without_words && !tally.is_given_up;
+    // Who reached a limit and counted tokens on the way did say something, only nothing that is shown.
     let is_hidden = finish == Some(FinishReason::Length) && tally.usage.output() > Some(0);
-    tally.content_events == 0 && !tally.is_without_words && !tally.is_given_up && !is_hidden
+    // What a document of no known dialect says, nobody here can tell. Many a service has `/messages`.
+    let is_foreign = form == Form::Document && tally.dialect.is_none() && tally.is_filled;
+    tally.api.generates() && is_silent && !is_hidden && !is_foreign
 }

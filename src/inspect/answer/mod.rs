@@ -49,7 +49,6 @@ pub struct AnswerHead<'a> {
 /// Reads the body of an answer with a status of 2xx, piece by piece.
 #[derive(Debug, Clone)]
 pub struct AnswerScan {
-    api: Api,
     form: Form,
     opening: Opening,
     stream: EventStream,
@@ -104,11 +103,10 @@ impl AnswerScan {
             return Err(Inspection::Compressed);
         }
         Ok(Self {
-            api: head.api,
             form,
             opening: Opening::Mark(0),
             stream: EventStream::new(),
-            reading: Reading::new(),
+            reading: Reading::new(head.api),
             is_failure_told: false,
         })
     }
@@ -139,7 +137,7 @@ impl AnswerScan {
         let tally = &self.reading.tally;
         let is_given_up = tally.is_given_up;
         Conclusion {
-            verdict: judgement::verdict(self.api, self.form, tally, document, end),
+            verdict: judgement::verdict(self.form, tally, document, end),
             finish: tally.finish().map(|reason| reason.finish),
             tokens: tally.tokens(self.form.is_stream()),
             inspection: if is_given_up { Inspection::GivenUp } else { Inspection::Read },
@@ -191,6 +189,6 @@ impl AnswerScan {
 
     fn has_failed(&self) -> bool {
         let tally = &self.reading.tally;
-        tally.has_error && judgement::speaks(self.api, self.form, tally)
+        tally.has_error && judgement::speaks(self.form, tally)
     }
 }

@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::json_walk::{JsonWalk, Progress};
 use super::tally::Tally;
+use crate::model::api::Api;
 
 /// An answer as far as it has been read.
 #[derive(Debug, Clone)]
@@ -14,9 +15,9 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Before the first byte.
-    pub fn new() -> Self {
-        Self { walk: JsonWalk::new(), facts: Facts::default(), tally: Tally::default() }
+    /// Before the first byte of an answer to what was asked for.
+    pub fn new(api: Api) -> Self {
+        Self { walk: JsonWalk::new(), facts: Facts::default(), tally: Tally::new(api) }
     }
 
     /// The next bytes of the event's JSON.

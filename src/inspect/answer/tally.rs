@@ -9,11 +9,16 @@ use super::facts::{Facts, Kind};
 use super::reason::Reason;
 use super::usage::Usage;
 use crate::model::answer::Tokens;
+use crate::model::api::Api;
 
 /// What an answer said so far.
 #[expect(clippy::struct_excessive_bools, reason = "statements that may come in any combination")]
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
+    /// What was asked for.
+    pub api: Api,
+    /// An event of it was more than `{}`.
+    pub is_filled: bool,
     /// What it is written in: the first dialect that was recognised.
     pub dialect: Option<Dialect>,
     /// Events that carried content.
@@ -41,10 +46,16 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Nothing was said yet.
+    pub fn new(api: Api) -> Self {
+        Self { api, ..Self::default() }
+    }
+
     /// Takes in a whole event.
     pub fn read(&mut self, facts: &Facts) {
+        self.is_filled |= !facts.is_blank;
         self.has_error |= facts.has_error || facts.kind == Kind::Error;
-        if let Some(dialect) = Dialect::of(facts) {
+        if let Some(dialect) = Dialect::of(facts, self) {
             self.dialect.get_or_insert(dialect);
             self.has_refusal |= facts.has_refusal;
             dialect.read(facts, self);

@@ -1,4 +1,5 @@
-//! The languages in which servers answer, each told by its events alone.
+//! The languages in which servers answer, each told by its events; what was asked for and what came
+//! before only help where others use the same words.
 //!
 //! Every dialect has a file that says by which facts it is recognised, what counts as content in it, and
 //! when a stream of it is whole.
@@ -31,9 +32,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The dialect of an event, if it is one of them.
-    pub fn of(facts: &Facts) -> Option<Self> {
-        if open_ai::is_spoken(facts) {
+    /// The dialect of an event, if it is one of them; `tally` is of the events before it.
+    pub fn of(facts: &Facts, tally: &Tally) -> Option<Self> {
+        if open_ai::is_spoken(facts, tally) {
             Some(Self::OpenAi)
         } else if messages::is_spoken(facts) {
             Some(Self::Messages)
@@ -43,7 +44,7 @@ impl Dialect {
             Some(Self::Ollama)
         } else if llama_cpp::is_spoken(facts) {
             Some(Self::LlamaCpp)
-        } else if embeddings::is_spoken(facts) {
+        } else if embeddings::is_spoken(facts, tally) {
             Some(Self::Embeddings)
         } else {
             None

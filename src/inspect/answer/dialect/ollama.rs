@@ -4,9 +4,10 @@ use crate::inspect::answer::facts::Facts;
 use crate::inspect::answer::reason::Reason;
 use crate::inspect::answer::tally::Tally;
 
-/// `done` is there, true or false.
+/// `done` is there, true or false, beside the `message` or `response` that every line has. Alone it is
+/// anybody's word: of an operation that is under way, of a task in a list.
 pub fn is_spoken(facts: &Facts) -> bool {
-    facts.done.is_some()
+    facts.done.is_some() && (facts.has_message || facts.has_response_text)
 }
 
 /// Content is what the message or the response says.

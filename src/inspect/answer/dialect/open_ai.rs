@@ -2,12 +2,15 @@
 //!
 //! Also what vLLM, `SGLang`, llama.cpp, transformers, Ollama and others make of them.
 
+use super::Dialect;
 use crate::inspect::answer::facts::Facts;
 use crate::inspect::answer::tally::Tally;
 
-/// `choices` is there, even empty: so is the chunk with the usage.
-pub fn is_spoken(facts: &Facts) -> bool {
-    facts.has_choices
+/// `choices` is there, even empty: so is the chunk with the usage. Where nothing was asked of a model,
+/// the first ones must look like a model's: a poll has choices, too.
+pub fn is_spoken(facts: &Facts, tally: &Tally) -> bool {
+    let is_expected = tally.api.generates() || tally.dialect == Some(Dialect::OpenAi);
+    facts.has_choices && (is_expected || facts.choices.are_of_model())
 }
 
 /// Content is what any choice says; the first chunk, which only names the role, says nothing.
