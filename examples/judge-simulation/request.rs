@@ -223,7 +223,7 @@ fn hash(value: u64) -> u64 {
 }
 
 /// Standard normal (Box and Muller).
-fn normal(random: &mut fastrand::Rng) -> f64 {
+pub fn normal(random: &mut fastrand::Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.f64()).cos()
 }

@@ -1,10 +1,8 @@
 //! What many runs of a row say together.
 
-use crate::rows::{Asks, Row};
+use crate::requirement::{Asks, Reaches};
+use crate::rows::Row;
 use crate::run::{Outcome, RolledBack};
-
-/// With fewer runs than this a point is no figure yet.
-const RUNS_MIN: u32 = 100;
 
 /// The runs of one row.
 pub struct Summary {
@@ -24,6 +22,8 @@ pub struct Judged {
     pub false_ones: u32,
     /// Candidate requests from onset to decision: median and 90th percentile.
     pub requests: Option<(u32, u32)>,
+    /// The 95 % interval of the median, by the order of the runs.
+    pub median_interval: Option<(u32, u32)>,
     pub seconds: Option<f64>,
 }
 
@@ -43,12 +43,12 @@ impl Summary {
     pub fn line(&self, row: &Row) -> String {
         let cells = match row.asks {
             Asks::Healthy => [
-                "at most 1 %".to_owned(),
+                "at most 1 %, 95 % in time".to_owned(),
                 self.share(self.evidence.rolled_back + self.evidence.false_ones),
                 format!("{:.0} % in time", percent(self.got_through, self.runs)),
                 self.share(self.window.rolled_back + self.window.false_ones),
             ],
-            Asks::Found { median } => [
+            Asks::Found { median, .. } => [
                 format!("median {median}"),
                 self.share(self.evidence.rolled_back),
                 self.evidence.found(),
@@ -59,33 +59,20 @@ impl Summary {
                 ),
             ],
         };
+        let known = match row.shortfall.map(|shortfall| shortfall.reaches) {
+            Some(Reaches::Median(known)) => format!("; known {known}"),
+            Some(Reaches::InTime(known)) => format!("; known {:.0} % in time", known * 100.0),
+            None => String::new(),
+        };
         let held = percent(self.held, self.runs);
         format!(
-            "| {} | {} | {} | {} | {held:.0} % | {} | {} |",
+            "| {} | {} | {}{known} | {} | {held:.0} % | {} | {} |",
             row.name, self.runs, cells[0], cells[1], cells[2], cells[3]
         )
     }
 
-    /// Whether a row is as it must be; says what is not.
-    pub fn complaint(&self, row: &Row) -> Option<String> {
-        let bad = self.evidence.rolled_back + self.evidence.false_ones;
-        match row.asks {
-            Asks::Healthy => {
-                let (low, _) = interval(bad, self.runs);
-                let share = percent(bad, self.runs);
-                (low > 0.01 || (share > 2.0 && self.runs >= RUNS_MIN))
-                    .then(|| format!("{}: {share:.1} % rolled back", row.name))
-            }
-            Asks::Found { median } => {
-                let found = self.evidence.requests.map_or(u32::MAX, |(found, _)| found);
-                let is_late = f64::from(found) > 1.25 * f64::from(median);
-                (is_late && self.runs >= RUNS_MIN)
-                    .then(|| format!("{}: median {found}, expected {median}", row.name))
-            }
-        }
-    }
-
-    fn share(&self, count: u32) -> String {
+    /// A share of the runs, with its interval.
+    pub fn share(&self, count: u32) -> String {
         let (low, high) = interval(count, self.runs);
         let share = percent(count, self.runs);
         format!("{share:.1} % ({:.1} to {:.1})", low * 100.0, high * 100.0)
@@ -108,6 +95,7 @@ impl Judged {
             rolled_back: number(requests.len()), // after the onset
             false_ones,
             requests: median.zip(p90),
+            median_interval: median_interval(&requests),
             seconds: seconds.get(seconds.len() / 2).copied(),
         }
     }
@@ -135,7 +123,18 @@ pub fn interval(count: u32, runs: u32) -> (f64, f64) {
     (((middle - spread) / scale).max(0.0), ((middle + spread) / scale).min(1.0))
 }
 
-fn percent(count: u32, runs: u32) -> f64 {
+/// Between which of the sorted values the median lies, with 95 %: the number of runs below it is binomial.
+fn median_interval(sorted: &[u32]) -> Option<(u32, u32)> {
+    let n = sorted.len();
+    // 1.96 standard deviations of sqrt(n) / 2 each.
+    let spread = (0.98 * f64::from(number(n)).sqrt()).ceil();
+    let spread = (0..n).find(|spread_max| f64::from(number(*spread_max)) >= spread).unwrap_or(n);
+    let low = sorted.get((n / 2).saturating_sub(spread))?;
+    Some((*low, *sorted.get(n / 2 + spread).unwrap_or(sorted.last()?)))
+}
+
+/// A share in percent.
+pub fn percent(count: u32, runs: u32) -> f64 {
     100.0 * f64::from(count) / f64::from(runs.max(1))
 }
 
