@@ -15,6 +15,7 @@ pub mod journal;
 pub mod key_watch;
 mod measurements;
 mod observers;
+pub mod program;
 mod published;
 pub mod readiness;
 pub mod record;

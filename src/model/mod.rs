@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod api;
+pub mod argv;
 pub mod assignment;
 pub mod body_end;
 pub mod environment;
