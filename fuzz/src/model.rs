@@ -6,5 +6,7 @@ pub mod answer;
 pub mod api;
 #[path = "../../src/model/body_end.rs"]
 pub mod body_end;
+#[path = "../../src/model/media_type.rs"]
+pub mod media_type;
 #[path = "../../src/model/verdict.rs"]
 pub mod verdict;

@@ -15,6 +15,7 @@ pub mod force_token;
 pub mod header_id;
 pub mod in_flight;
 pub mod listener;
+pub mod media_type;
 pub mod model_names;
 pub mod name;
 pub mod plan;

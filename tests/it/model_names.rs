@@ -74,7 +74,7 @@ async fn the_name_at_the_top_is_replaced_and_the_length_is_right() {
 }
 
 #[tokio::test]
-async fn what_is_no_readable_json_passes_untouched() {
+async fn the_type_of_a_body_says_little_and_its_encoding_much() {
     let upstream = Upstream::replying(200, "ok").await;
     let proxy = before(&upstream);
     let body = r#"{"model":"x"}"#;
@@ -83,7 +83,8 @@ async fn what_is_no_readable_json_passes_untouched() {
             ("content-type: application/json; charset=utf-8\r\n", true),
             ("content-type: application/vnd.api+json\r\n", true),
             ("", true),
-            ("content-type: text/plain\r\n", false),
+            ("content-type: application/x-www-form-urlencoded\r\n", true), // what curl says
+            ("content-type: text/plain;charset=UTF-8\r\n", true),          // what browsers say
             ("content-type: multipart/form-data; boundary=x\r\n", false),
             ("content-type: application/json\r\ncontent-encoding: gzip\r\n", false),
         ] {

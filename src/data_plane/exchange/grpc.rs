@@ -7,14 +7,12 @@ use super::Exchange;
 use super::head::Headers;
 use crate::model::body_end::BodyEnd;
 use crate::model::header_id::HeaderId;
+use crate::model::media_type::MediaType;
 use crate::model::verdict::Verdict;
 
-/// Whether an answer is one of gRPC: `application/grpc`, `application/grpc+proto`, but not gRPC-Web,
-/// whose trailers are part of the body.
+/// Whether an answer is one of gRPC.
 pub(super) fn is_grpc(head: &impl Headers) -> bool {
-    let kind = head.first(HeaderId::CONTENT_TYPE).unwrap_or_default();
-    let rest = kind.strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    head.first(HeaderId::CONTENT_TYPE).is_some_and(|kind| MediaType::of(kind).is_grpc())
 }
 
 /// The status in trailers, or in the head of an answer that has no body.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::head::{BodyLength, RequestHead};
 use crate::inspect::json_key::JsonKeyScan;
 use crate::model::header_id::HeaderId;
+use crate::model::media_type::MediaType;
 use crate::model::sticky::{KeySource, StickyKey, StickyRule};
 
 /// The index that stands for the sticky cookie, which comes before every source of the list.
@@ -62,10 +63,7 @@ pub fn in_head(head: &impl RequestHead, rule: &StickyRule, client: Option<IpAddr
 /// A body is looked at when it says it is JSON, or says nothing.
 fn is_json(head: &impl RequestHead) -> bool {
     head.body_length() != BodyLength::Empty
-        && head.first(HeaderId::CONTENT_TYPE).is_none_or(|kind| {
-            let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            kind.eq_ignore_ascii_case(b"application/json") || kind.ends_with(b"+json")
-        })
+        && head.first(HeaderId::CONTENT_TYPE).is_none_or(|kind| MediaType::of(kind).is_json())
 }
 
 fn lookup(

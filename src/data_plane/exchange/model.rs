@@ -1,12 +1,18 @@
 //! Whether the model's name in a request's body is replaced on its way.
 //!
-//! Only in JSON, and only where it can be read: a compressed body passes as it is, and so does a form.
+//! Only where it can be read: a compressed body passes as it is. What type the body says it has means
+//! little: curl sends JSON as a form unless told otherwise, browsers as plain text, and servers read it
+//! all the same. So only types that are never JSON are left alone, and of all others the first byte tells.
 //! Asked anew for each attempt, so that a request that another environment serves gets that one's name.
 
 use super::Exchange;
 use super::head::RequestHead;
 use crate::inspect::model_edit::ModelEdit;
 use crate::model::header_id::HeaderId;
+use crate::model::media_type::{self, MediaType};
+
+/// Kinds of bodies that are never JSON. Large ones keep their length, since nothing in them is edited.
+const NEVER_JSON: [&str; 5] = ["multipart", "audio", "image", "video", "font"];
 
 impl Exchange {
     /// The edit of the body for the environment that was entered; `None` when it passes as it is.
@@ -14,25 +20,15 @@ impl Exchange {
         let names = &self.environment()?.spec.models;
         let is_edited = !names.is_empty()
             && !self.is_upgrade
-            && head.first(HeaderId::CONTENT_TYPE).is_none_or(is_json)
-            && head.first(HeaderId::CONTENT_ENCODING).is_none_or(is_identity);
+            && head.first(HeaderId::CONTENT_TYPE).is_none_or(may_be_json)
+            && head.first(HeaderId::CONTENT_ENCODING).is_none_or(media_type::is_identity);
         is_edited.then(|| ModelEdit::new(names.clone()))
     }
 }
 
-/// `application/json`, `application/vnd.api+json`, with parameters or without.
-fn is_json(content_type: &[u8]) -> bool {
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
-    let media_type = media_type.trim_ascii();
-    let suffix = media_type.len().checked_sub(b"+json".len()).map(|at| &media_type[at..]);
-    media_type.is_empty()
-        || media_type.eq_ignore_ascii_case(b"application/json")
-        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
-}
-
-fn is_identity(encoding: &[u8]) -> bool {
-    let encoding = encoding.trim_ascii();
-    encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
+fn may_be_json(content_type: &[u8]) -> bool {
+    let named = MediaType::of(content_type);
+    !named.is_grpc() && !NEVER_JSON.iter().any(|kind| named.is_of(kind))
 }
 
 #[cfg(test)]
@@ -40,19 +36,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_known_by_its_media_type() {
+    fn only_what_is_never_json_is_left_alone() {
         for (content_type, expected) in [
             ("application/json", true),
-            ("Application/JSON; charset=utf-8", true),
-            (" application/vnd.api+json ;v=1", true),
+            ("application/vnd.api+json", true),
+            ("application/x-www-form-urlencoded", true),
+            ("text/plain;charset=UTF-8", true),
+            ("application/octet-stream", true),
             ("", true),
-            ("application/jsonl", false),
-            ("application/x-www-form-urlencoded", false),
-            ("multipart/form-data; boundary=+json", false),
-            ("json", false),
+            ("Multipart/Form-Data; boundary=x", false),
+            ("audio/wav", false),
+            ("application/grpc+proto", false),
         ] {
-            assert_eq!(is_json(content_type.as_bytes()), expected, "{content_type}");
+            assert_eq!(may_be_json(content_type.as_bytes()), expected, "{content_type}");
         }
-        assert!(is_identity(b"Identity") && !is_identity(b"gzip"));
     }
 }

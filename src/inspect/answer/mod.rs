@@ -30,6 +30,7 @@ use reading::Reading;
 use crate::model::answer::{FinishReason, Inspection, Tokens};
 use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
+use crate::model::media_type;
 use crate::model::verdict::Verdict;
 
 /// May stand before everything, in streams and in JSON, and means nothing.
@@ -98,8 +99,7 @@ impl AnswerScan {
     /// When there is nothing to read in it, and why.
     pub fn of(head: &AnswerHead<'_>) -> Result<Self, Inspection> {
         let form = head.content_type.and_then(Form::of).ok_or(Inspection::NotApplicable)?;
-        let encoding = head.content_encoding.unwrap_or_default().trim_ascii();
-        if !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity") {
+        if !head.content_encoding.is_none_or(media_type::is_identity) {
             return Err(Inspection::Compressed);
         }
         Ok(Self {
