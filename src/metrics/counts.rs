@@ -70,7 +70,7 @@ impl Tallies {
         add_each(&mut self.standings, &other.standings);
         add_each(&mut self.finish, &other.finish);
         add_each(&mut self.inspections, &other.inspections);
-        self.cached_tokens += other.cached_tokens;
+        self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
         self.estimated_outputs += other.estimated_outputs;
         self.client_retries += other.client_retries;
         self.forced += other.forced;

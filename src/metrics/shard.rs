@@ -143,7 +143,8 @@ impl Counts<u32> {
             tallies.finish[finish as usize] += 1;
         }
         tallies.inspections[ended.inspection as usize] += 1;
-        tallies.cached_tokens += ended.tokens.cached.unwrap_or(0);
+        let cached = ended.tokens.cached.unwrap_or(0);
+        tallies.cached_tokens = tallies.cached_tokens.saturating_add(cached);
         let is_estimate = ended.tokens.is_output_estimated && ended.tokens.output.is_some();
         tallies.estimated_outputs += u64::from(is_estimate);
         tallies.client_retries += u64::from(ended.client_retry);
@@ -231,6 +232,20 @@ pub(crate) mod tests {
         assert!(counts.distributions.of(Measure::Ttft).is_none());
         let upstream = report.upstreams.get(UpstreamId(4)).unwrap();
         assert_eq!((upstream.standings[Standing::Good as usize], upstream.timed), (1, 1));
+    }
+
+    #[test]
+    fn a_sum_of_tokens_that_is_full_stays_full() {
+        let absurd = Tokens { cached: Some(u64::MAX), input: Some(u64::MAX), ..Tokens::default() };
+        let mut report = ShardReport::default();
+        report.ended(&Ended { tokens: absurd, ..ended(1) });
+        report.ended(&Ended { tokens: absurd, ..ended(1) });
+        let mut sum = Counts::<u64>::default();
+        let counts = report.environments.get(EnvironmentId(1)).unwrap();
+        sum.add(counts);
+        sum.add(counts);
+        assert_eq!(sum.tallies.cached_tokens, u64::MAX);
+        assert_eq!(sum.distributions.of(Measure::InputTokens).unwrap().sum(), u64::MAX);
     }
 
     #[test]

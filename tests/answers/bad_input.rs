@@ -192,16 +192,22 @@ fn deep_ways_to_a_meaning_end_somewhere() {
 
 #[test]
 fn numbers_beyond_reason_are_no_numbers() {
-    for count in ["99999999999999999999999", "-1", "1.5", "1e3", "true", "\"7\"", "null"] {
+    for count in
+        ["99999999999999999999999", "1099511627777", "-1", "1.5", "1e3", "true", "\"7\"", "null"]
+    {
         let body =
             DOCUMENT.replace("]}", &format!("],\"usage\":{{\"completion_tokens\":{count}}}}}"));
         let (conclusion, _) = read(Api::Chat, JSON, &body, Whole);
         assert_eq!((conclusion.verdict, conclusion.tokens.output), (Complete, None), "{count}");
     }
-    let huge = u64::MAX;
-    let body = format!(
-        r#"{{"type":"message","content":[{{"text":"a"}}],"stop_reason":"end_turn","usage":{{"input_tokens":{huge},"cache_read_input_tokens":{huge},"output_tokens":1}}}}"#
-    );
-    let (conclusion, _) = read(Api::Messages, JSON, &body, Whole);
-    assert_eq!(conclusion.tokens.input, Some(huge), "no more than fits");
+    for (most, told) in [(1_u64 << 40, Some(2 << 40)), (u64::MAX, None)] {
+        let body = format!(
+            r#"{{"type":"message","content":[{{"text":"a"}}],"stop_reason":"end_turn","usage":{{"input_tokens":{most},"cache_read_input_tokens":{most},"output_tokens":1}}}}"#
+        );
+        let (conclusion, _) = read(Api::Messages, JSON, &body, Whole);
+        assert_eq!((conclusion.tokens.input, conclusion.tokens.output), (told, Some(1)));
+    }
+    let later = "data: {\"choices\":[],\"usage\":{\"completion_tokens\":99999999999999}}\n\n";
+    let (conclusion, _) = read(Api::Chat, EVENTS, format!("{later}{WHOLE}"), Whole);
+    assert_eq!(conclusion.tokens.output, Some(1), "what was counted stands for it");
 }

@@ -202,6 +202,44 @@ fn errors_come_after_a_200_and_a_done_mark_does_not_heal_them() {
 }
 
 #[test]
+fn a_stream_is_finished_until_another_choice_begins_and_for_good_by_its_terminator() {
+    let of_second = |more: &str| {
+        format!(r#"{{"choices":[{{"index":1,"delta":{{"content":"b"}},"finish_reason":{more}}}]}}"#)
+    };
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#;
+    let mut stream_of_two = scan(Api::Chat, EVENTS);
+    for (data, is_finished) in [
+        (ROLE, false),
+        (WORD, false),
+        (STOP, true),
+        (&of_second("null"), false), // some servers write one choice after the other
+        (&of_second("\"stop\""), true),
+        (usage, true),
+        (DONE, true),
+        (WORD, true),
+        (&of_second("null"), true),
+    ] {
+        let passed = stream_of_two.push(stream(&[data]).as_bytes());
+        assert_eq!(passed.is_finished, is_finished, "{data}");
+    }
+    let concluded = stream_of_two.conclude(Whole);
+    assert_eq!((concluded.verdict, concluded.tokens.output), (Complete, Some(5)));
+
+    let last_words = [
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
+        r#"{"type":"message_stop"}"#,
+        r#"{"type":"response.completed","response":{"status":"completed"}}"#,
+        r#"{"message":{"content":""},"done":true}"#,
+    ];
+    for last in last_words {
+        let mut scan = scan(Api::Chat, EVENTS);
+        for data in [last, r#"{"type":"ping"}"#, last] {
+            assert!(scan.push(stream(&[data]).as_bytes()).is_finished, "{last}");
+        }
+    }
+}
+
+#[test]
 fn a_graceful_abort_is_an_abort() {
     let abort = r#"{"choices":[{"index":0,"delta":{"content":""},"finish_reason":"abort"}]}"#;
     table(Api::Chat, EVENTS, &[("", stream(&[WORD, abort, DONE]), Whole, AbortedByServer, 1)]);

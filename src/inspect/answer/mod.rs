@@ -65,7 +65,8 @@ pub struct Passed {
     pub content_events: u32,
     /// The server said in it, for the first time, that it failed.
     pub has_failed: bool,
-    /// The stream has said so far that no more content is to come: a terminator, or why it stopped.
+    /// By what the stream has said so far no more content is to come: a terminator, or why it stopped. Another
+    /// choice may begin all the same, and then it is not finished any more.
     pub is_finished: bool,
 }
 

@@ -2,6 +2,10 @@
 
 use super::place::Place;
 
+/// The largest number that can be one of tokens. The longest contexts hold some ten million; this many can
+/// be added up sixteen million times before a sum of 64 bits is full.
+const TOKENS_MAX: u64 = 1 << 40;
+
 /// The tokens of a usage object, or of several: the last number of each kind wins, because servers that
 /// send more than one count on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +29,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Takes the number of a place, if it is one of tokens.
+    /// Takes the number of a place, if it is one of tokens. One beyond reason is none: it would spoil every
+    /// sum that it is added to.
     pub fn take(&mut self, place: Place, number: Option<u64>) {
         let slot = match place {
             Place::InputTokens => &mut self.input,
@@ -38,7 +43,7 @@ impl Usage {
             Place::TimedOutput => &mut self.timed_output,
             _ => return,
         };
-        *slot = number.or(*slot);
+        *slot = number.filter(|number| *number <= TOKENS_MAX).or(*slot);
     }
 
     /// Adds what a later event says.
