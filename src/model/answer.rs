@@ -66,7 +66,8 @@ pub enum Inspection {
     Read,
     /// Compressed, although identity was asked for: judged by status and wholeness only.
     Compressed,
-    /// Given up on, because a part of it was larger than the inspector holds. Judged as far as it was read.
+    /// Given up on, because a part of it was deeper or wider than the inspector follows. Judged as far as
+    /// it was read.
     GivenUp,
 }
 

@@ -122,6 +122,20 @@ fn what_is_no_utf_8_is_read_all_the_same() {
 }
 
 #[test]
+fn what_is_utf_16_is_not_read() {
+    let utf_16 = |text: &str| {
+        let units = text.encode_utf16().flat_map(u16::to_be_bytes);
+        [0xFE, 0xFF].into_iter().chain(units).collect::<Vec<u8>>()
+    };
+    for (content_type, body, verdict) in
+        [(JSON, utf_16(DOCUMENT), Truncated), (EVENTS, utf_16(WHOLE), Empty)]
+    {
+        assert_eq!(read(Api::Chat, content_type, &body, Whole).0.verdict, verdict);
+        assert_eq!(read(Api::Other, content_type, &body, Whole).0.verdict, Complete);
+    }
+}
+
+#[test]
 fn words_with_escapes_are_content_and_keys_with_escapes_are_none() {
     for (delta, events) in [
         (r#"{"content":"\""}"#, 1),

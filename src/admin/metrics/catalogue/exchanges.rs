@@ -53,7 +53,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: Unit::None,
         labels: &["service", "environment", "outcome"],
-        help: "Whether answers were read; `given_up` had a part larger than the inspector holds.",
+        help: "Whether answers were read; `given_up` had a part deeper or wider than the inspector follows.",
         between: "end of the exchange",
         read: |seen, samples| {
             let names = Inspection::ALL.map(Inspection::label);
