@@ -19,7 +19,7 @@ mod surroundings;
 mod value;
 mod without_a_file;
 
-pub mod duration;
+pub use crate::model::duration;
 pub mod keys;
 pub mod resolved;
 pub mod size;

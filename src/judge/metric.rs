@@ -52,6 +52,19 @@ impl Metric {
         matches!(self, Self::ErrorLimit | Self::LatencyLimit)
     }
 
+    /// A stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Errors => "errors",
+            Self::Refused => "refused",
+            Self::Ttft => "ttft",
+            Self::Latency => "latency",
+            Self::Quality => "quality",
+            Self::ErrorLimit => "error_limit",
+            Self::LatencyLimit => "latency_limit",
+        }
+    }
+
     /// In words.
     pub fn name(self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ pub mod api;
 pub mod argv;
 pub mod assignment;
 pub mod body_end;
+pub mod duration;
 pub mod environment;
 pub mod force_token;
 pub mod header_id;

@@ -150,6 +150,58 @@ impl Step {
     }
 }
 
+/// Why steps are none. `Display` is safe to show to an API client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No step at all.
+    #[error("no steps; write at least the switch, 100 %")]
+    Empty,
+    /// Too many.
+    #[error("{0} steps; write at most {STEPS_MAX}")]
+    TooMany(usize),
+    /// A step that is not above the one before.
+    #[error("step {number} is {share} %, not above the {before} % before it; steps must rise")]
+    NotRising {
+        /// Counted from 1.
+        number: usize,
+        /// Its share.
+        share: Weight,
+        /// The share before it.
+        before: Weight,
+    },
+    /// The last one is not the switch.
+    #[error("the last step is {0} %, must be 100; to stay there, pause it")]
+    NoSwitch(Weight),
+}
+
+/// Most steps of a plan.
+pub const STEPS_MAX: usize = 100;
+
+impl Plan {
+    /// Whether its steps are steps.
+    ///
+    /// # Errors
+    /// When they do not rise from above zero to 100 %.
+    pub fn check(&self) -> Result<(), PlanError> {
+        if self.steps.len() > STEPS_MAX {
+            return Err(PlanError::TooMany(self.steps.len()));
+        }
+        let mut before = Weight::ZERO;
+        for (index, step) in self.steps.iter().enumerate() {
+            if step.share <= before {
+                let (number, share) = (index + 1, step.share);
+                return Err(PlanError::NotRising { number, share, before });
+            }
+            before = step.share;
+        }
+        match self.steps.last() {
+            None => Err(PlanError::Empty),
+            Some(last) if !last.is_switch() => Err(PlanError::NoSwitch(last.share)),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
 impl Default for Plan {
     fn default() -> Self {
         let percent = |percent| Weight::from_percent(percent).expect("between 0 and 100");

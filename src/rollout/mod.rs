@@ -1,8 +1,21 @@
 //! A rollout: from a new version to all traffic, or back, by itself.
 //!
-//! Pure: `Rollout::advance(event, now)` returns what is to be done. Whoever does it (the controller)
-//! reports back by an event. Time is what a rollout was observed for: neither downtime nor a clock
-//! that jumps bakes a step.
+//! Pure: `Rollout::advance(event, scene)` says what becomes of it and what is to be done. Whoever does it
+//! (the controller) reports back by an event. Time is what a rollout was observed for: neither downtime
+//! nor a clock that jumps bakes a step.
 
+mod advance;
+pub mod event;
 pub mod gate;
+mod going_back;
 pub mod notice;
+mod operator;
+pub mod progress;
+mod ramp;
+mod sentence;
+pub mod stage;
+pub mod start;
+pub mod value;
+
+#[cfg(test)]
+mod tests;

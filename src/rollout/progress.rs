@@ -1,0 +1,105 @@
+//! How a rollout goes, for whoever looks: the same for API, command line and dashboard.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Judged;
+use super::sentence;
+use super::stage::Stage;
+use super::value::Rollout;
+use crate::judge::decision::{Decision, Waiting};
+use crate::model::duration;
+use crate::model::weight::Weight;
+
+/// What a rollout waits for, and what comes then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Where it stands: `25 %, step 3 of 5`.
+    pub place: String,
+    /// The share that comes next; `None` at the end.
+    pub next_percent: Option<Weight>,
+    /// What the next step waits for, in words; empty when nothing.
+    pub waits_for: Vec<String>,
+}
+
+impl Progress {
+    /// Of a rollout at this moment.
+    pub fn of(
+        rollout: &Rollout,
+        judged: Option<&Judged>,
+        frozen: Option<&str>,
+        now: Duration,
+    ) -> Self {
+        let place = sentence::place(rollout);
+        if rollout.stage.is_over() {
+            return Self { place: sentence::end(rollout), next_percent: None, waits_for: vec![] };
+        }
+        let next_percent = match &rollout.stage {
+            Stage::Ramp { taken } => rollout.plan.steps.get(*taken).map(|step| step.share),
+            Stage::Ready | Stage::Gate { .. } => rollout.plan.steps.first().map(|step| step.share),
+            _ => None,
+        };
+        Self { place, next_percent, waits_for: waits_for(rollout, judged, frozen, now) }
+    }
+}
+
+fn waits_for(
+    rollout: &Rollout,
+    judged: Option<&Judged>,
+    frozen: Option<&str>,
+    now: Duration,
+) -> Vec<String> {
+    let mut waits = Vec::new();
+    if let Some(pause) = &rollout.paused {
+        let why = pause.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        waits.push(format!("{} to resume it (paused{why})", pause.by));
+    }
+    if let Some(hold) = &rollout.held {
+        waits.push(format!("the hold to end: {}", hold.text));
+    }
+    if let Some(why) = frozen {
+        waits.push(format!("the freeze to end: {why}"));
+    }
+    match &rollout.stage {
+        Stage::Ready => waits.push(format!("{} to be ready", rollout.candidate)),
+        Stage::Gate { gate } => waits.push(format!("the {}", gate.name())),
+        Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, judged, now)),
+        Stage::Switched => {
+            let left = rollout.plan.armed_for.saturating_sub(rollout.in_stage(now));
+            let left = duration::print(Duration::from_secs(left.as_secs()));
+            waits.push(format!("{left} in which {} stays armed", rollout.base));
+        }
+        Stage::RollingBack { .. } => waits.push(format!("{} to answer", rollout.base)),
+        Stage::Done | Stage::RolledBack { .. } => {}
+    }
+    waits
+}
+
+fn step_waits_for(
+    rollout: &Rollout,
+    taken: usize,
+    judged: Option<&Judged>,
+    now: Duration,
+) -> Vec<String> {
+    let Some(step) = taken.checked_sub(1).and_then(|last| rollout.plan.steps.get(last)) else {
+        return Vec::new();
+    };
+    let mut waits = Vec::new();
+    let left = step.bake.saturating_sub(rollout.in_stage(now));
+    if left >= Duration::from_secs(1) {
+        waits.push(duration::print(Duration::from_secs(left.as_secs())));
+    }
+    let requests = judged.map_or(0, |judged| judged.requests);
+    if requests < step.requests_min {
+        waits.push(format!("{} more requests", step.requests_min - requests));
+    }
+    match judged.map(|judged| judged.decision) {
+        Some(Decision::Wait(Waiting::Evidence)) => waits.push("evidence to become calm".to_owned()),
+        Some(Decision::Wait(Waiting::Baking)) if waits.is_empty() => {
+            waits.push("its last requests to end".to_owned());
+        }
+        _ => {}
+    }
+    waits
+}

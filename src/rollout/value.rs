@@ -1,0 +1,108 @@
+//! The rollout itself: what the store keeps of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::stage::{Gate, Stage};
+use crate::model::name::Name;
+use crate::model::plan::Plan;
+use crate::model::weight::Weight;
+
+/// One release of one service, from its start to its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Rises with every rollout of the service.
+    pub id: u64,
+    /// The environment under judgement.
+    pub candidate: Name,
+    /// The environment that was active when it started, and that it goes back to.
+    pub base: Name,
+    /// The candidate's version label when it started.
+    pub version: Option<String>,
+    /// The name of its plan.
+    pub plan_name: String,
+    /// The rules it was started with.
+    pub plan: Plan,
+    /// What the candidate has to pass before the ramp, in order.
+    pub gates: Vec<Gate>,
+    /// Limits that the active environment broke already: not armed, with its own value in words.
+    pub unarmed: Vec<String>,
+    /// Who started it.
+    pub started_by: String,
+    /// When, in milliseconds of Unix time.
+    pub started_at: u64,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Since when, in observed time.
+    pub since: Duration,
+    /// Somebody stopped automatic steps.
+    pub paused: Option<Pause>,
+    /// Something keeps it from going on.
+    pub held: Option<Hold>,
+}
+
+/// Somebody stopped automatic steps. The judge goes on watching.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
+}
+
+/// Why no further step is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What holds it.
+    pub by: Holder,
+    /// One sentence for people.
+    pub text: String,
+    /// Since when, in observed time.
+    pub since: Duration,
+}
+
+/// What holds a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// The judge; it ends by itself when the judge says so.
+    Judge,
+    /// The comparison before the switch says that it is not safe. Ends when it no longer says so.
+    Comparison,
+    /// It ought to go back, and the environment to go back to does not answer. Asked again now and then.
+    BaseDown,
+    /// A step did not get its requests in time. Ends by a human.
+    TooLittleData,
+}
+
+impl Rollout {
+    /// The share of the slot that the plan has given the candidate by now.
+    pub fn planned_share(&self) -> Weight {
+        match &self.stage {
+            Stage::Ramp { taken } => self.share_after(*taken),
+            Stage::Switched | Stage::Done => Weight::FULL,
+            Stage::RollingBack { from, .. } => match &**from {
+                Stage::Ramp { taken } => self.share_after(*taken),
+                Stage::Switched => Weight::FULL,
+                _ => Weight::ZERO,
+            },
+            _ => Weight::ZERO,
+        }
+    }
+
+    /// Whether steps are taken without anybody asking.
+    pub fn is_automatic(&self) -> bool {
+        self.paused.is_none() && self.held.is_none()
+    }
+
+    pub(super) fn share_after(&self, taken: usize) -> Weight {
+        let last = taken.checked_sub(1).and_then(|last| self.plan.steps.get(last));
+        last.map_or(Weight::ZERO, |step| step.share)
+    }
+
+    /// How long the stage has lasted.
+    pub fn in_stage(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.since)
+    }
+}
