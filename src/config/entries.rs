@@ -3,6 +3,9 @@
 //! The way back from `element`: what the reader makes of a key, this makes a key of. A test holds it
 //! against `keys`, so that no key can be forgotten in a comparison.
 
+mod hooks;
+mod smoke;
+
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -89,6 +92,7 @@ fn of_process(config: &Config) -> Vec<Entry> {
         entry("otlp.sample", optional(otlp.map(|otlp| otlp.sample))),
         entry("limits.body_buffer_max", bytes(config.body_buffer_bytes_max)),
     ]);
+    entries.extend(config.hooks.iter().flat_map(hooks::of_hook));
     for (id, secret) in otlp.into_iter().flat_map(|otlp| &otlp.headers) {
         entries.push(entry(&format!("otlp.headers.{}", id.name()), hidden(Some(secret))));
     }
@@ -102,7 +106,7 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         HostPattern::Below(suffix) => format!("*{suffix}"),
     };
     let cookie = sticky.set_cookie.as_ref();
-    vec![
+    let mut entries = vec![
         entry("hosts", list(service.hosts.iter().map(host))),
         entry("paths", list(&service.path_prefixes)),
         entry("body_max", bytes(service.body_bytes_max)),
@@ -120,7 +124,9 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         entry("force.cookie", optional(force.and_then(|force| force.cookie.as_ref()))),
         entry("force.trusted", force.map_or(Shown::Nothing, |force| list(&force.trusted))),
         entry("force.secret", hidden(force.and_then(|force| force.secret.as_ref()))),
-    ]
+    ];
+    entries.extend(smoke::of_smoke(&service.smoke));
+    entries
 }
 
 fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<Entry> {

@@ -132,6 +132,10 @@ pub const TABLES: &[(&str, &str)] = &[
     ("otlp.headers", "Headers sent along, credentials for example."),
     ("limits", "Limits of the whole process."),
     (
+        "hooks.NAME",
+        "A program or web address that is told what happens; see docs/reference/hooks.md.",
+    ),
+    (
         "service.NAME",
         "A public endpoint. With a single service its keys may stand at the top instead.",
     ),
@@ -140,6 +144,24 @@ pub const TABLES: &[(&str, &str)] = &[
     (
         "service.NAME.force",
         "Requests that name their environment, for evaluations and tests; without this table none may.",
+    ),
+    (
+        "service.NAME.rollout.smoke.NAME",
+        "A request that every upstream of a candidate must answer as expected before users come; see docs/reference/smoke-tests.md.",
+    ),
+    ("service.NAME.rollout.smoke.NAME.headers", "Its headers, beside what the environment sets."),
+    (
+        "service.NAME.rollout.smoke.NAME.expect",
+        "What its answer must be; of what is not written only the status is asked, which is any of 2xx.",
+    ),
+    (
+        "service.NAME.rollout.probes",
+        "A few tokens asked for in each API, as a stream, of every upstream of a candidate; the answer must be whole and have content.",
+    ),
+    ("service.NAME.rollout.probes.headers", "Their headers, beside what the environment sets."),
+    (
+        "service.NAME.rollout.smoke_hooks.NAME",
+        "A program or web service of your own that says for every upstream of a candidate whether it passes.",
     ),
     (
         "service.NAME.environment.NAME",
@@ -227,6 +249,23 @@ pub const KEYS: &[Key] = &[
     preset("limits.body_buffer_max", Size, "'128MiB'", "'256MiB'",
         "Most bytes of request bodies held by all cores together, for sticky keys and replays; 1MiB to 1024GiB."),
 
+    unset("hooks.NAME.on", Texts, "['rolled_back', 'alert']",
+        "What it is told of: `started`, `stepped`, `switched`, `done`, `held`, `rolled_back`, `drained`, `alert`."),
+    preset("hooks.NAME.services", Texts, "[]", "'chat'",
+        "The services it is told of; none for every service."),
+    unset("hooks.NAME.exec", Texts, "['/usr/local/bin/scale', 'down']",
+        "A program and its arguments; no shell reads them. It gets the notice as JSON on its standard input."),
+    unset("hooks.NAME.url", Secret, "'https://hooks.example.com/cyan'",
+        "An address that gets the notice by `POST`. At least one of `exec` and `url` is needed; with both, both are told."),
+    preset("hooks.NAME.format", Text, "'json'", "'slack'",
+        "What the address gets: `json` for the whole notice, `slack` for `{\"text\": …}`."),
+    unset("hooks.NAME.secret", Secret, "{ env = 'CYAN_HOOK_SECRET' }",
+        "Key of the signature that the address gets as `X-Cyan-Signature`, at least 16 characters."),
+    preset("hooks.NAME.timeout", Duration, "'10s'", "'30s'",
+        "Time of one attempt; then the program and all it has started is killed."),
+    preset("hooks.NAME.retries", Whole, "3", "5",
+        "Attempts after the first that failed, 0 to 10; 1 s after it, then 2 s, 4 s, up to 30 s."),
+
     preset("service.NAME.hosts", Texts, "[]", "['api.example.com', '*.example.org']",
         "Hosts the service answers to, `*.` for every name below; none for every host."),
     preset("service.NAME.paths", Texts, "[]", "['/v1', '/embeddings']",
@@ -267,6 +306,55 @@ pub const KEYS: &[Key] = &[
         "Addresses or CIDR ranges that may name one without a signature."),
     unset("service.NAME.force.secret", Secret, "{ env = 'CYAN_FORCE_SECRET' }",
         "Key of signed values, at least 16 characters; with it anybody who has a signed value may name one."),
+
+    unset("service.NAME.rollout.smoke.NAME.method", Text, "'PUT'",
+        "The method; when not written, `POST` with a body and `GET` without."),
+    unset("service.NAME.rollout.smoke.NAME.path", Text, "'/v1/chat/completions'",
+        "Path and query; the environment's `path_prefix` is put before it."),
+    unset("service.NAME.rollout.smoke.NAME.body", Text, "'{}'",
+        "The body; JSON unless a header says otherwise, and with the environment's own name of the model."),
+    preset("service.NAME.rollout.smoke.NAME.timeout", Duration, "'2s'", "'5s'",
+        "Time of the whole exchange, from before the connection."),
+    unset("service.NAME.rollout.smoke.NAME.headers.NAME", Secret, "{ env = 'SMOKE_KEY' }",
+        "A header of this name."),
+    unset("service.NAME.rollout.smoke.NAME.expect.status", Whole, "200",
+        "The status, 200 to 599; when not written, any of 2xx."),
+    preset("service.NAME.rollout.smoke.NAME.expect.headers", Texts, "[]", "'content-type: ^application/json'",
+        "Headers, each as `NAME: PATTERN`; the pattern is a regular expression found in the value."),
+    preset("service.NAME.rollout.smoke.NAME.expect.json", Texts, "[]", "['/object = list', '/data/0/id = m']",
+        "Values in a JSON body, each as `POINTER = VALUE`; what is no JSON is a text."),
+    unset("service.NAME.rollout.smoke.NAME.expect.text", Text, "'(?i)hello'",
+        "A regular expression found in the body as it came."),
+    unset("service.NAME.rollout.smoke.NAME.expect.ttft_max", Duration, "'800ms'",
+        "Longest time to the first content, from before the connection; of an answer that is no stream, to its first byte."),
+    unset("service.NAME.rollout.smoke.NAME.expect.total_max", Duration, "'1500ms'",
+        "Longest time to the last byte."),
+    unset("service.NAME.rollout.smoke.NAME.expect.tokens_min", Whole, "5",
+        "Fewest tokens generated, 1 to 1000000."),
+    preset("service.NAME.rollout.smoke.NAME.expect.finish_reason", Texts, "[]", "['stop', 'length']",
+        "Why the model may have stopped: `stop`, `length`, `tool_calls`, `filtered`, `paused`, `repetition`, `aborted`, `other`; none for any reason."),
+    unset("service.NAME.rollout.probes.apis", Texts, "['chat', 'messages']",
+        "The APIs: `chat`, `completions`, `responses`, `messages`, `ollama-chat`, `ollama-generate`."),
+    preset("service.NAME.rollout.probes.base", Text, "'/v1'", "'/openai/v1'",
+        "What stands before the paths of all but Ollama's; `/` for nothing."),
+    unset("service.NAME.rollout.probes.model", Text, "'llama-3-70b'",
+        "The model, as clients call it; when not written, none is named."),
+    preset("service.NAME.rollout.probes.prompt", Text, "'Say hello.'", "'Count to five.'",
+        "What is asked."),
+    preset("service.NAME.rollout.probes.tokens", Whole, "8", "16",
+        "Most tokens of an answer, 1 to 1000."),
+    preset("service.NAME.rollout.probes.timeout", Duration, "'30s'", "'1m'",
+        "Time of the whole exchange."),
+    unset("service.NAME.rollout.probes.ttft_max", Duration, "'5s'",
+        "Longest time to the first content, from before the connection."),
+    unset("service.NAME.rollout.probes.headers.NAME", Secret, "{ env = 'PROBE_KEY' }",
+        "A header of this name."),
+    unset("service.NAME.rollout.smoke_hooks.NAME.exec", Texts, "['./evaluate', '--fast']",
+        "A program and its arguments, run once per upstream; no shell reads them. It passes when it exits with 0."),
+    unset("service.NAME.rollout.smoke_hooks.NAME.url", Secret, "'http://127.0.0.1:9000/smoke'",
+        "An address that gets the upstream by `POST`. It passes when it answers 2xx. With both, both must pass."),
+    preset("service.NAME.rollout.smoke_hooks.NAME.timeout", Duration, "'30s'", "'1m'",
+        "Time of one run; then the program and all it has started is killed."),
 
     unset("service.NAME.environment.NAME.upstreams", Texts, "['http://10.0.0.1:8000', 'https://api.example.com', 'unix:/run/llm.sock']",
         "Its addresses, up to 256: `http://HOST:PORT`, `https://HOST` or `unix:/path`; `[]` until the API adds some."),
@@ -347,6 +435,16 @@ pub const KEYS: &[Key] = &[
 /// The key with this path.
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
+}
+
+/// The path with names that an operator could have chosen.
+#[cfg(test)]
+pub fn with_names(path: &str) -> String {
+    let path =
+        path.replace("headers.NAME", "headers.x-api-key").replace("smoke.NAME", "smoke.ready");
+    let path =
+        path.replace("smoke_hooks.NAME", "smoke_hooks.own").replace("hooks.NAME", "hooks.page");
+    path.replacen("NAME", "chat", 1).replacen("NAME", "blue", 1)
 }
 
 /// What may follow `table` in a path: keys and tables in it, each once, in order.

@@ -5,18 +5,25 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{KEYS, Kind, TABLES};
+use super::keys::{self, KEYS, Kind, TABLES};
 
 /// Keys that a file cannot do without: their examples are active.
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
 
 /// Tables that switch something on by standing there: they are commented out as a whole.
-const SWITCHES: [&str; 6] = [
+const SWITCHES: [&str; 13] = [
     "access_log",
     "otlp",
     "otlp.headers",
+    "hooks.NAME",
     "service.NAME.sticky.cookie",
     "service.NAME.force",
+    "service.NAME.rollout.smoke.NAME",
+    "service.NAME.rollout.smoke.NAME.headers",
+    "service.NAME.rollout.smoke.NAME.expect",
+    "service.NAME.rollout.probes",
+    "service.NAME.rollout.probes.headers",
+    "service.NAME.rollout.smoke_hooks.NAME",
     "service.NAME.environment.NAME.health",
 ];
 
@@ -82,7 +89,7 @@ fn toml() -> String {
 fn table_header(path: &str, is_switch: bool) -> String {
     let doc = TABLES.iter().find(|(table, _)| *table == path).map_or("", |(_, doc)| doc);
     let comment = comment(doc);
-    let path = path.replacen("NAME", "chat", 1).replacen("NAME", "blue", 1);
+    let path = keys::with_names(path);
     match (path.as_str(), is_switch) {
         ("", _) => format!("\n{comment}"),
         (path, true) => format!("\n{comment}#[{path}]\n"),

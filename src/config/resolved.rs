@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::environment::Secret;
 use crate::model::header_id::HeaderId;
+use crate::model::hook::HookSpec;
 use crate::model::listener::{ListenAddress, ListenerSpec};
 use crate::model::service::ServiceSpec;
 use crate::model::upstream::UpstreamSpec;
@@ -29,6 +30,8 @@ pub struct Config {
     pub access_log: Option<AccessLogSpec>,
     /// Where traces and metrics are pushed; `None` for nowhere, which it is without the feature `otlp`.
     pub otlp: Option<OtlpSpec>,
+    /// Who is told what happens, in the order of the file.
+    pub hooks: Vec<HookSpec>,
     /// Most bytes that all cores together hold of request bodies, for keys and replays.
     pub body_buffer_bytes_max: u64,
 }

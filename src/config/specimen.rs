@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::error::ConfigErrors;
-use super::keys::{KEYS, Key};
+use super::keys::{self, KEYS, Key};
 use super::resolved::Config;
 use super::source::Source;
 use super::surroundings::Surroundings;
@@ -44,8 +44,7 @@ impl Specimen {
 
     /// A key as it stands in the specimen.
     pub(super) fn field(path: &str) -> String {
-        let path = path.replace("headers.NAME", "headers.x-api-key");
-        path.replacen("NAME", "chat", 1).replacen("NAME", "blue", 1)
+        keys::with_names(path)
     }
 
     pub(super) fn without(mut self, path: &str) -> Self {

@@ -55,6 +55,7 @@ pub(super) fn chat() -> ServiceSpec {
         headers: HeaderNames::default(),
         force: None,
         body_bytes_max: 1 << 20,
+        smoke: Arc::default(),
         environments: vec![environment("blue", 1), environment("green", 2)],
         initial: InitialSplit {
             active: name("blue"),
@@ -76,6 +77,7 @@ pub(super) fn config(dir: &TempDir, services: Vec<ServiceSpec>) -> Config {
         shutdown: ShutdownSpec { pre_stop: Duration::ZERO, drain: Duration::from_secs(1) },
         access_log: None,
         otlp: None,
+        hooks: vec![],
         body_buffer_bytes_max: 1 << 20,
     }
 }

@@ -3,6 +3,8 @@
 //! Plain values, as the file or whoever starts a rollout wrote them. A rollout keeps the plan it was
 //! started with, so that a reload never changes the rules of one under way.
 
+pub mod smoke;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::environment::{EnvironmentSpec, Secret};
 use super::header_id::HeaderId;
 use super::name::Name;
+use super::plan::smoke::SmokeSpec;
 use super::routing_table::Weighted;
 use super::sticky::StickyRule;
 
@@ -27,6 +28,8 @@ pub struct ServiceSpec {
     pub force: Option<ForceRule>,
     /// Most bytes of a request body. Default 32 MiB; beyond it 413.
     pub body_bytes_max: u64,
+    /// What upstreams must answer before users come.
+    pub smoke: Arc<SmokeSpec>,
     /// The environments as the file has them.
     pub environments: Vec<EnvironmentSpec>,
     /// Where the first start begins. Later the store knows better.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::resolved::{Config, ShutdownSpec};
-use super::{access_log, admin, listen, otlp, overlap, service};
+use super::{access_log, admin, hooks, listen, otlp, overlap, service};
 use crate::model::service::ServiceSpec;
 
 const BODY_BUFFER_BYTES_MAX: u64 = 128 << 20;
@@ -26,7 +26,11 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
     let shutdown = read_shutdown(&root.section("shutdown"));
     let access_log = access_log::read(&root.section("access_log"));
     let otlp = otlp::read(&root.section("otlp"));
+    let hooks = hooks::read(root);
     let services = read_services(root, &listeners);
+    if let Some(services) = &services {
+        hooks::check_services(&hooks, services);
+    }
     Some(Config {
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         admin,
@@ -36,6 +40,7 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
         shutdown,
         access_log,
         otlp,
+        hooks: hooks.into_iter().map(|hook| hook.spec).collect(),
         body_buffer_bytes_max,
     })
 }

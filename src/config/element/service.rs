@@ -3,7 +3,7 @@
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
-use super::{endpoint, environment, force, header, split, sticky};
+use super::{endpoint, environment, force, header, smoke, split, sticky};
 use crate::model::name::Name;
 use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
 use crate::model::upstream::UpstreamSpec;
@@ -44,6 +44,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         headers: header::read_names(&section.section("headers")),
         force: force::read(&section.section("force")),
         body_bytes_max: section.size("body_max", BODY_BYTES_MAX, 0..=super::super::size::SIZE_MAX),
+        smoke: smoke::read(&section.section("rollout")),
         environments: environments.iter().map(|environment| environment.spec.clone()).collect(),
         initial: initial?,
     };

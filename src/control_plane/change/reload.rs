@@ -191,6 +191,7 @@ fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
         ("workers", started_with.workers != config.workers),
         ("shutdown", started_with.shutdown != config.shutdown),
         ("otlp", started_with.otlp != config.otlp),
+        ("hooks", started_with.hooks != config.hooks),
         ("access_log", started_with.access_log != config.access_log),
         ("body_buffer", started_with.body_buffer_bytes_max != config.body_buffer_bytes_max),
     ];

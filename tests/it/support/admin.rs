@@ -161,6 +161,7 @@ fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
         shutdown: ShutdownSpec { pre_stop: Duration::ZERO, drain: Duration::from_secs(1) },
         access_log: None,
         otlp: None,
+        hooks: vec![],
         body_buffer_bytes_max: 1 << 20,
     }
 }
@@ -180,6 +181,7 @@ fn chat() -> ServiceSpec {
         headers: HeaderNames::default(),
         force: None,
         body_bytes_max: 1 << 20,
+        smoke: Arc::default(),
         environments: vec![environment("blue", 1), environment("green", 2)],
         initial: InitialSplit {
             active: name("blue"),

@@ -80,6 +80,7 @@ impl Builder {
             headers: HeaderNames::default(),
             force: None,
             body_bytes_max: 32 << 20,
+            smoke: std::sync::Arc::default(),
             environments,
             initial,
         };
@@ -107,6 +108,7 @@ impl Builder {
             },
             access_log: None,
             otlp: None,
+            hooks: vec![],
             body_buffer_bytes_max: 64 << 20,
         };
         Self { config, state }
