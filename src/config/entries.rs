@@ -4,6 +4,7 @@
 //! against `keys`, so that no key can be forgotten in a comparison.
 
 mod hooks;
+mod rollout;
 mod smoke;
 
 use std::fmt::Display;
@@ -125,6 +126,7 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         entry("force.trusted", force.map_or(Shown::Nothing, |force| list(&force.trusted))),
         entry("force.secret", hidden(force.and_then(|force| force.secret.as_ref()))),
     ];
+    entries.extend(rollout::of_plans(&service.plans));
     entries.extend(smoke::of_smoke(&service.smoke));
     entries
 }

@@ -77,6 +77,7 @@ fn toml() -> String {
         };
         let name = match name {
             "NAME" if path.ends_with(".models") => "gpt-4o",
+            "NAME" if path.ends_with(".plans") => "fast",
             "NAME" => "x-api-key",
             name => name,
         };

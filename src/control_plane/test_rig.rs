@@ -19,6 +19,7 @@ use crate::metrics::shard::ShardReport;
 use crate::model::environment::{Environment, EnvironmentSpec};
 use crate::model::listener::ListenAddress;
 use crate::model::name::Name;
+use crate::model::plan::Plans;
 use crate::model::routing_table::Weighted;
 use crate::model::service::{HeaderNames, InitialSplit, ServiceSpec};
 use crate::model::sticky::StickyRule;
@@ -63,6 +64,7 @@ pub(super) fn chat() -> ServiceSpec {
             fallback: None,
             weights: weights("blue=100 green=0"),
         },
+        plans: Plans::default(),
     }
 }
 

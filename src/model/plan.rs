@@ -5,10 +5,15 @@
 
 pub mod smoke;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::duration;
+use super::name::Name;
 use super::weight::Weight;
 
 /// A plan for the rollouts of a service.
@@ -39,9 +44,52 @@ pub struct Plan {
     pub cool_down: Duration,
     /// Attempts of one version.
     pub attempts_max: u32,
-    /// How a rollback gives traffic back.
-    pub rollback: RollbackProfile,
 }
+
+/// The plans of a service.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plans {
+    /// The one that is taken when none is named.
+    pub default: Plan,
+    /// Steps of others, by their names; everything else is as in the default.
+    pub others: BTreeMap<Name, Vec<Step>>,
+    /// What steps take that do not say.
+    pub pace: Pace,
+}
+
+/// Time and requests of steps that do not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// How long it lasts.
+    pub bake: Duration,
+    /// Requests that it needs; a quarter of it at 1 % and below.
+    pub requests_min: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { bake: Duration::from_secs(5 * 60), requests_min: 200 }
+    }
+}
+
+impl Plans {
+    /// The plan of this name; `default` is one.
+    pub fn find(&self, name: &str) -> Option<Plan> {
+        if name == DEFAULT {
+            return Some(self.default.clone());
+        }
+        let (_, steps) = self.others.iter().find(|(other, _)| other.as_str() == name)?;
+        Some(Plan { steps: steps.clone(), ..self.default.clone() })
+    }
+
+    /// The names of all of them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(DEFAULT).chain(self.others.keys().map(Name::as_str))
+    }
+}
+
+/// The name of the plan that is taken when none is named.
+pub const DEFAULT: &str = "default";
 
 /// One step of the ramp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,33 +165,64 @@ pub struct ComparisonRule {
     pub quality_loss_max: f64,
 }
 
-/// How a rollback gives traffic back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RollbackProfile {
-    /// All of it at once.
-    #[default]
-    Instant,
-    /// New requests beyond so many per second are told to come again while the old side warms up.
-    Staged {
-        /// Requests per second that the old side takes back.
-        per_second: u32,
-    },
+/// A step as it is written: `5`, `5%`, `5% 10m`, `5% 10m 500`. What is left out is the plan's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrittenStep {
+    /// The candidate's share.
+    pub share: Weight,
+    /// Time, if it says.
+    pub bake: Option<Duration>,
+    /// Requests, if it says.
+    pub requests_min: Option<u32>,
 }
 
-/// Bake and requests of a step that does not say.
-pub const BAKE: Duration = Duration::from_secs(5 * 60);
-/// Requests that a step needs.
-pub const REQUESTS_MIN: u32 = 200;
-/// Requests that a step of at most 1 % needs.
-pub const REQUESTS_MIN_AT_ONE_PERCENT: u32 = 50;
+/// A text that is no step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no step; write a percentage, and if need be time and requests: 5%, 5% 10m, 5% 10m 500"
+)]
+pub struct StepError(String);
+
+impl FromStr for WrittenStep {
+    type Err = StepError;
+
+    fn from_str(text: &str) -> Result<Self, StepError> {
+        let wrong = || StepError(text.to_owned());
+        let mut words = text.split_whitespace();
+        let share = words.next().ok_or_else(wrong)?;
+        let share = share.strip_suffix('%').unwrap_or(share).parse::<f64>().map_err(|_| wrong())?;
+        let share = Weight::from_percent(share).map_err(|_| wrong())?;
+        let mut step = Self { share, bake: None, requests_min: None };
+        for word in words {
+            match word.parse::<u32>() {
+                Ok(requests) if step.requests_min.is_none() => step.requests_min = Some(requests),
+                Err(_) if step.bake.is_none() && step.requests_min.is_none() => {
+                    step.bake = Some(duration::parse(word).map_err(|_| wrong())?);
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(step)
+    }
+}
+
+impl WrittenStep {
+    /// The step, with what it does not say.
+    pub fn complete(self, pace: Pace) -> Step {
+        let is_first = self.share.percent() <= 1.0;
+        let usual = if is_first { pace.requests_min.div_ceil(4) } else { pace.requests_min };
+        Step {
+            share: self.share,
+            bake: self.bake.unwrap_or(pace.bake),
+            requests_min: self.requests_min.unwrap_or(usual),
+        }
+    }
+}
 
 impl Step {
     /// A step to this share with the usual bake and number of requests.
     pub fn to(share: Weight) -> Self {
-        let is_first = share.percent() <= 1.0;
-        let requests_min = if is_first { REQUESTS_MIN_AT_ONE_PERCENT } else { REQUESTS_MIN };
-        Self { share, bake: BAKE, requests_min }
+        WrittenStep { share, bake: None, requests_min: None }.complete(Pace::default())
     }
 
     /// Whether it is the switch.
@@ -204,6 +283,13 @@ impl Plan {
     }
 }
 
+/// As it is written, with everything.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}% {} {}", self.share, duration::print(self.bake), self.requests_min)
+    }
+}
+
 impl Default for Plan {
     fn default() -> Self {
         let percent = |percent| Weight::from_percent(percent).expect("between 0 and 100");
@@ -221,7 +307,6 @@ impl Default for Plan {
             armed_for: Duration::from_secs(30 * 60),
             cool_down: Duration::from_secs(30 * 60),
             attempts_max: 2,
-            rollback: RollbackProfile::Instant,
         }
     }
 }
@@ -239,6 +324,34 @@ impl Default for ComparisonRule {
             latency_p99_margin: Duration::from_millis(200),
             error_rate_max: 0.01,
             quality_loss_max: 0.02,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read_as_they_are_written() {
+        let read = |text: &str| text.parse::<WrittenStep>().map(|s| s.complete(Pace::default()));
+        let step = |percent, seconds, requests_min| Step {
+            share: Weight::from_percent(percent).unwrap(),
+            bake: Duration::from_secs(seconds),
+            requests_min,
+        };
+        for (text, expected) in [
+            ("1", step(1.0, 300, 50)),
+            ("0.5%", step(0.5, 300, 50)),
+            ("5% 10m", step(5.0, 600, 200)),
+            ("5 10m 500", step(5.0, 600, 500)),
+            ("5% 500", step(5.0, 300, 500)),
+        ] {
+            assert_eq!(read(text), Ok(expected), "{text}");
+        }
+        for text in ["", "x", "101", "-1", "5% 10", "5% 10m 10m", "5% 1 2", "5% 1 2m", "5 % 10m"] {
+            let is_step = read(text).is_ok_and(|step| step.requests_min != 10);
+            assert!(!is_step, "{text}");
         }
     }
 }

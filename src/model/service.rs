@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::environment::{EnvironmentSpec, Secret};
 use super::header_id::HeaderId;
 use super::name::Name;
+use super::plan::Plans;
 use super::plan::smoke::SmokeSpec;
 use super::routing_table::Weighted;
 use super::sticky::StickyRule;
@@ -34,6 +35,8 @@ pub struct ServiceSpec {
     pub environments: Vec<EnvironmentSpec>,
     /// Where the first start begins. Later the store knows better.
     pub initial: InitialSplit,
+    /// What releases go through.
+    pub plans: Plans,
 }
 
 /// Roles and weights of a service that has no state yet.

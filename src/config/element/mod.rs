@@ -20,6 +20,7 @@ mod probes;
 mod range;
 mod receiver;
 mod rewrite;
+mod rollout;
 mod service;
 mod smoke;
 mod smoke_request;

@@ -3,7 +3,7 @@
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
-use super::{endpoint, environment, force, header, smoke, split, sticky};
+use super::{endpoint, environment, force, header, rollout, smoke, split, sticky};
 use crate::model::name::Name;
 use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
 use crate::model::upstream::UpstreamSpec;
@@ -47,6 +47,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         smoke: smoke::read(&section.section("rollout")),
         environments: environments.iter().map(|environment| environment.spec.clone()).collect(),
         initial: initial?,
+        plans: rollout::read(&section.section("rollout")),
     };
     check_traffic(&named, &spec.initial);
     let upstreams =

@@ -17,6 +17,7 @@ use cyan::metrics::shard::ShardReport;
 use cyan::model::environment::{EnvironmentSpec, Secret};
 use cyan::model::listener::ListenAddress;
 use cyan::model::name::Name;
+use cyan::model::plan::Plans;
 use cyan::model::routing_table::Weighted;
 use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
 use cyan::model::sticky::StickyRule;
@@ -189,5 +190,6 @@ fn chat() -> ServiceSpec {
             fallback: None,
             weights: vec![weighted("blue", Weight::FULL), weighted("green", Weight::ZERO)],
         },
+        plans: Plans::default(),
     }
 }

@@ -10,6 +10,7 @@ use cyan::control_plane::totals::Totals;
 use cyan::model::environment::EnvironmentSpec;
 use cyan::model::listener::{ListenAddress, ListenerSpec};
 use cyan::model::name::Name;
+use cyan::model::plan::Plans;
 use cyan::model::routing_table::Weighted;
 use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
 use cyan::model::sticky::StickyRule;
@@ -83,6 +84,7 @@ impl Builder {
             smoke: std::sync::Arc::default(),
             environments,
             initial,
+            plans: Plans::default(),
         };
         let listener = ListenerSpec {
             address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),

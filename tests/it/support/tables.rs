@@ -6,6 +6,7 @@ use std::time::Instant;
 use cyan::model::assignment::{Assignment, Member, Partner, PartnerRole};
 use cyan::model::environment::{Environment, EnvironmentId, EnvironmentSpec};
 use cyan::model::name::Name;
+use cyan::model::plan::Plans;
 use cyan::model::routing_table::RoutingTable;
 use cyan::model::salt::Salt;
 use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
@@ -85,6 +86,7 @@ pub fn table_with(
             fallback: None,
             weights: Vec::new(),
         },
+        plans: Plans::default(),
     };
     RoutingTable::new(generation, Arc::new(service), environments, assignment.clone())
 }

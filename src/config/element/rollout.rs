@@ -1,0 +1,199 @@
+//! `[service.NAME.rollout]`: what a release goes through.
+
+use std::collections::BTreeMap;
+
+use super::super::keys::Kind;
+use super::super::reader::Section;
+use super::super::value::Value;
+use super::access_log::read_share;
+use super::environment::one_of;
+use crate::model::name::Name;
+use crate::model::plan::{
+    self, ComparisonRule, JudgeKind, LatencySignal, Limits, Pace, Plan, PlanError, Plans, Step,
+    TooLittleData, WrittenStep,
+};
+
+const REQUESTS_MOST: u32 = 100_000_000;
+const ATTEMPTS_MOST: u32 = 1_000;
+
+/// The plans; those of a service without the table are the usual ones.
+pub(super) fn read(section: &Section<'_>) -> Plans {
+    let usual = Plan::default();
+    let pace = read_pace(section);
+    let default = Plan {
+        steps: read_steps(section, pace).unwrap_or(usual.steps),
+        judge: one_of(
+            section,
+            "judge",
+            &[("evidence", JudgeKind::Evidence), ("window", JudgeKind::Window)],
+        ),
+        check_interval: section.duration("check_interval", usual.check_interval),
+        latency_signal: one_of(
+            section,
+            "latency_signal",
+            &[
+                ("auto", LatencySignal::Auto),
+                ("ttft", LatencySignal::Ttft),
+                ("total", LatencySignal::Total),
+            ],
+        ),
+        limits: read_limits(&section.section("limits")),
+        wait_max: section.duration("wait_max", usual.wait_max),
+        too_little_data: one_of(
+            section,
+            "too_little_data",
+            &[
+                ("hold", TooLittleData::Hold),
+                ("advance", TooLittleData::Advance),
+                ("roll-back", TooLittleData::RollBack),
+            ],
+        ),
+        comparison: read_comparison(&section.section("comparison")),
+        ready_within: section.duration("ready_within", usual.ready_within),
+        armed_for: section.duration("armed_for", usual.armed_for),
+        cool_down: section.duration_or_zero("cool_down", usual.cool_down),
+        attempts_max: section
+            .whole("attempts_max", 1..=ATTEMPTS_MOST)
+            .unwrap_or(usual.attempts_max),
+    };
+    Plans { default, others: read_others(&section.section("plans"), pace), pace }
+}
+
+fn read_pace(section: &Section<'_>) -> Pace {
+    let usual = Pace::default();
+    Pace {
+        bake: section.duration("bake", usual.bake),
+        requests_min: section
+            .whole("requests_min", 1..=REQUESTS_MOST)
+            .unwrap_or(usual.requests_min),
+    }
+}
+
+/// Steps; `None` when they are not written, and the usual ones take the pace.
+fn read_steps(section: &Section<'_>, pace: Pace) -> Option<Vec<Step>> {
+    let Some(value) = section.value("steps", Kind::Texts) else {
+        let paced = |step: Step| {
+            let written = WrittenStep { share: step.share, bake: None, requests_min: None };
+            written.complete(pace)
+        };
+        return Some(Plan::default().steps.into_iter().map(paced).collect());
+    };
+    steps(section, &value, pace)
+}
+
+fn steps(section: &Section<'_>, value: &Value<'_>, pace: Pace) -> Option<Vec<Step>> {
+    let texts = value.texts();
+    let mut steps = Vec::with_capacity(texts.len());
+    for (place, text) in &texts {
+        match text.parse::<WrittenStep>() {
+            Ok(step) => steps.push(step.complete(pace)),
+            Err(error) => section.reader.error(place, error),
+        }
+    }
+    if steps.len() < texts.len() {
+        return None;
+    }
+    match (Plan { steps: steps.clone(), ..Plan::default() }).check() {
+        Ok(()) => Some(steps),
+        Err(PlanError::Empty) if !value.is_empty_list() => None, // what stands there was refused
+        Err(error) => {
+            value.error(error);
+            None
+        }
+    }
+}
+
+fn read_others(section: &Section<'_>, pace: Pace) -> BTreeMap<Name, Vec<Step>> {
+    let mut others = BTreeMap::new();
+    for (name, value) in section.chosen_values(Kind::Texts) {
+        match Name::new(name) {
+            Ok(name) if name.as_str() == plan::DEFAULT => {
+                value.error(
+                    "`default` is the plan above; write its `steps`, or choose another name",
+                );
+            }
+            Ok(name) => {
+                others.extend(steps(section, &value, pace).map(|steps| (name, steps)));
+            }
+            Err(error) => value.error(error),
+        }
+    }
+    others
+}
+
+fn read_limits(section: &Section<'_>) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        error_rate_max: read_share(section, "error_rate").unwrap_or(usual.error_rate_max),
+        latency_p99_max: section.duration("latency_p99", usual.latency_p99_max),
+        quality_min: read_share(section, "quality").unwrap_or(usual.quality_min),
+    }
+}
+
+fn read_comparison(section: &Section<'_>) -> ComparisonRule {
+    let usual = ComparisonRule::default();
+    ComparisonRule {
+        window: section.duration("window", usual.window),
+        latency_p99_margin: section
+            .duration_or_zero("latency_p99_margin", usual.latency_p99_margin),
+        error_rate_max: read_share(section, "error_rate").unwrap_or(usual.error_rate_max),
+        quality_loss_max: read_share(section, "quality_loss").unwrap_or(usual.quality_loss_max),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{service, service_errors};
+    use super::*;
+
+    #[test]
+    fn without_a_table_the_usual_plan_holds() {
+        assert_eq!(service("").plans, Plans::default());
+    }
+
+    #[test]
+    fn steps_take_what_they_do_not_say_from_the_plan() {
+        let plans = service("rollout.bake = '1m'\nrollout.requests_min = 20\nrollout.plans.fast = ['10% 5s', '100']").plans;
+        let shown: Vec<_> = plans
+            .default
+            .steps
+            .iter()
+            .map(|s| (s.share.percent(), s.bake.as_secs(), s.requests_min))
+            .collect();
+        assert_eq!(shown[..2], [(1.0, 60, 5), (5.0, 60, 20)]);
+        let fast = plans.find("fast").unwrap();
+        assert_eq!((fast.steps.len(), fast.steps[0].bake.as_secs()), (2, 5));
+        assert_eq!(plans.names().collect::<Vec<_>>(), ["default", "fast"]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (keys, expected) in [
+            (
+                "rollout.steps = ['5%', '5%', '100%']",
+                "rollout.steps: step 2 is 5 %, not above the 5 % before it; steps must rise",
+            ),
+            (
+                "rollout.steps = ['5%']",
+                "rollout.steps: the last step is 5 %, must be 100; to stay there, pause it",
+            ),
+            ("rollout.steps = []", "rollout.steps: no steps; write at least the switch, 100 %"),
+            (
+                "rollout.steps = ['5% soon', '100%']",
+                "rollout.steps: `5% soon` is no step; write a percentage, and if need be time and requests: 5%, 5% 10m, 5% 10m 500",
+            ),
+            (
+                "rollout.plans.default = ['100%']",
+                "rollout.plans.default: `default` is the plan above; write its `steps`, or choose another name",
+            ),
+            (
+                "rollout.limits.error_rate = 5",
+                "rollout.limits.error_rate: 5 is no share; write 0 to 1, e.g. 0.1 for every tenth",
+            ),
+            ("rollout.judge = 'me'", "rollout.judge: `me` is not known; write evidence or window"),
+        ] {
+            let errors = service_errors(keys);
+            assert_eq!(errors.first().map(String::as_str), Some(expected), "{errors:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Plans as keys and values.
+
+use super::{Entry, entry, list, text, time};
+use crate::model::plan::{JudgeKind, LatencySignal, Plans, TooLittleData};
+
+pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
+    let plan = &plans.default;
+    let judge = match plan.judge {
+        JudgeKind::Evidence => "evidence",
+        JudgeKind::Window => "window",
+    };
+    let signal = match plan.latency_signal {
+        LatencySignal::Auto => "auto",
+        LatencySignal::Ttft => "ttft",
+        LatencySignal::Total => "total",
+    };
+    let too_little_data = match plan.too_little_data {
+        TooLittleData::Hold => "hold",
+        TooLittleData::Advance => "advance",
+        TooLittleData::RollBack => "roll-back",
+    };
+    let (limits, comparison) = (&plan.limits, &plan.comparison);
+    let mut entries = vec![
+        entry("rollout.steps", list(&plan.steps)),
+        entry("rollout.bake", time(plans.pace.bake)),
+        entry("rollout.requests_min", text(plans.pace.requests_min)),
+        entry("rollout.judge", text(judge)),
+        entry("rollout.check_interval", time(plan.check_interval)),
+        entry("rollout.latency_signal", text(signal)),
+        entry("rollout.wait_max", time(plan.wait_max)),
+        entry("rollout.too_little_data", text(too_little_data)),
+        entry("rollout.ready_within", time(plan.ready_within)),
+        entry("rollout.armed_for", time(plan.armed_for)),
+        entry("rollout.cool_down", time(plan.cool_down)),
+        entry("rollout.attempts_max", text(plan.attempts_max)),
+        entry("rollout.limits.error_rate", text(limits.error_rate_max)),
+        entry("rollout.limits.latency_p99", time(limits.latency_p99_max)),
+        entry("rollout.limits.quality", text(limits.quality_min)),
+        entry("rollout.comparison.window", time(comparison.window)),
+        entry("rollout.comparison.latency_p99_margin", time(comparison.latency_p99_margin)),
+        entry("rollout.comparison.error_rate", text(comparison.error_rate_max)),
+        entry("rollout.comparison.quality_loss", text(comparison.quality_loss_max)),
+    ];
+    for (name, steps) in &plans.others {
+        entries.push(entry(&format!("rollout.plans.{name}"), list(steps)));
+    }
+    entries
+}
