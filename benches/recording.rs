@@ -16,6 +16,7 @@ use cyan::metrics::near_map::NearMap;
 use cyan::metrics::shard::Ended;
 use cyan::model::answer::{FinishReason, Inspection, Tokens};
 use cyan::model::environment::EnvironmentId;
+use cyan::model::note::{Note, What};
 use cyan::model::upstream::UpstreamId;
 use cyan::model::verdict::Verdict;
 
@@ -64,8 +65,30 @@ fn main() {
     cost("mark", &recorder, |n| {
         recorder.mark(EnvironmentId(1 + n % 2), arrived, Mark::FirstContent, wait(n));
     });
+    cost("joins, nobody observes", &recorder, |n| {
+        black_box(recorder.noted_from(EnvironmentId(1 + n % 2)));
+    });
+    noting(&recorder);
     cost("ended", &recorder, |n| recorder.ended(&ended(1 + n % 2, n)));
     memory();
+}
+
+/// While a judge observes: who joins asks for the time, and each thing that happens is written down.
+fn noting(recorder: &Recorder) {
+    let pair = [EnvironmentId(1), EnvironmentId(2)];
+    let hand_over = || recorder.observed.hand_over(pair, Instant::now());
+    hand_over();
+    cost("joins, observed", recorder, |n| {
+        black_box(recorder.noted_from(EnvironmentId(1 + n % 2)));
+    });
+    cost("note, observed", recorder, |n| {
+        let (environment, whose) = (EnvironmentId(1 + n % 2), (n / 400, u64::from(n)));
+        let key = Some(u64::from(n % 500));
+        recorder.observed.note(Note::new(environment, whose, key, What::FirstContent, wait(n)));
+        if n == PER_COLLECTION - 1 {
+            black_box(hand_over());
+        }
+    });
 }
 
 fn cost(what: &str, recorder: &Recorder, mut work: impl FnMut(u32)) {

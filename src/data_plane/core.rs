@@ -155,6 +155,9 @@ impl Core {
             CoreMessage::Collect(reply) => {
                 let _ = reply.send(self.report());
             }
+            CoreMessage::HandOverNotes(environments, reply) => {
+                let _ = reply.send(self.recorder.observed.hand_over(environments, Instant::now()));
+            }
             CoreMessage::StopAccepting => {
                 stopped_at.get_or_insert_with(Instant::now);
                 self.stop.notify_waiters();

@@ -11,6 +11,7 @@ pub mod exchange;
 mod flight;
 mod lean;
 mod log_file;
+pub mod observed;
 mod pool;
 pub mod recorder;
 mod socket;

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::observed::Observed;
 use crate::link::CoreReport;
 use crate::metrics::cohort::Mark;
 use crate::metrics::exchange_record::ExchangeRecord;
@@ -15,6 +16,7 @@ use crate::metrics::feed::Feed;
 use crate::metrics::shard::{Ended, ShardReport};
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
+use crate::model::note;
 use crate::model::sticky::StickyKey;
 use crate::model::verdict::Verdict;
 
@@ -25,6 +27,8 @@ pub type Sink<T> = Box<dyn Fn(T) -> bool>;
 pub struct Recorder {
     epoch: Instant,
     shard: RefCell<ShardReport>,
+    /// Exchanges that are noted one by one, for judges.
+    pub observed: Observed,
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
     listeners: Vec<Box<dyn Listener>>,
@@ -74,7 +78,8 @@ impl Recorder {
         listeners: Vec<Box<dyn Listener>>,
     ) -> Self {
         let shard = RefCell::default();
-        Self { epoch, shard, random: RefCell::new(random), reports, listeners, trace_share: None }
+        let (observed, random) = (Observed::default(), RefCell::new(random));
+        Self { epoch, shard, observed, random, reports, listeners, trace_share: None }
     }
 
     /// The same, with traces exported: `share` of those begun here are recorded.
@@ -109,6 +114,13 @@ impl Recorder {
     pub fn mark(&self, environment: EnvironmentId, arrived: Instant, mark: Mark, age: Duration) {
         let second = self.second(arrived);
         self.shard.borrow_mut().marks.add(environment, second, mark, age);
+    }
+
+    /// The quarter of a second that it is now, if exchanges of this environment are to be noted. Asked when
+    /// an exchange is given its environment, for a judge compares those that were given theirs together.
+    pub fn noted_from(&self, environment: EnvironmentId) -> Option<u32> {
+        let now = || note::quarter(self.epoch.elapsed());
+        self.observed.has(environment).then(now)
     }
 
     /// An exchange with this sticky key failed.
@@ -185,6 +197,7 @@ impl Recorder {
     pub fn collect(&self, now: Instant) -> ShardReport {
         let mut report = self.shard.take();
         report.collected_at = Some(now);
+        self.observed.expire(now);
         report.log_lines_lost += self.listeners.iter().map(|l| l.take_lost()).sum::<u64>();
         report
     }

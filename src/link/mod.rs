@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::notes::NoteReport;
 use crate::metrics::shard::ShardReport;
 use crate::model::environment::EnvironmentId;
 use crate::model::upstream::UpstreamId;
@@ -28,6 +29,8 @@ pub enum CoreMessage {
     EndExchanges(EnvironmentId),
     /// Hand over the counts since the last collection.
     Collect(oneshot::Sender<ShardReport>),
+    /// Hand over the notes of an active environment and its candidate, and go on noting for some seconds.
+    HandOverNotes([EnvironmentId; 2], oneshot::Sender<NoteReport>),
     /// Accept nothing new; close connections as soon as they are idle.
     StopAccepting,
     /// End everything that is still open.

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod heavy_keys;
 pub mod measure;
 pub mod near_map;
+pub mod notes;
 pub mod record_fields;
 pub mod record_text;
 pub mod shard;

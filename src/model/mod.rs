@@ -20,6 +20,7 @@ pub mod listener;
 pub mod media_type;
 pub mod model_names;
 pub mod name;
+pub mod note;
 pub mod occasion;
 pub mod plan;
 pub mod printable;

@@ -24,6 +24,7 @@ mod lean;
 mod measured;
 mod model_names;
 mod no_progress;
+mod notes;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process;

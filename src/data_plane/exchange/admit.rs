@@ -157,7 +157,8 @@ impl Exchange {
         let environment = &table.environments[table.choose(key.hash)];
         self.cohort = self.is_compared.then_some(environment.id);
         if let Some(cohort) = self.cohort {
-            self.recorder.mark(cohort, self.began, Mark::Began, Duration::ZERO);
+            self.noted_from = self.recorder.noted_from(cohort);
+            self.mark_at(cohort, Mark::Began, Duration::ZERO);
         }
         self.enter(table, environment)
     }

@@ -55,7 +55,7 @@ impl Exchange {
         }
         let Some(key) = self.key else { return true };
         if let Some(cohort) = self.cohort {
-            self.recorder.mark(cohort, self.began, Mark::Withdrawn, Duration::ZERO);
+            self.mark_at(cohort, Mark::Withdrawn, Duration::ZERO);
         }
         self.place = None;
         self.tried.clear();

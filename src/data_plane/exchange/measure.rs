@@ -69,6 +69,11 @@ impl Measured {
         self.first_content.map(|at| at.saturating_duration_since(began))
     }
 
+    /// Whether content has come, of a stream.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.is_stream && self.first_content.is_some()
+    }
+
     /// Time per output token after the first: of the stream, not of the network's pieces.
     pub(super) fn tpot(&self) -> Option<Duration> {
         let tokens = self.conclusion?.tokens.output?;
@@ -219,7 +224,7 @@ impl Exchange {
     pub(super) fn mark(&self, mark: Mark, now: Instant) {
         if let Some(cohort) = self.cohort {
             let age = now.saturating_duration_since(self.began);
-            self.recorder.mark(cohort, self.began, mark, age);
+            self.mark_at(cohort, mark, age);
         }
     }
 

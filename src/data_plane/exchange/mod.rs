@@ -24,6 +24,7 @@ pub mod head;
 mod key;
 mod measure;
 mod model;
+mod note;
 mod pick;
 pub mod reply;
 mod route;
@@ -149,6 +150,8 @@ pub struct Exchange {
     grpc_status: Option<u16>,
     /// The environment in whose cohort it counts, if it is compared at all.
     cohort: Option<EnvironmentId>,
+    /// The quarter of a second in which it joined, if somebody observes that environment.
+    noted_from: Option<u32>,
     verdict: Option<Verdict>,
     /// The verdict was counted when it came about.
     is_verdict_counted: bool,
@@ -218,6 +221,7 @@ impl Exchange {
             is_grpc: false,
             grpc_status: None,
             cohort: None,
+            noted_from: None,
             verdict: None,
             is_verdict_counted: false,
             refused: None,

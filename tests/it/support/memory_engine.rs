@@ -19,6 +19,7 @@ use cyan::data_plane::recorder::Recorder;
 use cyan::metrics::shard::ShardReport;
 use cyan::model::environment::EnvironmentId;
 use cyan::model::header_id::HeaderId;
+use cyan::model::note::Note;
 use cyan::model::snapshot::Snapshot;
 use cyan::model::verdict::Verdict;
 
@@ -107,6 +108,12 @@ impl MemoryEngine {
     /// What was counted since the last call.
     pub fn counted(&self) -> ShardReport {
         self.recorder.collect(Instant::now())
+    }
+
+    /// What was noted of two environments since the last call. The first call begins it.
+    pub fn notes(&self, environments: [EnvironmentId; 2]) -> Vec<Note> {
+        let report = self.recorder.observed.hand_over(environments, Instant::now());
+        report.notes.iter().copied().collect()
     }
 
     /// How an environment's exchanges ended since the last call: verdicts that occurred.
