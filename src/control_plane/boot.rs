@@ -23,6 +23,7 @@ use super::published::Published;
 use super::readiness::Readiness;
 use super::record::ServiceRecord;
 use super::remarks::Remarks;
+use super::scores::ScoreListeners;
 use super::services::Services;
 use super::store::lock::StateLock;
 use super::store::sqlite::SqliteStore;
@@ -105,6 +106,7 @@ impl Boot {
             events: Events::default(),
             totals: ArcSwap::from_pointee(Totals::new(links.count())),
             measurements: Measurements::new(links.count(), links.epoch()),
+            score_listeners: ScoreListeners::default(),
             journal: self.journal,
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),

@@ -16,6 +16,7 @@ use super::measurements::Measurements;
 use super::published::Published;
 use super::readiness::Readiness;
 use super::remarks::Remarks;
+use super::scores::ScoreListeners;
 use super::store::{JournalReader, StoreError};
 use super::totals::Totals;
 use super::windows::{Measured, Window};
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) events: Events,
     pub(super) totals: ArcSwap<Totals>,
     pub(super) measurements: Measurements,
+    pub(super) score_listeners: ScoreListeners,
     pub(super) journal: JournalReader,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) store: ArcSwap<StoreState>,

@@ -1,4 +1,4 @@
-//! What was measured, for whoever reads it: the admin API, the judges.
+//! What was measured and said of answers, for whoever reads it: the admin API, the judges.
 //!
 //! The collector writes once a second; readers look now and then, for about a millisecond at most. Both
 //! live on the control plane's thread, and no lock is held over an await, so nobody waits for one.
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::windows::Windows;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
+use crate::metrics::scores::ScoreLog;
 use crate::metrics::shard::ShardReport;
 use crate::model::routing_table::RoutingTable;
 
@@ -18,6 +19,7 @@ pub(super) struct Measurements {
     epoch: Instant,
     windows: Mutex<Windows>,
     cohorts: Mutex<CohortLog>,
+    scores: Mutex<ScoreLog>,
     /// Microseconds from a decision to its ack by the last core.
     swaps: Mutex<Distribution<u64>>,
 }
@@ -29,6 +31,7 @@ impl Measurements {
             epoch,
             windows: Mutex::default(),
             cohorts: Mutex::new(CohortLog::new(cores)),
+            scores: Mutex::default(),
             swaps: Mutex::default(),
         }
     }
@@ -46,7 +49,10 @@ impl Measurements {
     ) {
         let knows = |id| tables.clone().any(|table| table.environments.iter().any(|e| e.id == id));
         self.cohorts().know(knows);
-        self.windows().know(tables, self.since_epoch(now));
+        let mut windows = self.windows();
+        windows.know(tables.clone(), self.since_epoch(now));
+        let ids = tables.flat_map(|table| table.environments.iter().map(|e| e.id));
+        self.scores().know(ids.filter_map(|id| Some((id, windows.step_since(id)?))));
     }
 
     /// Adds what a core handed over.
@@ -68,6 +74,10 @@ impl Measurements {
 
     pub(super) fn cohorts(&self) -> MutexGuard<'_, CohortLog> {
         unpoisoned(&self.cohorts)
+    }
+
+    pub(super) fn scores(&self) -> MutexGuard<'_, ScoreLog> {
+        unpoisoned(&self.scores)
     }
 
     pub(super) fn swaps(&self) -> MutexGuard<'_, Distribution<u64>> {

@@ -21,6 +21,7 @@ pub mod readiness;
 pub mod record;
 mod remarks;
 mod resolve;
+pub mod scores;
 mod services;
 pub mod store;
 #[cfg(test)]

@@ -141,6 +141,11 @@ impl Windows {
         }
     }
 
+    /// When the present step of an environment began; `None` for one that there is not.
+    pub fn step_since(&self, environment: EnvironmentId) -> Option<Duration> {
+        self.environments.get(&environment).map(|recent| recent.step_since)
+    }
+
     /// What was counted in a window; `None` for an environment that there is not. Of `Start` only the
     /// time: its counts are the totals.
     pub fn read(

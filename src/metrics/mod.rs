@@ -14,4 +14,5 @@ pub mod near_map;
 pub mod notes;
 pub mod record_fields;
 pub mod record_text;
+pub mod scores;
 pub mod shard;
