@@ -28,6 +28,7 @@ mod problem_page;
 mod reload;
 mod requests;
 mod router;
+mod scores;
 mod services;
 pub mod state;
 mod stats;

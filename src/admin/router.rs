@@ -16,7 +16,7 @@ use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
     cohorts, drain, environments, events, histogram, journal, metrics, probes, problem_page,
-    reload, requests, services, stats, status, switch, weights,
+    reload, requests, scores, services, stats, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -41,6 +41,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/services/{service}/environments/{environment}/stats", get(stats::show))
         .route("/v1/services/{service}/environments/{environment}/histogram", get(histogram::show))
         .route("/v1/services/{service}/environments/{environment}/cohorts", get(cohorts::show))
+        .route("/v1/scores", post(scores::take))
         .route("/v1/journal", get(journal::page))
         .route("/v1/reload", post(reload::reload))
         .route("/metrics", get(metrics::show))

@@ -7,16 +7,20 @@ use axum::Json;
 use axum::extract::State;
 
 use super::api::SCHEMA;
+use super::api::scores::ScoreStats;
 use super::api::stats::{Quantiles, Stats, TokenStats};
 use super::measured_query::{MeasuredQuery, OfWindow};
 use super::path::OfEnvironment;
 use super::problem::Problem;
 use super::state::Admin;
+use crate::control_plane::scores::ScoreSums;
 use crate::control_plane::windows::Measured;
 use crate::metrics::counts::Tallies;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::measure::Measure;
+use crate::metrics::scores::ScoreWindow;
 use crate::model::answer::{FinishReason, Inspection};
+use crate::model::environment::EnvironmentId;
 use crate::model::standing::Standing;
 use crate::model::verdict::Verdict;
 
@@ -29,6 +33,7 @@ pub(super) async fn show(
     let in_flight = admin.environment(&service, &environment)?.in_flight;
     let window = query.window()?;
     let measured = admin.measured(&service, &environment, window)?;
+    let scores = scores(&admin, admin.environment_id(&service, &environment)?);
     let tallies = &measured.counts.tallies;
     let times = |measure| times(&measured, measure);
     let sum = |measure| sum(&measured, measure).unwrap_or(0);
@@ -55,9 +60,26 @@ pub(super) async fn show(
         finish: named(&FinishReason::ALL.map(FinishReason::label), &tallies.finish),
         inspection: named(&Inspection::ALL.map(Inspection::label), &tallies.inspections),
         client_retries: tallies.client_retries,
+        scores,
         request_bytes: sum(Measure::RequestSize),
         response_bytes: sum(Measure::ResponseSize),
     }))
+}
+
+/// Every name with all of its windows.
+fn scores(
+    admin: &Admin,
+    environment: EnvironmentId,
+) -> BTreeMap<String, BTreeMap<String, ScoreStats>> {
+    let of_name = |scores: &ScoreSums| {
+        let window = |window: ScoreWindow| {
+            let sum = scores.of(window);
+            let (mean, variance) = (sum.mean().map(rounded), sum.variance().map(rounded));
+            (window.label().to_owned(), ScoreStats { count: sum.count(), mean, variance })
+        };
+        (scores.name.to_string(), ScoreWindow::ALL.into_iter().map(window).collect())
+    };
+    admin.controller.scores(environment).iter().map(of_name).collect()
 }
 
 fn tokens(measured: &Measured) -> TokenStats {

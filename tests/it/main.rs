@@ -31,6 +31,7 @@ mod process;
 mod refusals;
 mod requests;
 mod rewriting;
+mod scores;
 mod seam;
 mod slow_readers;
 mod split;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::scores::ScoreStats;
 use crate::model::name::Name;
 
 /// `GET /v1/services/{service}/environments/{environment}/stats?window=5m`
@@ -57,6 +58,9 @@ pub struct Stats {
     pub inspection: BTreeMap<String, u64>,
     /// Requests of which the client says that it tries again.
     pub client_retries: u64,
+    /// Quality scores by name and then by window: `5m`, `1h`, `step` and `start`, whatever `window` says.
+    #[serde(default)]
+    pub scores: BTreeMap<String, BTreeMap<String, ScoreStats>>,
     /// Bytes of request bodies passed on.
     pub request_bytes: u64,
     /// Bytes of answers passed on.

@@ -6,6 +6,7 @@
 
 mod exchanges;
 mod process;
+mod scores;
 mod services;
 mod timings;
 
@@ -67,9 +68,10 @@ pub(super) enum Unit {
 pub(super) type Group = (&'static str, &'static [Metric]);
 
 /// All of them, as the documentation and the page have them.
-pub(super) const GROUPS: [Group; 5] = [
+pub(super) const GROUPS: [Group; 6] = [
     ("Time and size of exchanges", timings::METRICS),
     ("Exchanges", exchanges::METRICS),
+    ("Quality scores", scores::METRICS),
     ("Services, environments and upstreams", services::METRICS),
     ("The process", process::METRICS),
     ("What got lost", process::LOST),

@@ -12,10 +12,11 @@ const HEADER: &str = "\
 `Accept` header prefers `application/openmetrics-text`. Counts are at most a second old, states are of
 the moment.
 
-Labels are names from the config (`service`, `environment`), addresses from it (`upstream`) and words of
-Cyan's own (`verdict`, `standing`, `reason`, `outcome`). Nothing that a client or a model says becomes a
-label: there is no model name, no path and no key. So the number of series is known: about 290 per
-environment and 8 per upstream.
+Labels are names from the config (`service`, `environment`), addresses from it (`upstream`), words of
+Cyan's own (`verdict`, `standing`, `reason`, `outcome`, `window`) and names of quality scores (`score`, at
+most 16 per environment). Nothing that a client or a model says becomes a label: there is no model name,
+no path and no key. So the number of series is known: about 290 per environment, 8 per upstream and 5 per
+name of a score.
 
 Histograms are kept with 2 significant digits: a value is counted at most 1 % too high. Sums are exact.
 `GET /v1/services/{service}/environments/{environment}/histogram` has all buckets, and windows of time.
@@ -36,6 +37,7 @@ const FOOTER: &str = "
 | share of bad exchanges, by environment | `sum by (service, environment) (rate(cyan_requests_by_standing_total{standing=\"bad\"}[5m])) / sum by (service, environment) (rate(cyan_requests_by_standing_total[5m]))` |
 | p99 of the time to the first token | `histogram_quantile(0.99, sum by (service, environment, le) (rate(gen_ai_server_time_to_first_token_seconds_bucket[5m])))` |
 | output tokens per second | `sum by (service, environment) (rate(gen_ai_client_token_usage_sum{gen_ai_token_type=\"output\"}[5m]))` |
+| mean quality of the last hour | `cyan_score_mean_ratio{score=\"quality\",window=\"1h\"}` |
 | streams that stopped in the middle | `sum by (service, environment) (increase(cyan_requests_total{verdict=~\"truncated|stalled|aborted_by_server\"}[5m]))` |
 ";
 

@@ -5,13 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::admin::state::Admin;
 use crate::control_plane::command::{EnvironmentView, ServiceView};
+use crate::control_plane::handle::ControllerHandle;
+use crate::control_plane::scores::ScoreSums;
 use crate::control_plane::totals::{EnvironmentTotals, Totals};
 use crate::metrics::distribution::Distribution;
+use crate::model::name::Name;
 
 /// The counts and the state of a moment.
 pub(super) struct Seen {
     pub(super) totals: Arc<Totals>,
     pub(super) services: Vec<ServiceView>,
+    /// What there is of quality scores, with service and environment.
+    pub(super) scores: Vec<(Name, Name, Vec<ScoreSums>)>,
     pub(super) swaps: Distribution<u64>,
     pub(super) is_durable: bool,
     pub(super) cohort_marks_lost: u64,
@@ -27,6 +32,7 @@ impl Seen {
         Self {
             totals: controller.totals(),
             services: controller.view(),
+            scores: scores(controller),
             swaps: controller.swap_times(),
             is_durable: controller.store_state().not_durable.is_empty(),
             cohort_marks_lost: controller.cohorts(|log, _| log.lost()),
@@ -45,4 +51,19 @@ impl Seen {
             service.environments.iter().map(move |environment| (service, environment))
         })
     }
+}
+
+fn scores(controller: &ControllerHandle) -> Vec<(Name, Name, Vec<ScoreSums>)> {
+    let snapshot = controller.snapshot();
+    let tables = snapshot.tables().iter();
+    let environments = tables.flat_map(|table| {
+        let service = &table.service.name;
+        table.environments.iter().map(move |environment| (service, environment))
+    });
+    environments
+        .map(|(service, environment)| {
+            let scores = controller.scores(environment.id);
+            (service.clone(), environment.name().clone(), scores)
+        })
+        .collect()
 }

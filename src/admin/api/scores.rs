@@ -1,0 +1,55 @@
+//! What the admin API and its clients say about quality scores. `docs/reference/scores.md` describes
+//! each field.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::name::Name;
+
+/// `POST /v1/scores`: one of these, or a list of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewScore {
+    /// The answer's `X-Cyan-Exchange`. It names service and environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<String>,
+    /// The service, where no exchange is named; the only one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Name>,
+    /// The environment, where no exchange is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
+    /// What was judged; `quality` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// 0 to 1, higher is better.
+    pub value: f64,
+    /// The user's sticky key, as the request had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// When the request began, in seconds of Unix time; now when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<f64>,
+    /// It comes from an evaluation and not from a user's request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub evaluation: bool,
+}
+
+/// The answer: all were counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScoresCounted {
+    /// The form of this answer; see [`super::SCHEMA`].
+    pub schema: u32,
+    /// How many.
+    pub counted: usize,
+}
+
+/// Scores of one kind in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoreStats {
+    /// How many.
+    pub count: u64,
+    /// Their mean.
+    pub mean: Option<f64>,
+    /// Their variance, as a sample's; null below two.
+    pub variance: Option<f64>,
+}

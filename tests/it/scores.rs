@@ -1,0 +1,157 @@
+//! Quality scores: sent to the admin API, counted once, shown in stats and metrics.
+
+use serde_json::{Value, json};
+
+use crate::support::admin::TestAdmin;
+use crate::support::proxy::Proxy;
+use crate::support::served::call;
+use crate::support::upstream::Upstream;
+
+const GREEN: &str = "/v1/services/chat/environments/green/stats";
+
+async fn scores(admin: &TestAdmin) -> Value {
+    admin.get(GREEN).await.json()["scores"].clone()
+}
+
+#[tokio::test]
+async fn scores_are_counted_one_by_one_and_in_batches() {
+    let admin = TestAdmin::start().await;
+    assert_eq!(scores(&admin).await, json!({}), "nothing was scored yet");
+    let one = r#"{"exchange":"chat.green.0.00f3a1c2d4e5f607","value":0.5,"key":"ana"}"#;
+    let answer = admin.post("/v1/scores", one).await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"schema":1,"counted":1})));
+    let batch = r#"[
+        {"environment":"green","value":1},
+        {"service":"chat","environment":"green","name":"helpful","value":0.25,"timestamp":1000},
+        {"environment":"green","value":0.75,"evaluation":true}
+    ]"#;
+    assert_eq!(admin.post("/v1/scores", batch).await.json()["counted"], 3);
+    let scores = scores(&admin).await;
+    let quality = json!({"count":3,"mean":0.75,"variance":0.0625});
+    for window in ["5m", "1h", "step", "start"] {
+        assert_eq!(scores["quality"][window], quality, "{window}");
+    }
+    let late = json!({"count":1,"mean":0.25,"variance":null});
+    assert_eq!(scores["helpful"]["5m"], late, "it came in now");
+    assert_eq!(scores["helpful"]["step"]["count"], 0, "its exchange is of 1970");
+    let page = admin.get("/metrics").await;
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    let quality = "service=\"chat\",environment=\"green\",score=\"quality\"";
+    for line in [
+        format!("cyan_scores_total{{{quality}}} 3"),
+        format!("cyan_score_points_total{{{quality}}} 2.25"),
+        format!("cyan_score_mean_ratio{{{quality},window=\"5m\"}} 0.75"),
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_named_and_nothing_is_counted() {
+    let admin = TestAdmin::start().await;
+    for (body, status, pointer, detail) in [
+        (
+            r#"{"environment":"green","value":1.2}"#,
+            422,
+            "#/value",
+            "1.2 is no score; send a number from 0 to 1, higher is better",
+        ),
+        (
+            r#"[{"environment":"green","value":1},{"environment":"green","value":-0.1}]"#,
+            422,
+            "#/1/value",
+            "score 1: -0.1 is no score; send a number from 0 to 1, higher is better; nothing was counted",
+        ),
+        (
+            r#"{"exchange":"00f3a1c2d4e5f607","value":1}"#,
+            422,
+            "#/exchange",
+            "`00f3a1c2d4e5f607` is no id of an exchange; send the answer's `X-Cyan-Exchange` as it was, e.g. chat.green.0.00f3a1c2d4e5f607",
+        ),
+        (
+            r#"{"exchange":"embed.green.0.00f3a1c2d4e5f607","value":1}"#,
+            404,
+            "#/service",
+            "unknown service `embed`; configured: chat",
+        ),
+        (
+            r#"[{"environment":"red","value":1}]"#,
+            404,
+            "#/0/environment",
+            "score 0: unknown environment `red` of service `chat`; configured: blue, green; nothing was counted",
+        ),
+        (
+            r#"{"exchange":"chat.green.0.00f3a1c2d4e5f607","environment":"blue","value":1}"#,
+            422,
+            "#/exchange",
+            "an exchange names its service and environment itself; leave them out",
+        ),
+        (
+            r#"{"value":1}"#,
+            422,
+            "#",
+            "nobody knows what is scored; send the exchange or the environment",
+        ),
+        (
+            r#"[{"environment":"green","value":1,"timestamp":99999999999}]"#,
+            422,
+            "#/0/timestamp",
+            "score 0: 99999999999 is ",
+        ),
+        (r#"{"environment":"green"}"#, 422, "#", "missing field `value`"),
+        (
+            r#"{"environment":"green","value":"good"}"#,
+            422,
+            "#",
+            "invalid type: string \"good\", expected f64",
+        ),
+        (
+            r#"{"environment":"green","value":1,"scale":5}"#,
+            422,
+            "#",
+            "unknown field `scale`, expected one of",
+        ),
+        (
+            r#"[{"environment":"green","value":2},{"environment":"green","value":1},{"value":1}]"#,
+            422,
+            "#/0/value",
+            "2 scores cannot be counted, so nothing was; score 0: 2 is no score",
+        ),
+    ] {
+        let answer = admin.post("/v1/scores", body).await;
+        let problem = answer.json();
+        assert_eq!(answer.status.as_u16(), status, "{body}: {problem}");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{body}: {problem}");
+        let found = problem["detail"].as_str().unwrap();
+        assert!(found.starts_with(detail), "{body}: {found}");
+    }
+    let many = vec![json!({"environment":"green","value":1}); 1_001];
+    let answer = admin.post("/v1/scores", &Value::from(many).to_string()).await;
+    let detail = answer.json()["detail"].clone();
+    assert_eq!(detail, "1001 scores in one request; send at most 1000, and the rest in another");
+    assert_eq!(admin.post("/v1/scores", "[").await.status, 400);
+    assert_eq!(scores(&admin).await, json!({}));
+}
+
+#[tokio::test]
+async fn the_id_in_an_answer_leads_to_its_environment() {
+    let upstream = Upstream::sending("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let proxy = Proxy::before(&upstream);
+    let answer = proxy.client().await.get("/", "").await;
+    let exchange = answer.header("x-cyan-exchange").unwrap().to_owned();
+    let id: cyan::model::exchange_id::ExchangeId = exchange.parse().unwrap();
+    assert_eq!(id.to_string(), exchange, "the data plane writes what is read here");
+    let mut scored = proxy.app().controller().scored();
+    let cyan::model::listener::ListenAddress::Tcp(admin) = proxy.app().admin_address() else {
+        panic!("it is TCP")
+    };
+    let mut client = crate::support::client::Client::connect(*admin).await;
+    let body = json!({"exchange": exchange, "value": 0.75, "key": "ana"}).to_string();
+    let (code, counted) = call(&mut client, "POST", "/v1/scores", &body).await;
+    assert_eq!((code, counted["counted"].as_u64()), (200, Some(1)));
+    let scored = scored.try_recv().unwrap();
+    assert_eq!((scored.environment.as_str(), scored.exchange), ("blue", Some(id.number)));
+    let stats = "/v1/services/chat/environments/blue/stats";
+    let (_, stats) = call(&mut client, "GET", stats, "").await;
+    assert_eq!(stats["scores"]["quality"]["step"]["mean"], 0.75);
+}
