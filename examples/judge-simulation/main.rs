@@ -10,9 +10,12 @@ mod rows;
 mod run;
 mod scores;
 mod summary;
+mod tape;
 mod world;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -45,6 +48,9 @@ struct Arguments {
     /// Threads
     #[arg(long, default_value_t = 2)]
     threads: u32,
+    /// Writes the run of one row with this seed to a file for `cyan replay`, and simulates nothing else
+    #[arg(long, requires = "rows")]
+    record: Option<PathBuf>,
     /// Date to be written beside the table
     #[arg(long, default_value = "undated")]
     date: String,
@@ -55,6 +61,9 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(path) = &arguments.record {
+        return record(&arguments, path);
+    }
     let mut report = Report::default();
     report.line(&format!("Seed {}, {}.\n\n{HEAD}", arguments.seed, arguments.date));
     let rows = rows::all();
@@ -77,6 +86,18 @@ fn main() {
     }
     report.complaints.iter().for_each(|complaint| eprintln!("not as it must be: {complaint}"));
     std::process::exit(i32::from(!report.complaints.is_empty()));
+}
+
+/// Writes one run of the first row that is asked for, and tells what was decided in it.
+fn record(arguments: &Arguments, path: &Path) {
+    let rows = rows::all();
+    let row = rows.iter().find(|row| arguments.asks_for(row)).expect("--rows names a row");
+    let mut file = BufWriter::new(File::create(path).expect("the file can be made"));
+    let said = tape::write(&row.world, arguments.seed, &mut file);
+    let said = said.and_then(|said| file.flush().map(|()| said)).expect("the file can be written");
+    for (at, decision) in said {
+        println!("{} s: {} {}", at.observed().as_secs_f64(), decision.verb(), decision.reason());
+    }
 }
 
 /// What is printed as it becomes known, kept for a file, and what is wrong with it.
@@ -145,7 +166,7 @@ fn simulate(row: &Row, runs: u32, seed: u64, threads: u32) -> Summary {
     Summary::of(&outcomes)
 }
 
-fn write(path: &PathBuf, table: &str) {
+fn write(path: &Path, table: &str) {
     let text = std::fs::read_to_string(path).expect("the file to write into can be read");
     let (before, rest) = text.split_once(BEGIN).expect("it has the mark of the beginning");
     let (_, after) = rest.split_once(END).expect("it has the mark of the end");

@@ -36,6 +36,18 @@ pub struct RolledBack {
     pub is_false: bool,
 }
 
+/// What a run tells whoever records it.
+pub enum Told<'a> {
+    /// The rules.
+    Start(&'a Settings),
+    /// A step.
+    Change(&'a Change),
+    /// What became known.
+    Tick(&'a TickRecord),
+    /// What the evidence judge said of it.
+    Decision(Decision),
+}
+
 /// How long the window judge is given after the other has decided, in seconds.
 const WINDOW_PATIENCE: f64 = 600.0;
 
@@ -58,10 +70,18 @@ struct Rollout<'a> {
     /// When the candidate's fault begins, in seconds.
     onset: f64,
     requests: u32,
+    /// Rolled back: what follows is for the window judge alone.
+    is_over: bool,
+    tell: &'a mut dyn FnMut(Told<'_>),
 }
 
 pub fn run(world: &World, seed: u64) -> Outcome {
-    let mut rollout = Rollout::new(world, seed);
+    run_telling(world, seed, &mut |_| ())
+}
+
+/// The same; tells everything until the rollback.
+pub fn run_telling(world: &World, seed: u64, tell: &mut dyn FnMut(Told<'_>)) -> Outcome {
+    let mut rollout = Rollout::new(world, seed, tell);
     let planned = world.planned_seconds();
     let last_seconds = world.step_seconds(world.steps.len() - 1);
     let until = Tick::of_second(planned + (planned - last_seconds) / 4);
@@ -80,8 +100,11 @@ pub fn run(world: &World, seed: u64) -> Outcome {
         if outcome.rolled_back.is_some() {
             continue; // its figures are taken; the window judge may still need some time
         }
-        match rollout.judge.decide() {
-            Decision::RollBack(_) => outcome.rolled_back = Some(rollout.rolled_back()),
+        match rollout.decide() {
+            Decision::RollBack(_) => {
+                outcome.rolled_back = Some(rollout.rolled_back());
+                rollout.is_over = true;
+            }
             Decision::Hold(_) => outcome.was_held = true,
             Decision::StepBack(_) => rollout.take_step(rollout.step.saturating_sub(1)),
             Decision::Advance if rollout.step + 1 < world.steps.len() => {
@@ -99,9 +122,10 @@ pub fn run(world: &World, seed: u64) -> Outcome {
 }
 
 impl<'a> Rollout<'a> {
-    fn new(world: &'a World, seed: u64) -> Self {
+    fn new(world: &'a World, seed: u64, tell: &'a mut dyn FnMut(Told<'_>)) -> Self {
         let usual = Source::measure(world, seed);
         let settings = settings(world, &usual);
+        tell(Told::Start(&settings));
         let fault = world.fault.filter(|fault| !fault.on_both);
         Self {
             world,
@@ -114,6 +138,8 @@ impl<'a> Rollout<'a> {
             step_since: Tick(0),
             onset: fault.map_or(f64::INFINITY, |fault| fault.from),
             requests: 0,
+            is_over: false,
+            tell,
         }
     }
 
@@ -123,6 +149,7 @@ impl<'a> Rollout<'a> {
             Change { at: self.now, share, planned: step > self.step || self.now == Tick(0) };
         (self.step, self.step_since) = (step, self.now);
         self.source.change(share);
+        (self.tell)(Told::Change(&change));
         self.judge.change(&change);
         self.beside.change(&change);
     }
@@ -134,8 +161,17 @@ impl<'a> Rollout<'a> {
             let arrivals = record.arrivals.iter().map(|arrivals| arrivals.n.candidate);
             self.requests += arrivals.sum::<u32>();
         }
+        if !self.is_over {
+            (self.tell)(Told::Tick(&record));
+        }
         self.judge.observe(&record);
         self.beside.observe(&record);
+    }
+
+    fn decide(&mut self) -> Decision {
+        let decision = self.judge.decide();
+        (self.tell)(Told::Decision(decision));
+        decision
     }
 
     fn next_record(&mut self) -> TickRecord {

@@ -6,7 +6,7 @@ pub const DONE: u8 = 0;
 pub const UNEXPECTED: u8 = 1;
 /// The command line is wrong, or a confirmation is missing.
 pub const USAGE: u8 = 2;
-/// The config is invalid; nothing was changed.
+/// The config, or another file that was named, is invalid; nothing was changed.
 pub const CONFIG_INVALID: u8 = 3;
 /// The admin API cannot be reached.
 pub const UNREACHABLE: u8 = 4;
@@ -14,6 +14,10 @@ pub const UNREACHABLE: u8 = 4;
 pub const REFUSED: u8 = 5;
 /// Not permitted: the token is missing or wrong.
 pub const NOT_PERMITTED: u8 = 6;
+/// Rolled back, or not safe.
+pub const ROLLED_BACK: u8 = 10;
+/// Held.
+pub const HELD: u8 = 11;
 /// A time limit passed and it is still going on.
 pub const STILL_RUNNING: u8 = 12;
 /// Ctrl-C.

@@ -16,6 +16,7 @@ mod log;
 pub mod outcome;
 pub mod pin;
 pub mod reload;
+pub mod replay;
 pub mod requests;
 pub mod reset;
 pub mod rollback;
@@ -49,7 +50,7 @@ pub struct Cli {
 /// Stands below `cyan --help`; `exit_code` is the same list.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 unexpected · 2 usage · 3 config invalid · \
 4 admin API not reachable · 5 refused, nothing changed · 6 not permitted · \
-12 still running when the time was up · 130 Ctrl-C";
+10 rolled back · 11 held · 12 still running when the time was up · 130 Ctrl-C";
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -62,6 +63,8 @@ enum Verb {
     Ask(Ask),
     /// Make a signed value with which a request may name its environment
     Pin(pin::Args),
+    /// Judge a recorded rollout again
+    Replay(replay::Args),
     /// Emulate an LLM server
     MockLlm(Box<MockLlmArgs>),
     /// Show a release from beginning to end
@@ -119,6 +122,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Check(args) => check::run(&args, &globals),
         Verb::Ask(verb) => ask(globals, verb).map(|()| ExitCode::SUCCESS),
         Verb::Pin(args) => pin::run(&args, &globals).map(|()| ExitCode::SUCCESS),
+        Verb::Replay(args) => replay::run(&args, &globals),
         Verb::MockLlm(args) => Ok(mock_llm::run(*args)),
         Verb::Demo(args) => Ok(demo::run(&args)),
     }

@@ -22,6 +22,31 @@ pub enum Decision {
     RollBack(Breach),
 }
 
+impl Decision {
+    /// What happens, in a word or two.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::Advance => "advance",
+            Self::Hold(_) => "hold",
+            Self::StepBack(_) => "step back",
+            Self::RollBack(_) => "roll back",
+        }
+    }
+
+    /// What for, in a few words; empty where the verb says it all.
+    pub fn reason(self) -> String {
+        match self {
+            Self::Wait(waiting) => waiting.reason().to_owned(),
+            Self::Advance => String::new(),
+            Self::Hold(reason) => reason.reason(),
+            Self::StepBack(metric) => format!("both break the {}", metric.name()),
+            Self::RollBack(Breach::Metric(metric)) => metric.name().to_owned(),
+            Self::RollBack(Breach::TooLittleData) => "too little data".to_owned(),
+        }
+    }
+}
+
 /// What a step waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,6 +63,18 @@ pub enum Waiting {
     Check,
 }
 
+impl Waiting {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::NoStep => "no step is next",
+            Self::Baking => "for its bake time",
+            Self::Requests => "for requests",
+            Self::Evidence => "for evidence to calm",
+            Self::Check => "for the next check",
+        }
+    }
+}
+
 /// Why a rollout is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +89,18 @@ pub enum HoldReason {
     Watched,
     /// The step did not get its requests in time.
     TooLittleData,
+}
+
+impl HoldReason {
+    fn reason(self) -> String {
+        match self {
+            Self::Evidence(metric) => format!("evidence on {}", metric.name()),
+            Self::SharedIncident(metric) => format!("both break the {}", metric.name()),
+            Self::Split => "users not as split".to_owned(),
+            Self::Watched => "answers cut or shed".to_owned(),
+            Self::TooLittleData => "too little data".to_owned(),
+        }
+    }
 }
 
 /// What a rollback is for.

@@ -91,7 +91,7 @@ impl From<Measure> for Metric {
 /// What a service has, settled before the rollout starts. Shares of what it has not go to the rest;
 /// doing so later, when the data are known, would be a second coin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<Metric>", into = "Vec<Metric>")]
 pub struct Metrics(Vec<Metric>);
 
 impl Metrics {
@@ -119,6 +119,18 @@ impl Metrics {
             return 0.0;
         }
         metric.share() / self.iter().map(Metric::share).sum::<f64>()
+    }
+}
+
+impl From<Vec<Metric>> for Metrics {
+    fn from(metrics: Vec<Metric>) -> Self {
+        Self::new(metrics)
+    }
+}
+
+impl From<Metrics> for Vec<Metric> {
+    fn from(metrics: Metrics) -> Self {
+        metrics.0
     }
 }
 

@@ -22,8 +22,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::seconds;
+use super::settings::Settings;
 use super::tick::Tick;
 
+/// Requests that a record may count for one question, at most: beyond any server, and the sums of a minute
+/// fit into their numbers.
+pub const REQUESTS_MAX: u32 = 10_000_000;
 /// Hits that a recorder puts into one reading at most.
 pub const HITS_MAX: usize = 1024;
 
@@ -72,14 +77,46 @@ impl<T: AddAssign> AddAssign for Both<T> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
+    /// What was settled before the rollout started. The first record, or missing.
+    Start(Box<Start>),
     /// The candidate's share changed. The first one begins the rollout.
     Change(Change),
-    /// What became known since the record before.
+    /// A human lifted the hold that was on.
+    Resume(Resume),
+    /// What became known since the record before. After each the judge is asked once.
     Tick(TickRecord),
+}
+
+/// What was settled before the rollout started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Start {
+    /// The name of the active environment.
+    pub active: String,
+    /// The name of the candidate.
+    pub candidate: String,
+    /// The rules.
+    pub settings: Settings,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        let [active, candidate] = ["active", "candidate"].map(str::to_owned);
+        Self { active, candidate, settings: Settings::default() }
+    }
+}
+
+/// A human said: go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resume {
+    /// When.
+    pub at: Tick,
 }
 
 /// A new share of the candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// The first tick that is wholly under the new share.
     pub at: Tick,
@@ -91,7 +128,7 @@ pub struct Change {
 
 /// What became known since the record before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct TickRecord {
     /// Everything before this moment is in this record or an earlier one.
     pub now: Tick,
@@ -117,12 +154,17 @@ pub struct TickRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys_of_hour: Option<u32>,
     /// The last age (`A`) at present: the active environment's p99 of request duration, 15 s to 30 min.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "final_age_s",
+        with = "seconds::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub final_age: Option<Duration>,
 }
 
 /// Requests that began in `from..until`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Arrivals {
     /// First tick.
     pub from: Tick,
@@ -148,6 +190,7 @@ pub enum ErrorAge {
 
 /// What had become, at an age, of the requests that began in `from..until`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ErrorReading {
     /// The age.
     pub age: ErrorAge,
@@ -164,7 +207,7 @@ pub struct ErrorReading {
 
 /// Requests that reached an age or ended before it, and how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ErrorCounts {
     /// All but those whose client had left.
     pub n: u32,
@@ -180,11 +223,11 @@ pub struct ErrorCounts {
 
 impl AddAssign for ErrorCounts {
     fn add_assign(&mut self, other: Self) {
-        self.n += other.n;
-        self.early += other.early;
-        self.late += other.late;
-        self.refused += other.refused;
-        self.watched += other.watched;
+        self.n = self.n.saturating_add(other.n);
+        self.early = self.early.saturating_add(other.early);
+        self.late = self.late.saturating_add(other.late);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.watched = self.watched.saturating_add(other.watched);
     }
 }
 
@@ -226,6 +269,7 @@ impl Quantile {
 
 /// Which of the requests that began in `from..until` were slower than a quantile; known when they were.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SlowReading {
     /// Of what.
     pub measure: Measure,
@@ -244,6 +288,7 @@ pub struct SlowReading {
 
 /// Requests that count, and how many were slow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SlowCounts {
     /// Requests that count.
     pub n: u32,
@@ -255,14 +300,15 @@ pub struct SlowCounts {
 
 impl AddAssign for SlowCounts {
     fn add_assign(&mut self, other: Self) {
-        self.n += other.n;
-        self.slow += other.slow;
-        self.slow_by_tenth += other.slow_by_tenth;
+        self.n = self.n.saturating_add(other.n);
+        self.slow = self.slow.saturating_add(other.slow);
+        self.slow_by_tenth = self.slow_by_tenth.saturating_add(other.slow_by_tenth);
     }
 }
 
 /// Which of the requests that began in `from..until` were slower than the absolute limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LimitReading {
     /// First tick of arrival.
     pub from: Tick,
@@ -279,6 +325,7 @@ pub struct LimitReading {
 
 /// One request behind a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Hit {
     /// Whose.
     pub side: Side,
@@ -307,6 +354,7 @@ pub enum HitKind {
 
 /// A quality score of one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Score {
     /// Whose answer.
     pub side: Side,

@@ -55,7 +55,8 @@ impl SplitCheck {
         if active + candidate == 0 || self.share <= 0.0 || self.share >= 1.0 {
             return;
         }
-        self.counted += new_keys;
+        self.counted.active = self.counted.active.saturating_add(active);
+        self.counted.candidate = self.counted.candidate.saturating_add(candidate);
         let (candidate_hits, hits) = (f64::from(candidate), f64::from(active + candidate));
         let bet = Relative { candidate_hits, hits, share: self.share, tolerance: 1.0 };
         let tally = new_keys.map(|n| Tally { n, hits: n, clear_hits: 0 });

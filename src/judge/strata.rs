@@ -44,7 +44,9 @@ pub struct Strata {
 impl Strata {
     /// Adds arrivals, and closes the open stratum if that is enough.
     pub fn arrive(&mut self, arrivals: &Arrivals) {
-        self.open += arrivals.n;
+        let Both { active, candidate } = arrivals.n;
+        self.open.active = self.open.active.saturating_add(active);
+        self.open.candidate = self.open.candidate.saturating_add(candidate);
         if !arrivals.until.begins_second() {
             return;
         }

@@ -15,6 +15,7 @@ use super::explanation::{Explanation, Part};
 use super::metric::Metric;
 use super::quality::Scores;
 use super::record::{Both, Change, TickRecord};
+use super::seconds;
 use super::settings::Settings;
 use super::tick::Tick;
 
@@ -23,11 +24,13 @@ const COHORT_AGE_MIN: Duration = Duration::from_secs(2);
 
 /// What only this judge asks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct WindowRules {
     /// How far back it looks.
+    #[serde(rename = "window_s", with = "seconds")]
     pub window: Duration,
     /// How often, from 1 s.
+    #[serde(rename = "check_interval_s", with = "seconds")]
     pub check_interval: Duration,
     /// Requests or scores without which it says nothing.
     pub samples_min: u32,
@@ -181,7 +184,8 @@ impl Judge for WindowJudge {
 
     fn observe(&mut self, record: &TickRecord) {
         self.now = record.now;
-        self.requests += record.arrivals.iter().map(|arrivals| arrivals.n.candidate).sum::<u32>();
+        let arrivals = record.arrivals.iter().map(|arrivals| arrivals.n.candidate);
+        self.requests = self.requests.saturating_add(arrivals.sum());
         let tally = |n, hits| Tally { n, hits, clear_hits: 0 };
         for reading in &record.errors {
             let failed = reading.counts.map(|c| tally(c.n, c.early + c.late));

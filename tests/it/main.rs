@@ -29,6 +29,7 @@ mod notes;
 mod otlp;
 mod process;
 mod refusals;
+mod replay;
 mod requests;
 mod rewriting;
 mod scores;

@@ -1,0 +1,170 @@
+//! `cyan replay`: a recorded rollout is judged again, and what is wrong with a record is named with its
+//! line.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write as _;
+
+use cyan::judge::record::{
+    Arrivals, Both, ErrorAge, ErrorCounts, ErrorReading, Hit, HitKind, LimitReading, Measure,
+    Quantile, Record, Score, Side, SlowCounts, SlowReading, Start, TickRecord,
+};
+use serde_json::Value;
+
+use crate::support::program::{command, cyan};
+
+const RECORD: &str = "examples/replay/total-failure.jsonl";
+const PAGE: &str = include_str!("../../docs/reference/replay.md");
+
+/// A record with these lines.
+fn file(lines: &[&str]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+    file
+}
+
+#[tokio::test]
+async fn a_total_failure_is_rolled_back_as_the_page_shows() {
+    let run = cyan(&["replay", RECORD]).await;
+    assert_eq!(run.code, 10, "{run:?}");
+    let shown = format!("```\n$ cyan replay {RECORD}\n{}```\n", run.stdout);
+    assert!(PAGE.contains(&shown), "the page shows something else than\n{shown}");
+}
+
+#[tokio::test]
+async fn json_has_an_object_per_decision_and_one_at_the_end() {
+    let input = File::open(RECORD).unwrap();
+    let output = command(&["replay", "-", "--json"]).stdin(input).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let objects: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [waits, rolls_back, end] = objects.as_slice() else { panic!("{text}") };
+    assert_eq!((&waits["decision"], &waits["why"]), (&"wait".into(), &"baking".into()));
+    assert_eq!((&rolls_back["tick"], &rolls_back["decision"]), (&31.into(), &"roll_back".into()));
+    assert_eq!(rolls_back["why"]["metric"], "error_limit");
+    let adds = rolls_back["parts"].as_array().unwrap().iter();
+    let sum: f64 = adds.map(|part| part["adds"].as_f64().unwrap()).sum();
+    assert!((sum / rolls_back["evidence"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+    assert_eq!((&end["type"], &end["rolled_back_at_s"]), (&"end".into(), &7.75.into()));
+    let keys = objects.iter().flat_map(keys).collect();
+    assert_described(&keys);
+}
+
+#[tokio::test]
+async fn other_rules_decide_otherwise() {
+    let rules = file(&["[levels]", "roll_back = 1e6"]);
+    let rules = rules.path().to_str().unwrap();
+    for (flags, code, said) in [
+        (
+            vec!["--settings", rules],
+            11,
+            "not rolled back; at the end: hold evidence on error limit",
+        ),
+        (
+            vec!["--settings", rules, "--set", "levels.notice=1e5"],
+            0,
+            "at the end: wait for its bake",
+        ),
+        (vec!["--judge", "window", "--set", "window.check_interval_s=5"], 0, "not rolled back"),
+        (
+            vec!["--judge=window", "--set=window.check_interval_s=7", "--set=window.samples_min=1"],
+            10,
+            "rolled back at 0:00:07",
+        ),
+        (vec!["--judge", "window"], 0, "too short for a check of the window judge"),
+    ] {
+        let run = cyan(&[&["replay", RECORD], flags.as_slice()].concat()).await;
+        assert_eq!(run.code, code, "{flags:?}: {run:?}");
+        assert!(run.stdout.contains(said), "{flags:?}: {}", run.stdout);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named_with_its_line() {
+    let change = r#"{"record":"change","at":0,"share":0.1,"planned":true}"#;
+    let tick = r#"{"record":"tick","now":4}"#;
+    let overlap = r#"{"record":"tick","now":8,"arrivals":[{"from":5,"until":9,"n":{"active":1,"candidate":0}}]}"#;
+    let rules = r#"{"record":"start","settings":{"limits":{"error_rate_max":5}}}"#;
+    for (lines, expected) in [
+        (vec![change, tick, tick], ":3: tick 4 comes after tick 5; records stand in the order of"),
+        (vec![change, overlap], ":2: `arrivals`: ticks 5 to 9 are not in the past; "),
+        (vec![tick], ":1: the rollout has no share yet; a `change` must come first"),
+        (vec!["", r#"{"record":"pause"}"#], ":2: unknown variant `pause`, expected one of "),
+        (vec![rules, change], ":1: settings: `limits.error_rate_max` is 5; write a share above 0"),
+        (vec![change], ": nothing to judge, it has no `tick`"),
+    ] {
+        let file = file(&lines);
+        let run = cyan(&["replay", file.path().to_str().unwrap()]).await;
+        let expected = format!("error: {}{expected}", file.path().display());
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.stderr.starts_with(&expected), "{expected}\n{}", run.stderr);
+        assert!(
+            run.stderr
+                .ends_with("hint: docs/reference/replay.md describes every record and field\n")
+        );
+    }
+    let run = cyan(&["replay", "no-such-record.jsonl"]).await;
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.starts_with("error: cannot read no-such-record.jsonl: "), "{run:?}");
+}
+
+#[test]
+fn the_page_describes_every_field_of_a_record() {
+    let both = |n| Both { active: n, candidate: n };
+    let hits = vec![Hit { side: Side::Active, key: Some(1), kind: HitKind::Slow }];
+    let (from, until) = Default::default();
+    let (measure, quantile) = (Measure::Ttft, Quantile::P50);
+    let slow = Both { active: SlowCounts::default(), candidate: SlowCounts::default() };
+    let counts = Both { active: ErrorCounts::default(), candidate: ErrorCounts::default() };
+    let tick = TickRecord {
+        arrivals: vec![Arrivals { from, until, n: both(0) }],
+        errors: vec![ErrorReading {
+            age: ErrorAge::Final,
+            from,
+            until,
+            counts,
+            hits: hits.clone(),
+        }],
+        slow: vec![SlowReading {
+            measure,
+            quantile,
+            from,
+            until,
+            counts: slow,
+            hits: hits.clone(),
+        }],
+        limit: vec![LimitReading { from, until, n: both(0), over: both(0), hits }],
+        scores: vec![Score { side: Side::Active, key: Some(1), arrived: from, value: 0.5 }],
+        new_keys: Some(both(0)),
+        keys_of_hour: Some(1),
+        final_age: Some(std::time::Duration::from_secs(15)),
+        ..TickRecord::default()
+    };
+    let records = [Record::Start(Box::<Start>::default()), Record::Tick(tick)];
+    let records = records.map(|record| serde_json::to_value(record).unwrap());
+    assert_described(&records.iter().flat_map(keys).collect());
+}
+
+/// Every key of an object and of those within it.
+fn keys(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            let within = fields.iter().flat_map(|(_, value)| keys(value));
+            fields.keys().cloned().chain(within).collect()
+        }
+        Value::Array(values) => values.iter().flat_map(keys).collect(),
+        _ => vec![],
+    }
+}
+
+fn assert_described(keys: &BTreeSet<String>) {
+    let is_missing = |key: &&String| {
+        let forms = [format!("`{key}`"), format!(".{key}`")];
+        !forms.iter().any(|form| PAGE.contains(form.as_str()))
+    };
+    let missing: Vec<_> = keys.iter().filter(is_missing).collect();
+    // Groups of settings stand before a dot.
+    let missing: Vec<_> =
+        missing.iter().filter(|key| !PAGE.contains(&format!("`{key}."))).collect();
+    assert!(missing.is_empty(), "docs/reference/replay.md says nothing of {missing:?}");
+}
