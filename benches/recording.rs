@@ -13,7 +13,7 @@ use cyan::data_plane::recorder::Recorder;
 use cyan::metrics::cohort::{Mark, Marks};
 use cyan::metrics::cohort_log::CohortLog;
 use cyan::metrics::near_map::NearMap;
-use cyan::metrics::shard::Ended;
+use cyan::metrics::shard::{Ended, Values};
 use cyan::model::answer::{FinishReason, Inspection, Tokens};
 use cyan::model::environment::EnvironmentId;
 use cyan::model::note::{Note, What};
@@ -147,19 +147,14 @@ fn wait(n: u32) -> Duration {
     Duration::from_micros(20_000 + u64::from(spread) * u64::from(spread) / 3_300)
 }
 
-fn ended(environment: u32, n: u32) -> Ended {
+fn values(n: u32) -> Values {
     let tokens = Tokens {
         input: Some(u64::from(n % 4_000)),
         cached: None,
         output: Some(u64::from(n % 700)),
         is_output_estimated: false,
     };
-    Ended {
-        environment: EnvironmentId(environment),
-        upstream: Some(UpstreamId(environment)),
-        verdict: Verdict::Complete,
-        is_verdict_counted: false,
-        status: 200,
+    Values {
         latency: wait(n) * 40,
         connect: None,
         response_head: Some(wait(n)),
@@ -170,6 +165,17 @@ fn ended(environment: u32, n: u32) -> Ended {
         tokens,
         finish: Some(FinishReason::Stop),
         inspection: Inspection::Read,
+    }
+}
+
+fn ended(environment: u32, n: u32) -> Ended {
+    Ended {
+        environment: EnvironmentId(environment),
+        upstream: Some(UpstreamId(environment)),
+        verdict: Verdict::Complete,
+        is_verdict_counted: false,
+        status: 200,
+        values: Some(values(n)),
         is_tunnel: false,
         forced: false,
         client_retry: false,

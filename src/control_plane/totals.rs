@@ -180,8 +180,8 @@ mod tests {
 
     use super::*;
     use crate::metrics::measure::Measure;
-    use crate::metrics::shard::Ended;
-    use crate::metrics::shard::tests::ended;
+    use crate::metrics::shard::tests::{ended, values};
+    use crate::metrics::shard::{Ended, Values};
     use crate::model::environment::EnvironmentSpec;
     use crate::model::standing::Standing;
     use crate::model::upstream::Upstream;
@@ -210,7 +210,8 @@ mod tests {
         let mut report = ShardReport { requests: 1, connections: 3, ..ShardReport::default() };
         let latency = Duration::from_millis(latency_ms);
         let upstream = Some(UpstreamId(environment));
-        report.ended(&Ended { upstream, latency, ..ended(environment) });
+        let values = Some(Values { latency, ..values() });
+        report.ended(&Ended { upstream, values, ..ended(environment) });
         report
     }
 

@@ -64,7 +64,7 @@ pub struct ShardReport {
 pub struct Ended {
     /// The environment it counts for.
     pub environment: EnvironmentId,
-    /// The upstream it was sent to last; `None` when it was sent to none.
+    /// The upstream of that environment to which it was sent last; `None` when it was sent to none.
     pub upstream: Option<UpstreamId>,
     /// How.
     pub verdict: Verdict,
@@ -72,6 +72,24 @@ pub struct Ended {
     pub is_verdict_counted: bool,
     /// Status of the answer; 0 when there was none.
     pub status: u16,
+    /// What was measured of it; `None` when another environment served it, whose speed and words say
+    /// nothing of this one.
+    pub values: Option<Values>,
+    /// It was a tunnel: its duration says nothing of the model's speed.
+    pub is_tunnel: bool,
+    /// The request named its environment.
+    pub forced: bool,
+    /// The client says that it tries again.
+    pub client_retry: bool,
+    /// It was sent twice.
+    pub replayed: bool,
+    /// Another environment served it.
+    pub handed_over: bool,
+}
+
+/// What was measured of one exchange: how long, how much, what it said.
+#[derive(Debug, Clone, Copy)]
+pub struct Values {
     /// Request head to last byte.
     pub latency: Duration,
     /// Time to make the connection, if one was made for it.
@@ -92,16 +110,6 @@ pub struct Ended {
     pub finish: Option<FinishReason>,
     /// Whether the answer's words were read.
     pub inspection: Inspection,
-    /// It was a tunnel: its duration says nothing of the model's speed.
-    pub is_tunnel: bool,
-    /// The request named its environment.
-    pub forced: bool,
-    /// The client says that it tries again.
-    pub client_retry: bool,
-    /// It was sent twice.
-    pub replayed: bool,
-    /// Another environment served it.
-    pub handed_over: bool,
 }
 
 impl ShardReport {
@@ -125,7 +133,9 @@ impl ShardReport {
         let standing = Standing::of(ended.verdict, ended.status);
         let counts = self.environments.of(ended.environment);
         counts.tally(ended, standing);
-        counts.measure(ended);
+        if let Some(values) = &ended.values {
+            counts.measure(values, ended.is_tunnel);
+        }
         if let Some(upstream) = ended.upstream {
             self.upstreams.of(upstream).tally(ended, standing);
         }
@@ -139,34 +149,36 @@ impl Counts<u32> {
             tallies.verdicts[ended.verdict as usize] += 1;
             tallies.standings[standing as usize] += 1;
         }
-        if let Some(finish) = ended.finish {
-            tallies.finish[finish as usize] += 1;
-        }
-        tallies.inspections[ended.inspection as usize] += 1;
-        let cached = ended.tokens.cached.unwrap_or(0);
-        tallies.cached_tokens = tallies.cached_tokens.saturating_add(cached);
-        let is_estimate = ended.tokens.is_output_estimated && ended.tokens.output.is_some();
-        tallies.estimated_outputs += u64::from(is_estimate);
+        let inspection = ended.values.map(|values| values.inspection).unwrap_or_default();
+        tallies.inspections[inspection as usize] += 1;
         tallies.client_retries += u64::from(ended.client_retry);
         tallies.forced += u64::from(ended.forced);
         tallies.replayed += u64::from(ended.replayed);
         tallies.handed_over += u64::from(ended.handed_over);
     }
 
-    fn measure(&mut self, ended: &Ended) {
-        let whole = if ended.is_tunnel { Measure::Tunnel } else { Measure::Total };
-        let values = [
-            (whole, Some(micros(ended.latency))),
-            (Measure::ResponseHead, ended.response_head.map(micros)),
-            (Measure::Ttft, ended.ttft.map(micros)),
-            (Measure::Tpot, ended.tpot.map(micros)),
-            (Measure::Connect, ended.connect.map(micros)),
-            (Measure::RequestSize, Some(ended.request_bytes)),
-            (Measure::ResponseSize, Some(ended.response_bytes)),
-            (Measure::InputTokens, ended.tokens.input),
-            (Measure::OutputTokens, ended.tokens.output),
+    fn measure(&mut self, values: &Values, is_tunnel: bool) {
+        let tallies = &mut self.tallies;
+        if let Some(finish) = values.finish {
+            tallies.finish[finish as usize] += 1;
+        }
+        let cached = values.tokens.cached.unwrap_or(0);
+        tallies.cached_tokens = tallies.cached_tokens.saturating_add(cached);
+        let is_estimate = values.tokens.is_output_estimated && values.tokens.output.is_some();
+        tallies.estimated_outputs += u64::from(is_estimate);
+        let whole = if is_tunnel { Measure::Tunnel } else { Measure::Total };
+        let measured = [
+            (whole, Some(micros(values.latency))),
+            (Measure::ResponseHead, values.response_head.map(micros)),
+            (Measure::Ttft, values.ttft.map(micros)),
+            (Measure::Tpot, values.tpot.map(micros)),
+            (Measure::Connect, values.connect.map(micros)),
+            (Measure::RequestSize, Some(values.request_bytes)),
+            (Measure::ResponseSize, Some(values.response_bytes)),
+            (Measure::InputTokens, values.tokens.input),
+            (Measure::OutputTokens, values.tokens.output),
         ];
-        for (measure, value) in values {
+        for (measure, value) in measured {
             if let Some(value) = value {
                 self.distributions.record(measure, value);
             }
@@ -177,8 +189,8 @@ impl Counts<u32> {
 impl UpstreamCounts {
     fn tally(&mut self, ended: &Ended, standing: Standing) {
         self.standings[standing as usize] += 1;
-        if !ended.is_tunnel {
-            self.total_us = self.total_us.saturating_add(micros(ended.latency));
+        if let Some(values) = ended.values.filter(|_| !ended.is_tunnel) {
+            self.total_us = self.total_us.saturating_add(micros(values.latency));
             self.timed += 1;
         }
     }
@@ -192,14 +204,9 @@ fn micros(duration: Duration) -> u64 {
 pub(crate) mod tests {
     use super::*;
 
-    /// An exchange that ended well in 100 ms, and says nothing else.
-    pub(crate) fn ended(environment: u32) -> Ended {
-        Ended {
-            environment: EnvironmentId(environment),
-            upstream: None,
-            verdict: Verdict::Complete,
-            is_verdict_counted: false,
-            status: 200,
+    /// What was measured of it.
+    pub(crate) fn values() -> Values {
+        Values {
             latency: Duration::from_millis(100),
             connect: None,
             response_head: None,
@@ -210,6 +217,18 @@ pub(crate) mod tests {
             tokens: Tokens::default(),
             finish: None,
             inspection: Inspection::default(),
+        }
+    }
+
+    /// An exchange that ended well in 100 ms, and says nothing else.
+    pub(crate) fn ended(environment: u32) -> Ended {
+        Ended {
+            environment: EnvironmentId(environment),
+            upstream: None,
+            verdict: Verdict::Complete,
+            is_verdict_counted: false,
+            status: 200,
+            values: Some(values()),
             is_tunnel: false,
             forced: false,
             client_retry: false,
@@ -238,14 +257,29 @@ pub(crate) mod tests {
     fn a_sum_of_tokens_that_is_full_stays_full() {
         let absurd = Tokens { cached: Some(u64::MAX), input: Some(u64::MAX), ..Tokens::default() };
         let mut report = ShardReport::default();
-        report.ended(&Ended { tokens: absurd, ..ended(1) });
-        report.ended(&Ended { tokens: absurd, ..ended(1) });
+        let values = Some(Values { tokens: absurd, ..values() });
+        report.ended(&Ended { values, ..ended(1) });
+        report.ended(&Ended { values, ..ended(1) });
         let mut sum = Counts::<u64>::default();
         let counts = report.environments.get(EnvironmentId(1)).unwrap();
         sum.add(counts);
         sum.add(counts);
         assert_eq!(sum.tallies.cached_tokens, u64::MAX);
         assert_eq!(sum.distributions.of(Measure::InputTokens).unwrap().sum(), u64::MAX);
+    }
+
+    #[test]
+    fn an_exchange_that_another_environment_served_counts_and_has_no_values() {
+        let mut report = ShardReport::default();
+        let verdict = Verdict::ConnectError;
+        let upstream = Some(UpstreamId(4));
+        report.ended(&Ended { verdict, upstream, values: None, handed_over: true, ..ended(1) });
+        let counts = report.environments.get(EnvironmentId(1)).unwrap();
+        assert_eq!((counts.tallies.judged(), counts.tallies.handed_over), (1, 1));
+        assert_eq!(counts.tallies.inspections.iter().sum::<u64>(), 1);
+        assert!(Measure::ALL.into_iter().all(|measure| counts.distributions.of(measure).is_none()));
+        let upstream = report.upstreams.get(UpstreamId(4)).unwrap();
+        assert_eq!((upstream.standings[Standing::Bad as usize], upstream.timed), (1, 0));
     }
 
     #[test]

@@ -21,6 +21,9 @@ name of a score.
 Histograms are kept with 2 significant digits: a value is counted at most 1 % too high. Sums are exact.
 `GET /v1/services/{service}/environments/{environment}/histogram` has all buckets, and windows of time.
 
+An exchange that another environment served counts for its own by its verdict, and for the upstream that
+had failed it. Its times, sizes, tokens and finish reason say nothing of either, and are in no histogram.
+
 Where the OpenTelemetry conventions for generative AI have a name it is the only one, in Prometheus' form;
 everything else is called `cyan_…`. Their attributes for provider, operation and model are not set: Cyan
 knows the environment, which says more. `gen_ai_client_operation_time_per_output_chunk_seconds` has a

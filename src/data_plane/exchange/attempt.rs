@@ -37,7 +37,7 @@ impl Exchange {
                 return Pick::Reply(self.refuse(Refusal::NoUpstream(name)));
             };
             let guard = upstream.in_flight.enter();
-            place.upstream = Some((Arc::clone(&upstream), guard));
+            place.upstream = Some((Arc::clone(&upstream), Some(guard)));
             self.phase = Phase::Connecting { since: now };
             return Pick::Upstream(upstream);
         }
@@ -149,7 +149,8 @@ impl Exchange {
     /// Counts a failure of the upstream in use, which may eject it.
     fn note_failure(&mut self, problem: &str, now: Instant) {
         let Some(place) = &mut self.place else { return };
-        let Some((upstream, _guard)) = place.upstream.take() else { return };
+        let Some((upstream, in_flight)) = &mut place.upstream else { return };
+        *in_flight = None;
         self.tried.add(upstream.id);
         if upstream.failed(&place.environment.spec.ejection, now) {
             let reason = problem.to_owned();
@@ -194,11 +195,13 @@ impl Exchange {
         };
         let Some(target) = target.filter(is_able) else { return false };
         let (from, to) = (own.id, target.id);
+        let failed_upstream = self.upstream_id();
         if self.enter(table, target).is_err() {
             self.counted_for = None;
             return false;
         }
         self.counted_for = Some(own);
+        self.failed_upstream = failed_upstream;
         // Whoever serves it now: its own environment has failed, and need not wait to be told.
         self.judge_now(Verdict::ConnectError, now);
         self.tried.clear();

@@ -50,7 +50,7 @@ pub use tunnel::{Direction, TunnelEnd};
 
 use crate::data_plane::recorder::Recorder;
 use crate::inspect::json_key::JsonKeyScan;
-use crate::metrics::shard::Ended;
+use crate::metrics::shard::{Ended, Values};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::in_flight::InFlightGuard;
 use crate::model::routing_table::RoutingTable;
@@ -129,6 +129,8 @@ pub struct Exchange {
     place: Option<Place>,
     /// The environment that a request handed over counts for.
     counted_for: Option<Arc<Environment>>,
+    /// The upstream of that environment that had failed it last.
+    failed_upstream: Option<UpstreamId>,
     tried: Tried,
     not_started: u8,
     was_replayed: bool,
@@ -176,7 +178,8 @@ struct Search {
 struct Place {
     environment: Arc<Environment>,
     _in_flight: InFlightGuard,
-    upstream: Option<(Arc<Upstream>, InFlightGuard)>,
+    /// The one it was sent to last. It is not in flight there any more once it has failed.
+    upstream: Option<(Arc<Upstream>, Option<InFlightGuard>)>,
 }
 
 impl Exchange {
@@ -203,6 +206,7 @@ impl Exchange {
             generation: 0,
             place: None,
             counted_for: None,
+            failed_upstream: None,
             tried: Tried::default(),
             not_started: 0,
             was_replayed: false,
@@ -330,30 +334,35 @@ impl Exchange {
     }
 
     fn ended(&self, environment: EnvironmentId, verdict: Verdict, ended_at: Instant) -> Ended {
-        let measured = &self.measured;
-        // Another environment's speed says nothing of the one that it counts for.
         let is_own = self.counted_for.is_none();
         Ended {
             environment,
-            upstream: self.upstream_id().filter(|_| is_own),
+            upstream: if is_own { self.upstream_id() } else { self.failed_upstream },
             verdict,
             is_verdict_counted: self.is_verdict_counted,
             status: self.judged_status(),
-            latency: ended_at.saturating_duration_since(self.began),
-            connect: self.connect,
-            response_head: self.head_after,
-            ttft: measured.ttft(self.began).filter(|_| is_own),
-            tpot: measured.tpot().filter(|_| is_own),
-            request_bytes: self.request_bytes,
-            response_bytes: self.response_bytes,
-            tokens: measured.conclusion.map(|conclusion| conclusion.tokens).unwrap_or_default(),
-            finish: measured.conclusion.and_then(|conclusion| conclusion.finish),
-            inspection: measured.inspection,
+            values: is_own.then(|| self.values(ended_at)),
             is_tunnel: self.tunnel.is_some(),
             forced: self.is_forced,
             client_retry: self.is_client_retry,
             replayed: self.was_replayed,
             handed_over: !is_own && self.place.is_some(),
+        }
+    }
+
+    fn values(&self, ended_at: Instant) -> Values {
+        let measured = &self.measured;
+        Values {
+            latency: ended_at.saturating_duration_since(self.began),
+            connect: self.connect,
+            response_head: self.head_after,
+            ttft: measured.ttft(self.began),
+            tpot: measured.tpot(),
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            tokens: measured.conclusion.map(|conclusion| conclusion.tokens).unwrap_or_default(),
+            finish: measured.conclusion.and_then(|conclusion| conclusion.finish),
+            inspection: measured.inspection,
         }
     }
 }
