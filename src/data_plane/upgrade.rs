@@ -1,6 +1,6 @@
 //! Tunnels: `WebSockets` after their handshake. They count as in flight like any other exchange.
 
-use std::io;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -23,63 +23,65 @@ where
     let (from_client, to_client) = tokio::io::split(client);
     let (from_upstream, to_upstream) = tokio::io::split(upstream);
     let passing = async {
-        let upwards = pass(from_client, to_upstream, Direction::Up, flight);
-        let downwards = pass(from_upstream, to_client, Direction::Down, flight);
-        let (mut upwards, mut downwards) = (std::pin::pin!(upwards), std::pin::pin!(downwards));
+        let mut upwards = pin!(pass(from_client, to_upstream, Direction::Up, flight));
+        let mut downwards = pin!(pass(from_upstream, to_client, Direction::Down, flight));
         tokio::select! {
-            ended = &mut upwards => last_words(Direction::Up, ended, downwards).await,
-            ended = &mut downwards => last_words(Direction::Down, ended, upwards).await,
+            end = &mut upwards => last_words(end, downwards).await,
+            end = &mut downwards => last_words(end, upwards).await,
         }
     };
-    let mut passing = std::pin::pin!(passing);
+    if let Some(end) = unless_over(flight, passing).await {
+        flight.with(|exchange| exchange.on_tunnel_end(end, Instant::now()));
+    }
+}
+
+/// Waits for `work`; `None` when a drain or a limit has ended the exchange before.
+pub async fn unless_over<F: Future>(flight: &FlightOwner, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
     loop {
-        let now = Instant::now;
-        match flight.wait(passing.as_mut()).await {
-            Ok(ended) => {
-                let end = ended.map_or(TunnelEnd::Broken, TunnelEnd::Ended);
-                flight.with(|exchange| exchange.on_tunnel_end(end, now()));
-                return;
-            }
-            Err(_due) if flight.is_evicted() => {
-                flight.with(|exchange| exchange.on_evicted(now()));
-                return;
-            }
-            Err(_due) => {
-                if flight.with(|exchange| exchange.on_time(now())) == OnTime::Abort {
-                    return;
-                }
-            }
+        if let Ok(done) = flight.wait(work.as_mut()).await {
+            return Some(done);
+        }
+        let now = Instant::now();
+        if flight.is_evicted() {
+            flight.with(|exchange| exchange.on_evicted(now));
+            return None;
+        }
+        if flight.with(|exchange| exchange.on_time(now)) == OnTime::Abort {
+            return None;
         }
     }
 }
 
-/// One side has ended: the other may still say something, a close frame most likely.
-async fn last_words(
-    side: Direction,
-    ended: io::Result<()>,
-    other: impl Future<Output = io::Result<()>>,
-) -> io::Result<Direction> {
-    ended?;
-    // A side that has nothing to say and does not close either is closed by us.
-    tokio::time::timeout(LAST_WORDS, other).await.unwrap_or(Ok(()))?;
-    Ok(side)
+/// One side has ended: the other may still say something, a close frame most likely. However it does
+/// that, the tunnel ended as it began to.
+async fn last_words(end: TunnelEnd, other: impl Future) -> TunnelEnd {
+    if matches!(end, TunnelEnd::Ended(_)) {
+        // A side that has nothing to say and does not close either is closed by us.
+        let _ = tokio::time::timeout(LAST_WORDS, other).await;
+    }
+    end
 }
 
+/// Passes bytes in one direction until their end, or until the connection of either side breaks.
 async fn pass<R: AsyncRead, W: AsyncWrite>(
     mut from: ReadHalf<R>,
     mut to: WriteHalf<W>,
     direction: Direction,
     flight: &FlightOwner,
-) -> io::Result<()> {
+) -> TunnelEnd {
     let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let length = from.read(&mut piece).await?;
+        let Ok(length) = from.read(&mut piece).await else { return TunnelEnd::Broken(direction) };
         if length == 0 {
-            return to.shutdown().await;
+            // Whether the other side still hears of it does not change who ended.
+            let _ = to.shutdown().await;
+            return TunnelEnd::Ended(direction);
         }
-        to.write_all(&piece[..length]).await?;
-        to.flush().await?;
         let passed = &piece[..length];
+        if to.write_all(passed).await.is_err() || to.flush().await.is_err() {
+            return TunnelEnd::Broken(direction.opposite());
+        }
         flight.with(|exchange| exchange.on_tunnel_data(direction, passed, Instant::now()));
     }
 }

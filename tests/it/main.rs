@@ -10,6 +10,7 @@ mod admin_changes;
 mod admin_events;
 mod admin_slow_clients;
 mod admin_stats;
+mod blame;
 mod cli_changes;
 mod cli_errors;
 mod crash;

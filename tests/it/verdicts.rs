@@ -188,6 +188,35 @@ async fn answers_are_judged_by_what_they_say() {
 }
 
 #[tokio::test]
+async fn an_answer_without_a_byte_is_none_where_something_was_to_be_said() {
+    const HEADS: [&str; 4] = [
+        "204 No Content",
+        "200 OK\r\ncontent-length: 0",
+        "200 OK\r\ncontent-type: application/json\r\ncontent-length: 0",
+        "200 OK\r\ncontent-type: text/plain\r\nconnection: close",
+    ];
+    let upstream = Upstream::scripted(|mut visit| async move {
+        let Some(head) = visit.request().await else { return };
+        let number = head.split('/').nth(1).and_then(|number| number.parse::<usize>().ok());
+        let head = HEADS[number.expect("paths begin with the number of a case")];
+        visit.send(format!("HTTP/1.1 {head}\r\n\r\n")).await;
+    })
+    .await;
+    let (proxy, log) = logging(&upstream, |_| {});
+    for (number, head) in HEADS.iter().enumerate() {
+        for path in [CHAT, "/files"] {
+            let path = format!("/{number}{path}");
+            assert!(proxy.client().await.post(&path, "", "{}").await.is_whole, "{head}");
+        }
+    }
+    let lines = lines(&log, 2 * HEADS.len()).await;
+    for (number, head) in HEADS.iter().enumerate() {
+        assert_eq!(lines[&format!("/{number}{CHAT}")]["verdict"], "empty", "{head}");
+        assert_eq!(lines[&format!("/{number}/files")]["verdict"], "complete", "{head}");
+    }
+}
+
+#[tokio::test]
 async fn an_environment_that_is_not_inspected_is_judged_by_wholeness() {
     let upstream = upstream().await;
     let (proxy, log) = logging(&upstream, |blue| blue.inspect = false);

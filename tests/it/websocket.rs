@@ -59,12 +59,7 @@ async fn messages_pass_both_ways_and_the_last_words_too() {
 
 #[tokio::test]
 async fn a_client_that_leaves_closes_the_tunnel() {
-    let upstream = Upstream::scripted(|mut visit| async move {
-        visit.head().await;
-        visit.send(SWITCHING).await;
-        visit.until_closed().await;
-    })
-    .await;
+    let upstream = mute().await;
     let proxy = Proxy::before(&upstream);
     let client = open(&proxy).await;
     assert_eq!(proxy.in_flight("blue"), 1);
@@ -91,17 +86,66 @@ async fn an_upstream_that_says_nothing_more_and_stays_is_left() {
     proxy.settles("blue", Verdict::ClientGone, 1).await;
 }
 
+/// Switches and takes whatever comes, without a word.
+async fn mute() -> Upstream {
+    Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit.send(SWITCHING).await;
+        visit.until_closed().await;
+    })
+    .await
+}
+
+fn soon_idle(upstream: &Upstream) -> Proxy {
+    let mut blue = environment("blue", &[upstream]);
+    blue.timeouts.tunnel_idle = Duration::from_millis(200);
+    Builder::new(vec![blue]).start()
+}
+
 #[tokio::test]
 async fn an_idle_tunnel_ends_at_its_limit() {
     let upstream = echo().await;
-    let mut blue = environment("blue", &[&upstream]);
-    blue.timeouts.tunnel_idle = Duration::from_millis(200);
-    let proxy = Builder::new(vec![blue]).start();
+    let proxy = soon_idle(&upstream);
     let mut client = open(&proxy).await;
     client.send("ping").await;
     client.read_until(b"ping").await;
     let _ = client.rest().await;
-    proxy.settles("blue", Verdict::Timeout, 1).await;
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+#[tokio::test]
+async fn an_idle_tunnel_in_which_the_client_was_not_answered_is_told_apart() {
+    let upstream = mute().await;
+    let proxy = soon_idle(&upstream);
+    let mut client = open(&proxy).await;
+    client.send("is anybody there?").await;
+    let _ = client.rest().await;
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_that_breaks_is_the_fault_of_the_side_that_broke() {
+    let upstream = echo().await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = open(&proxy).await;
+    client.send("ping").await;
+    client.read_until(b"ping").await;
+    client.reset();
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
+
+    let upstream = Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit.send(SWITCHING).await;
+        let mut piece = [0; 64];
+        let _ = visit.stream.read(&mut piece).await;
+        visit.reset();
+    })
+    .await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = open(&proxy).await;
+    client.send("ping").await;
+    let _ = client.rest().await;
+    proxy.settles("blue", Verdict::AbortedByServer, 1).await;
 }
 
 #[tokio::test]

@@ -6,17 +6,24 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::data_plane::clients::Work;
-use crate::data_plane::exchange::TunnelEnd;
+use crate::data_plane::exchange::{Direction, TunnelEnd};
 use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::upgrade;
 
 /// Waits for both sides and passes bytes until one ends.
 pub async fn run(ours: OnUpgrade, theirs: OnUpgrade, flight: FlightOwner, work: Work) {
+    let ours = async { ours.await.map_err(|_lost| Direction::Up) };
+    let theirs = async { theirs.await.map_err(|_lost| Direction::Down) };
     let both = async { tokio::try_join!(ours, theirs) };
-    let Ok(Ok((client, upstream))) = flight.wait(both).await else {
-        flight.with(|exchange| exchange.on_tunnel_end(TunnelEnd::Broken, Instant::now()));
-        return;
-    };
-    upgrade::tunnel(TokioIo::new(client), TokioIo::new(upstream), &flight).await;
+    match upgrade::unless_over(&flight, both).await {
+        Some(Ok((client, upstream))) => {
+            upgrade::tunnel(TokioIo::new(client), TokioIo::new(upstream), &flight).await;
+        }
+        Some(Err(side)) => {
+            let now = Instant::now();
+            flight.with(|exchange| exchange.on_tunnel_end(TunnelEnd::Broken(side), now));
+        }
+        None => {}
+    }
     drop(work);
 }

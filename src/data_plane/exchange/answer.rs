@@ -67,6 +67,13 @@ impl Exchange {
         self.measure(data, now);
     }
 
+    /// The answer broke off, and the client has yet to take what came of it before. The end is told when it
+    /// has; how it came about cannot change until then.
+    pub fn on_response_broken(&mut self, end: BodyEnd) {
+        let verdict = self.verdict_of(end);
+        self.settle(verdict);
+    }
+
     /// The answer ended.
     pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
         let verdict = self.verdict_of(end);
@@ -93,9 +100,15 @@ impl Exchange {
         self.refuse(refusal)
     }
 
-    /// Cyan ends it: a drain's deadline has passed. Never a clean end for the client.
+    /// Cyan ends it: a drain's deadline has passed. Never a clean end for the client; what it has seen of
+    /// an answer stays true.
     pub fn on_evicted(&mut self, now: Instant) -> Refusal {
-        self.end(Verdict::Shed, now);
-        self.refuse(Refusal::Draining)
+        let verdict = self.verdict_so_far().unwrap_or(Verdict::Shed);
+        self.end(verdict, now);
+        if self.head_after.is_none() {
+            return self.refuse(Refusal::Draining);
+        }
+        self.refused = Some(Refusal::Draining.reason());
+        Refusal::Draining
     }
 }

@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 use super::head::ResponseHead;
 use super::{Exchange, Place};
 use crate::inspect::answer::{AnswerHead, AnswerScan, Conclusion};
-use crate::metrics::cohort::Mark;
 use crate::model::answer::Inspection;
 use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
 use crate::model::header_id::HeaderId;
 use crate::model::progress::StreamGuard;
-use crate::model::standing::Standing;
 use crate::model::verdict::Verdict;
 
 /// A client that takes so long makes the upstream's own silence look longer by something that matters.
@@ -34,8 +32,12 @@ pub(super) struct Measured {
     last_content: Option<Instant>,
     /// The last content, moved on by the time that the client was waited for since.
     content_clock: Option<Instant>,
+    /// No more content is to come, as far as the stream has said.
     is_finished: bool,
-    /// Counts the stream for its upstream while content is to be expected of it.
+    /// How long the client was waited for, until it took what there was.
+    pub(super) client_waited: Duration,
+    /// Counts the stream for its upstream until its body has ended: what says that it stops may go on, as
+    /// one choice of several does.
     pub(super) stream: Option<StreamGuard>,
     pub(super) gap_max: Option<Duration>,
     /// What the answer came to.
@@ -64,6 +66,11 @@ impl Measured {
         limits
     }
 
+    /// Whether there was any content, of a stream.
+    pub(super) fn has_content(&self) -> bool {
+        self.first_content.is_some()
+    }
+
     /// Request head to first content.
     pub(super) fn ttft(&self, began: Instant) -> Option<Duration> {
         self.first_content.map(|at| at.saturating_duration_since(began))
@@ -84,6 +91,7 @@ impl Measured {
 
     /// The client was waited for this long, until now.
     pub(super) fn client_took(&mut self, time: Duration, now: Instant) {
+        self.client_waited += time;
         if let Some(clock) = &mut self.content_clock {
             *clock += time;
         }
@@ -114,9 +122,7 @@ pub(super) struct ContentLimits {
 impl Exchange {
     /// Looks at the head of an answer: is there anything to read in it?
     pub(super) fn begin_measuring(&mut self, head: &impl ResponseHead) {
-        let is_wanted = self.environment().is_some_and(|environment| environment.spec.inspect);
-        let has_words = (200..300).contains(&self.status) && self.status != 204 && !self.is_head;
-        if !is_wanted || !has_words {
+        if !self.is_inspected() || self.status == 204 || self.is_head {
             return;
         }
         let scan = AnswerScan::of(&AnswerHead {
@@ -139,18 +145,21 @@ impl Exchange {
         }
     }
 
+    /// Whether its answer is judged by its words: one that is not 2xx is by its status.
+    fn is_inspected(&self) -> bool {
+        let is_wanted = self.environment().is_some_and(|environment| environment.spec.inspect);
+        is_wanted && (200..300).contains(&self.status)
+    }
+
     /// Reads a piece of an answer.
     pub(super) fn measure(&mut self, data: &[u8], now: Instant) {
         let Some(scan) = &mut self.measured.scan else { return };
         let passed = scan.push(data);
         // The first byte may show that the head said the wrong thing.
         self.measured.is_stream = scan.is_stream();
-        self.measured.is_finished |= passed.is_finished;
+        self.measured.is_finished = passed.is_finished;
         if passed.content_events > 0 && self.measured.is_stream {
             self.content_came(passed.content_events, now);
-        }
-        if self.measured.is_finished {
-            self.measured.stream = None;
         }
         if passed.has_failed {
             self.judge_now(Verdict::ErrorInBand, now);
@@ -165,7 +174,7 @@ impl Exchange {
             self.count_gap(gap);
         } else {
             measured.first_content = Some(now);
-            self.mark(Mark::FirstContent, now);
+            self.mark_first_content(now);
         }
         // What comes in one piece came at one time.
         (1..events).for_each(|_| self.count_gap(Duration::ZERO));
@@ -190,12 +199,13 @@ impl Exchange {
         self.verdict = Some(verdict);
         self.is_verdict_counted = true;
         self.recorder.judged(counted, verdict);
-        self.mark_standing(Standing::of(verdict, self.judged_status()), now);
+        self.mark_judged(verdict, now);
     }
 
     /// The verdict of an answer that ended so.
     pub(super) fn verdict_of(&mut self, end: BodyEnd) -> Verdict {
         let concluded = self.measured.conclude(end);
+        self.measured.stream = None;
         if self.status >= 400 {
             return Verdict::HttpError;
         }
@@ -204,63 +214,36 @@ impl Exchange {
         }
         match (concluded, end) {
             (Some(conclusion), _) => conclusion.verdict,
+            (None, BodyEnd::Whole) if self.is_without_a_word() => Verdict::Empty,
             (None, BodyEnd::Whole) => Verdict::Complete,
             (None, BodyEnd::Cut) => Verdict::Truncated,
             (None, BodyEnd::Reset) => Verdict::AbortedByServer,
         }
     }
 
-    /// The verdict of an exchange whose end nobody told of: the client went away. Clients do not wait for
-    /// what comes after a stream's last word, so one that had it has a whole answer.
+    /// Whether something was to be generated, and no byte of it came: a 204, or a body of length 0.
+    fn is_without_a_word(&self) -> bool {
+        self.measured.api.generates() && self.response_bytes == 0 && self.is_inspected()
+    }
+
+    /// The verdict of an exchange whose end nobody told of: the client went away.
     pub(super) fn verdict_of_leaving(&mut self) -> Verdict {
+        self.verdict_so_far().unwrap_or(Verdict::ClientGone)
+    }
+
+    /// The verdict of an answer that comes to no end of its own, as far as it is known: whoever breaks it
+    /// off cannot make it better or worse. Clients do not wait for what comes after a stream's last word,
+    /// so one that had it has a whole answer.
+    pub(super) fn verdict_so_far(&mut self) -> Option<Verdict> {
         let concluded = self.measured.conclude(BodyEnd::Cut).map(|conclusion| conclusion.verdict);
-        match concluded {
-            Some(Verdict::Truncated) | None => Verdict::ClientGone,
-            Some(verdict) => verdict,
+        if self.tunnel.is_some() {
+            return self.verdict_of_close();
         }
-    }
-
-    /// Counts something for the requests that began when this one did.
-    pub(super) fn mark(&self, mark: Mark, now: Instant) {
-        if let Some(cohort) = self.cohort {
-            let age = now.saturating_duration_since(self.began);
-            self.mark_at(cohort, mark, age);
+        if self.status >= 400 {
+            return Some(Verdict::HttpError);
         }
-    }
-
-    fn mark_standing(&self, standing: Standing, now: Instant) {
-        let has_begun = self.measured.first_content.is_some();
-        match standing {
-            Standing::Good => {}
-            Standing::Bad if has_begun => self.mark(Mark::FailedLate, now),
-            Standing::Bad => self.mark(Mark::FailedEarly, now),
-            Standing::Refused => self.mark(Mark::Refused, now),
-            Standing::Watched => self.mark(Mark::Watched, now),
-        }
-        if let (Standing::Bad, Some(cohort), Some(key)) = (standing, self.cohort, self.key)
-            && key.source.is_some()
-        {
-            self.recorder.key_failed(cohort, key.hash, self.began);
-        }
-    }
-
-    /// Counts the end for its cohort.
-    pub(super) fn mark_end(&self, verdict: Verdict, ended_at: Instant) {
-        let standing = Standing::of(verdict, self.judged_status());
-        if !self.is_verdict_counted {
-            self.mark_standing(standing, ended_at);
-        }
-        if verdict == Verdict::ClientGone {
-            self.mark(Mark::Left, ended_at);
-        }
-        let had_content = self.measured.first_content.is_some() || self.tunnel.is_some();
-        match (had_content, standing) {
-            (true, _) => self.mark(Mark::Ended, ended_at),
-            (false, Standing::Good) => {
-                self.mark(Mark::FirstContent, ended_at);
-                self.mark(Mark::Ended, ended_at);
-            }
-            (false, _) => self.mark(Mark::EndedEarly, ended_at),
-        }
+        // Whatever its status says of the call, nothing comes after it.
+        let by_grpc = self.grpc_status.map(|_status| self.grpc_verdict(BodyEnd::Whole));
+        by_grpc.or(concluded.filter(|verdict| *verdict != Verdict::Truncated))
     }
 }

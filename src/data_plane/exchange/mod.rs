@@ -22,6 +22,7 @@ mod forwarded;
 mod grpc;
 pub mod head;
 mod key;
+mod marks;
 mod measure;
 mod model;
 mod note;
@@ -157,6 +158,8 @@ pub struct Exchange {
     verdict: Option<Verdict>,
     /// The verdict was counted when it came about.
     is_verdict_counted: bool,
+    /// It has ended as far as its cohort is concerned.
+    is_end_marked: bool,
     refused: Option<&'static str>,
     ended_at: Option<Instant>,
     /// Method and path, for whoever is told of single exchanges.
@@ -228,6 +231,7 @@ impl Exchange {
             noted_from: None,
             verdict: None,
             is_verdict_counted: false,
+            is_end_marked: false,
             refused: None,
             ended_at: None,
             target: None,

@@ -61,6 +61,9 @@ const UPLOAD_GRACE: Duration = Duration::from_secs(10);
 /// After that it has to bring so many bytes a second on average, or it would hold a slot of the model for
 /// ever with a byte now and then.
 const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 1024;
+/// A client that was waited for during this part of the limit on the whole exchange, a tenth, may be why
+/// it passed. With less than that the upstream had the time to itself.
+const CLIENTS_PART_MIN: u32 = 10;
 
 impl Exchange {
     /// When `on_time` wants to be called, unless something happens before.
@@ -135,26 +138,33 @@ impl Exchange {
             return OnTime::Nothing;
         }
         let timeouts = self.timeouts();
-        let has_total_passed = timeouts.total.is_some_and(|total| now >= self.began + total);
         let total_ms = timeouts.total.unwrap_or_default().as_millis();
         let (connect_ms, head_ms) =
             (timeouts.connect.as_millis(), timeouts.response_head.as_millis());
         match self.phase {
             Phase::Ended => OnTime::Nothing,
-            Phase::Answering { waits_for_client, .. } => {
-                let is_client = waits_for_client && !has_total_passed && !has_no_content;
-                self.end(if is_client { Verdict::ClientGone } else { Verdict::Timeout }, now);
+            Phase::Answering { .. } => {
+                let is_client = self.was_client_too_slow(now);
+                let otherwise = if is_client { Verdict::ClientGone } else { Verdict::Timeout };
+                let verdict = self.verdict_so_far().unwrap_or(otherwise);
+                self.end(verdict, now);
                 OnTime::Abort
             }
             Phase::Tunnel { .. } => {
-                self.end(Verdict::Timeout, now);
+                self.on_tunnel_idle(now);
                 OnTime::Abort
             }
-            _ if has_total_passed => self.time_out(Refusal::TotalTimeout(total_ms)),
+            _ if self.total_passed(now).is_some() => {
+                let is_client = self.was_client_too_slow(now);
+                let verdict = if is_client { Verdict::Shed } else { Verdict::Timeout };
+                self.time_out(verdict, Refusal::TotalTimeout(total_ms))
+            }
             Phase::Connecting { .. } => {
                 OnTime::Failed(Stage::Connect, format!("no connection within {connect_ms} ms"))
             }
-            Phase::AwaitingHead { .. } => self.time_out(Refusal::HeadTimeout(head_ms)),
+            Phase::AwaitingHead { .. } => {
+                self.time_out(Verdict::Timeout, Refusal::HeadTimeout(head_ms))
+            }
             Phase::Choosing | Phase::Uploading { .. } => {
                 OnTime::Reply(self.on_request_broken(Refusal::BodyStalled))
             }
@@ -169,11 +179,38 @@ impl Exchange {
             return ContentLimits::default();
         }
         let timeouts = self.timeouts();
-        self.measured.limits(self.began, timeouts.first_content, timeouts.stalled)
+        let began = self.began + self.clients_time();
+        self.measured.limits(began, timeouts.first_content, timeouts.stalled)
     }
 
-    fn time_out(&mut self, refusal: Refusal) -> OnTime {
-        self.settle(Verdict::Timeout);
+    /// The limit on the whole exchange, if it has passed.
+    fn total_passed(&self, now: Instant) -> Option<Duration> {
+        self.timeouts().total.filter(|total| now >= self.began + *total)
+    }
+
+    /// Whether a limit has passed because of the client. The limit on the whole exchange stays where it is,
+    /// or a client could hold an upstream for ever by taking a byte now and then.
+    fn was_client_too_slow(&self, now: Instant) -> bool {
+        let waiting = match self.phase {
+            Phase::Uploading { since } | Phase::Answering { since, waits_for_client: true } => {
+                Some(now.saturating_duration_since(since))
+            }
+            _ => None,
+        };
+        let clients_time = self.clients_time() + waiting.unwrap_or_default();
+        match self.total_passed(now) {
+            Some(total) => clients_time >= total / CLIENTS_PART_MIN,
+            None => waiting.is_some(),
+        }
+    }
+
+    /// How long the client was waited for so far: that time is not the upstream's.
+    fn clients_time(&self) -> Duration {
+        self.upload_waited + self.measured.client_waited
+    }
+
+    fn time_out(&mut self, verdict: Verdict, refusal: Refusal) -> OnTime {
+        self.settle(verdict);
         OnTime::Reply(self.refuse(refusal))
     }
 

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{Exchange, Phase};
 use crate::inspect::websocket::CloseScan;
-use crate::metrics::cohort::Mark;
 use crate::model::verdict::Verdict;
 
 /// Which way bytes go.
@@ -16,13 +15,24 @@ pub enum Direction {
     Down,
 }
 
-/// How a tunnel ended.
+impl Direction {
+    /// The other way.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
+/// How a tunnel ended. A side is named by the way that its bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TunnelEnd {
     /// This side's bytes ended first.
     Ended(Direction),
-    /// A connection broke.
-    Broken,
+    /// The connection of this side broke.
+    Broken(Direction),
 }
 
 /// What passed a tunnel.
@@ -32,6 +42,8 @@ pub(super) struct Tunnel {
     down: CloseScan,
     /// The first close frame, and who sent it.
     closed: Option<(Direction, u16)>,
+    /// Which way the last bytes went.
+    last: Option<Direction>,
 }
 
 impl Exchange {
@@ -40,7 +52,7 @@ impl Exchange {
         self.phase = Phase::Tunnel { since: now };
         self.tunnel = Some(Box::default());
         // To be connected is what the client wanted; there is no first token to wait for.
-        self.mark(Mark::FirstContent, now);
+        self.mark_first_content(now);
     }
 
     /// Bytes passed the tunnel.
@@ -52,6 +64,7 @@ impl Exchange {
             Direction::Down => self.response_bytes += bytes,
         }
         let Some(tunnel) = &mut self.tunnel else { return };
+        tunnel.last = Some(direction);
         if tunnel.closed.is_none() {
             let scan = if direction == Direction::Up { &mut tunnel.up } else { &mut tunnel.down };
             scan.push(data);
@@ -61,14 +74,27 @@ impl Exchange {
 
     /// The tunnel ended by itself.
     pub fn on_tunnel_end(&mut self, end: TunnelEnd, now: Instant) {
-        let closed = self.tunnel.as_ref().and_then(|tunnel| tunnel.closed);
-        self.end(verdict(closed, end), now);
+        self.end(self.verdict_of_close().unwrap_or(verdict_of_end(end)), now);
+    }
+
+    /// Nothing has passed for as long as a tunnel may be idle. That is nobody's fault; only a client that
+    /// had the last word and heard nothing to it has waited in vain, and that is watched.
+    pub(super) fn on_tunnel_idle(&mut self, now: Instant) {
+        let last = self.tunnel.as_ref().and_then(|tunnel| tunnel.last);
+        let is_unheard = last == Some(Direction::Up);
+        let otherwise = if is_unheard { Verdict::ClientGone } else { Verdict::Complete };
+        self.end(self.verdict_of_close().unwrap_or(otherwise), now);
+    }
+
+    /// The verdict that the first close frame makes, once there was one.
+    pub(super) fn verdict_of_close(&self) -> Option<Verdict> {
+        let (direction, code) = self.tunnel.as_ref()?.closed?;
+        Some(verdict_of_code(direction, code))
     }
 
     /// The status of HTTP that a tunnel's end compares to: the server refused what the client said.
     pub(super) fn tunnel_status(&self) -> Option<u16> {
-        let closed = self.tunnel.as_ref()?.closed?;
-        (verdict(Some(closed), TunnelEnd::Broken) == Verdict::HttpError).then_some(400)
+        (self.verdict_of_close()? == Verdict::HttpError).then_some(400)
     }
 
     /// The code of the first close frame.
@@ -80,14 +106,7 @@ impl Exchange {
 /// Codes by RFC 6455, section 7.4.1: 1000 normal, 1001 going away, 1005 none given; 1002 to 1010 say that
 /// the other side broke a rule, which from the server is a refusal like a 400; 1011 to 1014 that the
 /// server cannot go on; from 3000 on they are the application's own.
-fn verdict(closed: Option<(Direction, u16)>, end: TunnelEnd) -> Verdict {
-    let Some((direction, code)) = closed else {
-        return match end {
-            TunnelEnd::Ended(Direction::Up) => Verdict::ClientGone,
-            TunnelEnd::Ended(Direction::Down) => Verdict::Truncated,
-            TunnelEnd::Broken => Verdict::AbortedByServer,
-        };
-    };
+fn verdict_of_code(direction: Direction, code: u16) -> Verdict {
     match (direction, code) {
         (_, 1000 | 1001 | 1005 | 1015..) => Verdict::Complete,
         (Direction::Up, _) => Verdict::ClientGone,
@@ -96,25 +115,42 @@ fn verdict(closed: Option<(Direction, u16)>, end: TunnelEnd) -> Verdict {
     }
 }
 
+/// The verdict of an end without a close frame.
+fn verdict_of_end(end: TunnelEnd) -> Verdict {
+    match end {
+        TunnelEnd::Ended(Direction::Up) | TunnelEnd::Broken(Direction::Up) => Verdict::ClientGone,
+        TunnelEnd::Ended(Direction::Down) => Verdict::Truncated,
+        TunnelEnd::Broken(Direction::Down) => Verdict::AbortedByServer,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_tunnel_ends_as_its_first_close_frame_says() {
-        let (up, down) = (Direction::Up, Direction::Down);
-        for (closed, end, expected) in [
-            (Some((up, 1000)), TunnelEnd::Ended(up), Verdict::Complete),
-            (Some((down, 1001)), TunnelEnd::Ended(down), Verdict::Complete),
-            (Some((down, 1011)), TunnelEnd::Ended(down), Verdict::AbortedByServer),
-            (Some((down, 1008)), TunnelEnd::Ended(down), Verdict::HttpError),
-            (Some((down, 4000)), TunnelEnd::Broken, Verdict::Complete),
-            (Some((up, 1002)), TunnelEnd::Ended(up), Verdict::ClientGone),
-            (None, TunnelEnd::Ended(up), Verdict::ClientGone),
-            (None, TunnelEnd::Ended(down), Verdict::Truncated),
-            (None, TunnelEnd::Broken, Verdict::AbortedByServer),
+    fn a_close_frame_says_how_a_tunnel_ended() {
+        for (direction, code, expected) in [
+            (Direction::Up, 1000, Verdict::Complete),
+            (Direction::Down, 1001, Verdict::Complete),
+            (Direction::Down, 1011, Verdict::AbortedByServer),
+            (Direction::Down, 1008, Verdict::HttpError),
+            (Direction::Down, 4000, Verdict::Complete),
+            (Direction::Up, 1002, Verdict::ClientGone),
         ] {
-            assert_eq!(verdict(closed, end), expected, "{closed:?} {end:?}");
+            assert_eq!(verdict_of_code(direction, code), expected, "{direction:?} {code}");
+        }
+    }
+
+    #[test]
+    fn without_one_it_is_the_fault_of_the_side_that_ended_or_broke() {
+        for (end, expected) in [
+            (TunnelEnd::Ended(Direction::Up), Verdict::ClientGone),
+            (TunnelEnd::Ended(Direction::Down), Verdict::Truncated),
+            (TunnelEnd::Broken(Direction::Up), Verdict::ClientGone),
+            (TunnelEnd::Broken(Direction::Down), Verdict::AbortedByServer),
+        ] {
+            assert_eq!(verdict_of_end(end), expected, "{end:?}");
         }
     }
 }

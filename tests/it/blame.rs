@@ -1,0 +1,284 @@
+//! Whose end it was: what is known of an answer when it is broken off, and who was waited for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cyan::data_plane::exchange::edits::Edits;
+use cyan::data_plane::exchange::{BodyEnd, Direction, Exchange, OnTime, TunnelEnd};
+use cyan::metrics::cohort::Mark;
+use cyan::metrics::measure::Measure;
+use cyan::model::environment::{EnvironmentId, EnvironmentSpec};
+use cyan::model::snapshot::Snapshot;
+use cyan::model::standing::Standing;
+use cyan::model::upstream::UpstreamId;
+use cyan::model::verdict::Verdict;
+
+use crate::support::memory_engine::{Attempt, Head, MemoryEngine, Outcome};
+use crate::support::tables::{assignment, name, table_with};
+
+const CHAT: &str = "/v1/chat/completions";
+/// A sticky key in the head, so that no body is needed.
+const USER: (&str, &str) = ("x-user-id", "ana");
+const SSE: (&str, &str) = ("content-type", "text/event-stream");
+const GRPC: (&str, &str) = ("content-type", "application/grpc");
+const PING: &str = ": ping\n\n";
+const FAILED: &str = "data: {\"error\":{\"message\":\"engine died\"}}\n\n";
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// One choice of a chat stream says something, or stops.
+fn choice(index: u8, content: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":{index},\"delta\":\
+         {{\"content\":\"{content}\"}},\"finish_reason\":{finish}}}]}}\n\n"
+    )
+}
+
+fn word() -> String {
+    choice(0, "word", "null")
+}
+
+/// Everything to blue; red is the fallback.
+fn engine(change: impl Fn(usize, &mut EnvironmentSpec)) -> MemoryEngine {
+    let mut assignment = assignment(&[10_000, 0, 0], 1);
+    assignment.fallback = Some(name(2));
+    MemoryEngine::new(Snapshot::new(vec![Arc::new(table_with(&assignment, 1, change))]), [])
+}
+
+/// A chat whose answer has this head.
+fn answered(engine: &mut MemoryEngine, status: u16, headers: &[(&str, &str)]) -> Exchange {
+    let mut exchange = engine.begin(&Head::request("POST", CHAT, &[USER]));
+    respond(&mut exchange, status, headers, engine.now);
+    exchange
+}
+
+fn respond(exchange: &mut Exchange, status: u16, headers: &[(&str, &str)], now: Instant) {
+    let header = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+    let headers = headers.iter().map(header).collect();
+    let head = Head { status, has_body: true, headers, ..Head::default() };
+    exchange.on_response(&head, &mut Edits::default(), now);
+}
+
+/// Bytes come and the client takes them at once.
+fn comes(exchange: &mut Exchange, bytes: &str, now: Instant) {
+    exchange.on_response_data(bytes.as_bytes(), now);
+    exchange.on_waiting_for_upstream(now);
+}
+
+/// What was marked for the cohorts since the last call, in the order of their numbers.
+fn marks(engine: &MemoryEngine) -> Vec<Mark> {
+    let report = engine.counted();
+    let each =
+        report.marks.iter().flat_map(|(_, _, mark, count)| vec![mark.mark(); count as usize]);
+    let mut marks: Vec<_> = each.collect();
+    marks.sort_unstable();
+    marks
+}
+
+#[test]
+fn a_status_that_is_known_stays_the_verdict_whoever_breaks_off() {
+    for (status, headers, verdict) in [
+        (503, &[][..], Verdict::HttpError),
+        (404, &[], Verdict::HttpError),
+        (200, &[GRPC, ("grpc-status", "14")], Verdict::HttpError),
+        (200, &[GRPC, ("grpc-status", "4")], Verdict::Timeout),
+        (200, &[GRPC, ("grpc-status", "0")], Verdict::Complete),
+        (200, &[GRPC], Verdict::ClientGone),
+        (200, &[], Verdict::ClientGone),
+    ] {
+        let mut engine = engine(|_, _| {});
+        drop(answered(&mut engine, status, headers));
+        assert_eq!(engine.verdicts(0), [(verdict, 1)], "it leaves: {status} {headers:?}");
+
+        let mut exchange = answered(&mut engine, status, headers);
+        exchange.on_response_data(b"some", engine.now);
+        assert_eq!(exchange.on_time(engine.now + s(60)), OnTime::Abort);
+        drop(exchange);
+        assert_eq!(engine.verdicts(0), [(verdict, 1)], "it takes nothing: {status} {headers:?}");
+
+        let of_silence = if verdict == Verdict::ClientGone { Verdict::Timeout } else { verdict };
+        let mut exchange = answered(&mut engine, status, headers);
+        assert_eq!(exchange.on_time(engine.now + s(300)), OnTime::Abort);
+        drop(exchange);
+        assert_eq!(engine.verdicts(0), [(of_silence, 1)], "silence: {status} {headers:?}");
+
+        let of_drain = if verdict == Verdict::ClientGone { Verdict::Shed } else { verdict };
+        let mut exchange = answered(&mut engine, status, headers);
+        exchange.on_evicted(engine.now);
+        drop(exchange);
+        assert_eq!(engine.verdicts(0), [(of_drain, 1)], "a drain: {status} {headers:?}");
+    }
+}
+
+#[test]
+fn a_drain_changes_neither_the_status_nor_the_last_word_of_an_answer() {
+    let mut engine = engine(|_, _| {});
+    answered(&mut engine, 404, &[]).on_evicted(engine.now);
+    let report = engine.counted();
+    let counts = report.environments.get(EnvironmentId(0)).expect("it is counted");
+    assert_eq!(counts.tallies.standing(Standing::Refused), 1, "404, not the 503 of a refusal");
+
+    let mut exchange = answered(&mut engine, 200, &[SSE]);
+    let words = [word(), choice(0, "", "\"stop\""), "data: [DONE]\n\n".to_owned()].concat();
+    comes(&mut exchange, &words, engine.now);
+    exchange.on_evicted(engine.now);
+    drop(exchange);
+    assert_eq!(engine.verdicts(0), [(Verdict::Complete, 1)]);
+}
+
+#[test]
+fn an_answer_that_broke_off_is_not_the_fault_of_who_takes_it_slowly() {
+    let mut engine = engine(|_, _| {});
+    let mut exchange = answered(&mut engine, 200, &[]);
+    exchange.on_response_data(b"half", engine.now);
+    exchange.on_response_broken(BodyEnd::Cut);
+    assert_eq!(exchange.on_time(engine.now + s(60)), OnTime::Abort, "it still has a limit");
+    drop(exchange);
+    assert_eq!(engine.verdicts(0), [(Verdict::Truncated, 1)]);
+}
+
+#[test]
+fn where_something_is_to_be_generated_no_byte_is_no_answer() {
+    for (method, path, status, is_inspected, verdict) in [
+        ("POST", CHAT, 204, true, Verdict::Empty),
+        ("POST", CHAT, 200, true, Verdict::Empty),
+        ("POST", "/v1/messages", 202, true, Verdict::Empty),
+        ("POST", CHAT, 200, false, Verdict::Complete),
+        ("GET", CHAT, 204, true, Verdict::Complete),
+        ("POST", "/v1/files", 204, true, Verdict::Complete),
+        ("POST", CHAT, 304, true, Verdict::Complete),
+        ("POST", CHAT, 500, true, Verdict::HttpError),
+    ] {
+        let mut engine = engine(|_, spec| spec.inspect = is_inspected);
+        engine.script = [Attempt::Answer(status, Vec::new(), BodyEnd::Whole)].into();
+        engine.serve(Head::request(method, path, &[USER]), &[]);
+        assert_eq!(engine.verdicts(0), [(verdict, 1)], "{method} {path} {status}");
+    }
+}
+
+#[test]
+fn a_total_limit_is_the_clients_affair_when_it_was_the_client_that_took_long() {
+    for (slow, verdict) in [
+        (s(0), Verdict::Timeout),
+        (s(9), Verdict::Timeout),
+        (s(10), Verdict::ClientGone),
+        (s(50), Verdict::ClientGone),
+    ] {
+        let mut engine = engine(|_, spec| spec.timeouts.total = Some(s(100)));
+        let mut exchange = answered(&mut engine, 200, &[]);
+        exchange.on_response_data(b"some", engine.now);
+        exchange.on_waiting_for_upstream(engine.now + slow);
+        comes(&mut exchange, "more", engine.now + s(99));
+        assert_eq!(exchange.deadline(), Some(engine.now + s(100)), "it stays where it is");
+        assert_eq!(exchange.on_time(engine.now + s(100)), OnTime::Abort);
+        drop(exchange);
+        assert_eq!(engine.verdicts(0), [(verdict, 1)], "{slow:?}");
+    }
+}
+
+#[test]
+fn an_upload_that_takes_all_the_time_there_is_is_no_fault_of_the_upstream() {
+    let mut engine = engine(|_, spec| spec.timeouts.total = Some(s(20)));
+    let mut exchange = engine.begin(&Head::request("POST", "/", &[USER]));
+    exchange.on_waiting_for_client(engine.now);
+    exchange.on_client_sent(1 << 20, engine.now + s(19));
+    assert!(matches!(exchange.on_time(engine.now + s(20)), OnTime::Reply(_)));
+    drop(exchange);
+    assert_eq!(engine.verdicts(0), [(Verdict::Shed, 1)]);
+}
+
+#[test]
+fn the_wait_for_first_content_stands_still_while_the_client_takes_nothing() {
+    let mut engine = engine(|_, spec| spec.timeouts.first_content = Some(s(50)));
+    let mut exchange = answered(&mut engine, 200, &[SSE]);
+    exchange.on_response_data(PING.as_bytes(), engine.now);
+    exchange.on_waiting_for_upstream(engine.now + s(40));
+    assert_eq!(exchange.deadline(), Some(engine.now + s(90)));
+    assert_eq!(exchange.on_time(engine.now + s(89)), OnTime::Nothing);
+    assert_eq!(exchange.on_time(engine.now + s(90)), OnTime::Abort);
+    drop(exchange);
+    assert_eq!(engine.verdicts(0), [(Verdict::Timeout, 1)]);
+}
+
+/// With several choices the first may have stopped before the second begins.
+#[test]
+fn a_stream_that_goes_on_after_it_seemed_to_stop_can_still_stall() {
+    let mut engine = engine(|_, spec| spec.upstreams.truncate(1));
+    let (snapshot, now) = (Arc::clone(&engine.snapshot), engine.now);
+    let environment = &snapshot.table("chat").expect("the service").environments[0];
+    let open = || environment.upstreams[0].progress().streams().open();
+    let mut exchange = answered(&mut engine, 200, &[SSE]);
+    comes(&mut exchange, &[word(), choice(0, "", "\"stop\"")].concat(), now);
+    assert_eq!(exchange.deadline(), Some(now + s(300)), "nothing more is to be expected");
+    assert_eq!(open(), 1, "but it has not ended");
+    comes(&mut exchange, &choice(1, "word", "null"), now + s(1));
+    assert_eq!(exchange.deadline(), Some(now + s(31)));
+    exchange.on_response_end(BodyEnd::Whole, now + s(2));
+    assert_eq!(open(), 0);
+}
+
+#[test]
+fn what_failed_before_its_content_has_ended_for_its_cohort() {
+    let mut engine = engine(|_, _| {});
+    let mut exchange = answered(&mut engine, 200, &[SSE]);
+    comes(&mut exchange, FAILED, engine.now);
+    let at_once = [Mark::Began, Mark::FailedEarly, Mark::EndedEarly];
+    assert_eq!(marks(&engine), at_once);
+    comes(&mut exchange, &word(), engine.now + s(1));
+    exchange.on_response_end(BodyEnd::Whole, engine.now + s(2));
+    drop(exchange);
+    assert_eq!(marks(&engine), [], "neither a first content nor a second end");
+
+    engine.script =
+        [Attempt::Refuse, Attempt::Refuse, Attempt::Answer(200, vec!["a", "b"], BodyEnd::Whole)]
+            .into();
+    engine.serve(Head::request("POST", CHAT, &[USER]), &[]);
+    assert_eq!(marks(&engine), at_once, "so has what another environment serves");
+}
+
+#[test]
+fn a_tunnel_that_breaks_fails_late() {
+    let mut engine = engine(|_, _| {});
+    let mut exchange = engine.begin(&Head::request("GET", "/socket", &[USER]));
+    respond(&mut exchange, 101, &[], engine.now);
+    exchange.on_upgraded(engine.now);
+    exchange.on_tunnel_end(TunnelEnd::Broken(Direction::Down), engine.now + s(1));
+    drop(exchange);
+    assert_eq!(marks(&engine), [Mark::Began, Mark::FirstContent, Mark::FailedLate, Mark::Ended]);
+}
+
+#[test]
+fn what_another_environment_measured_counts_for_neither() {
+    let mut engine = engine(|_, _| {});
+    engine.script =
+        [Attempt::Refuse, Attempt::Refuse, Attempt::Answer(200, vec!["ok"], BodyEnd::Whole)].into();
+    let served = engine.serve(Head::request("POST", CHAT, &[USER]), &[]);
+    assert_eq!(served, Outcome::Answer(200, "ok".into()));
+    let report = engine.counted();
+    let blue = report.environments.get(EnvironmentId(0)).expect("it counts for blue");
+    assert_eq!((blue.tallies.judged(), blue.tallies.handed_over), (1, 1));
+    for measure in Measure::ALL {
+        assert!(blue.distributions.of(measure).is_none(), "{measure:?} is red's, not blue's");
+    }
+    assert!(report.environments.get(EnvironmentId(2)).is_none(), "nor is it red's request");
+    // Blue's upstream that failed it last has failed it.
+    let failed =
+        |id| report.upstreams.get(UpstreamId(id)).map(|u| u.standings[Standing::Bad as usize]);
+    assert_eq!([failed(0), failed(1)].into_iter().flatten().sum::<u64>(), 1);
+    assert_eq!((failed(4), failed(5)), (None, None), "red's has failed nobody");
+}
+
+#[test]
+fn an_upstream_that_cannot_be_reached_has_its_failures_counted() {
+    let mut engine = engine(|_, spec| spec.upstreams.truncate(1));
+    engine.script = [Attempt::LostFresh].into();
+    engine.serve(Head::request("POST", CHAT, &[USER]), &[]);
+    let report = engine.counted();
+    let counts = report.upstreams.get(UpstreamId(0)).expect("it was sent there");
+    assert_eq!(counts.standings[Standing::Bad as usize], 1);
+    let snapshot = Arc::clone(&engine.snapshot);
+    let upstream = &snapshot.table("chat").expect("the service").environments[0].upstreams[0];
+    assert_eq!(upstream.in_flight.count(), 0);
+}
