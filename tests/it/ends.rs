@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cyan::metrics::measure::Measure;
 use cyan::model::verdict::Verdict;
 use tokio::sync::Notify;
 
@@ -164,6 +165,10 @@ async fn a_connection_that_died_at_rest_costs_nobody_an_answer() {
         assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     }
     proxy.settles("blue", Verdict::Complete, 5).await;
+    let totals = proxy.app().controller().totals();
+    let blue = totals.environments.values().next().expect("there is one");
+    let sizes = blue.counts.distributions.of(Measure::RequestSize).expect("bodies were sent");
+    assert_eq!((sizes.count(), sizes.sum()), (5, 5 * 28), "what was sent twice is one body");
 }
 
 #[tokio::test]

@@ -110,6 +110,8 @@ impl Exchange {
     /// The request is being written to a connection.
     pub fn on_sent(&mut self, now: Instant) {
         self.phase = Phase::AwaitingHead { since: now };
+        // What went to an upstream that never answered is sent anew.
+        self.request_bytes = 0;
     }
 
     /// Sending failed before any byte of an answer. `can_replay` says whether the engine still has the

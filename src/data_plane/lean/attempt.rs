@@ -85,6 +85,13 @@ impl Attempt {
         (self.is_reusable && is_sent).then_some(self.connection)
     }
 
+    /// The answer broke off: the exchange knows it at once, however long the client takes for the rest.
+    pub(super) fn break_off(&mut self, flight: &FlightOwner, end: BodyEnd) {
+        self.is_reusable = false;
+        self.state = State::Ending(end);
+        flight.with(|exchange| exchange.on_response_broken(end));
+    }
+
     fn poll_upload(&mut self, cx: &mut Context<'_>) {
         if let Poll::Ready(Err(_)) = self.upload.poll_empty(&mut self.connection.carrier, cx) {
             // It may have answered before it closed: whatever came is still read.
@@ -173,12 +180,12 @@ impl Conversation {
         let parts = flight.with(|exchange| {
             exchange.edit_for_upstream(&view, &mut desk.edits);
             let parts = edited(exchange, &view, body);
-            exchange.on_request_data(length(parts.as_deref(), body));
             exchange.on_sent(attempt.now);
             parts
         });
         let edits = [&self.edits, &desk.edits];
-        let announced = self.request.content_length.map(|_| length(parts.as_deref(), body));
+        let length = length(parts.as_deref(), body);
+        let announced = self.request.content_length.map(|_| length);
         render::request(&mut desk.output, &view, edits, announced);
         match &parts {
             None => desk.output.extend_from_slice(body),
@@ -188,7 +195,10 @@ impl Conversation {
         }
         attempt.state = State::AwaitingHead;
         match attempt.upload.write(&mut attempt.connection.carrier, cx, &desk.output) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                flight.note(|exchange| exchange.on_request_data(length));
+                Ok(())
+            }
             Err(gone) if gone.is_untouched => {
                 let is_reused = attempt.connection.is_reused;
                 let stage = if is_reused { Stage::NotStarted } else { Stage::Fresh };
@@ -225,12 +235,11 @@ impl Conversation {
                 Some(Outcome::Failed(attempt.stage(), problem.to_owned()))
             }
             Err(error) if is_in_head => Some(Outcome::Failed(attempt.stage(), error.to_string())),
-            Ok(()) if count == 0 => self.on_upstream_closed(attempt, BodyEnd::Cut, cx),
+            Ok(()) if count == 0 => self.on_upstream_closed(flight, attempt, cx),
             Err(error) => {
                 let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
                 let end = if is_reset { BodyEnd::Reset } else { BodyEnd::Cut };
-                attempt.is_reusable = false;
-                attempt.state = State::Ending(end);
+                attempt.break_off(flight, end);
                 None
             }
             Ok(()) if is_in_head => self.on_head_bytes(flight, attempt, desk, kept + count, cx),

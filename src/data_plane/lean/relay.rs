@@ -38,8 +38,7 @@ impl Conversation {
             follow(framing, piece, out, |data| exchange.on_response_data(data, now))
         });
         let followed = followed.unwrap_or_else(|BadChunks| {
-            attempt.is_reusable = false;
-            attempt.state = State::Ending(BodyEnd::Cut);
+            attempt.break_off(flight, BodyEnd::Cut);
             Followed { part: 0..0, tail: b"", is_over: false, has_more: false }
         });
         if followed.is_over {
@@ -60,15 +59,18 @@ impl Conversation {
     /// The upstream has closed: the end of a body without a length, the break of any other.
     pub(super) fn on_upstream_closed(
         &mut self,
+        flight: &FlightOwner,
         attempt: &mut Attempt,
-        otherwise: BodyEnd,
         cx: &mut Context<'_>,
     ) -> Option<Outcome> {
+        if !matches!(attempt.state, State::Passing(Framing::UntilClose)) {
+            attempt.break_off(flight, BodyEnd::Cut);
+            return None;
+        }
         attempt.is_reusable = false;
-        let is_end = matches!(attempt.state, State::Passing(Framing::UntilClose));
-        attempt.state = State::Ending(if is_end { BodyEnd::Whole } else { otherwise });
-        let written = !is_end || self.outbox.write(&mut self.carrier, cx, LAST_CHUNK).is_ok();
-        (!written).then_some(Outcome::Broken)
+        attempt.state = State::Ending(BodyEnd::Whole);
+        let written = self.outbox.write(&mut self.carrier, cx, LAST_CHUNK);
+        written.is_err().then_some(Outcome::Broken)
     }
 }
 
