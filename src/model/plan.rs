@@ -3,6 +3,7 @@
 //! Plain values, as the file or whoever starts a rollout wrote them. A rollout keeps the plan it was
 //! started with, so that a reload never changes the rules of one under way.
 
+pub mod quality;
 pub mod smoke;
 
 use std::collections::BTreeMap;

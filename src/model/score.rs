@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::name::Name;
 
 /// 0 to 1, higher is better.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
 pub struct Score(f64);
 
 /// Why a number is no score.
@@ -34,16 +37,33 @@ impl Score {
     }
 }
 
-/// Three decimals at most: 40 answers tell no more.
+impl TryFrom<f64> for Score {
+    type Error = ScoreError;
+
+    fn try_from(value: f64) -> Result<Self, ScoreError> {
+        Self::new(value)
+    }
+}
+
+impl From<Score> for f64 {
+    fn from(score: Score) -> Self {
+        score.0
+    }
+}
+
+/// Three decimals at most, since 40 answers tell no more; cut and not rounded, so that what is just below
+/// a threshold never reads as the threshold.
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{:.3}", self.0);
-        let short = text.strip_suffix('0').unwrap_or(&text);
-        f.write_str(short)
+        // The little that is added makes up for numbers like 0.57, which are kept a bit too low.
+        let cut = (self.0 * 1e3 + 1e-9).floor() / 1e3;
+        let text = format!("{cut:.3}");
+        f.write_str(text.strip_suffix('0').unwrap_or(&text))
     }
 }
 
 /// What a score is called when nobody says otherwise; the judge reads these and no others.
+#[expect(clippy::missing_panics_doc, reason = "the word is a name")]
 pub fn quality() -> Name {
     Name::new("quality").expect("a word of small letters is a name")
 }
@@ -54,9 +74,15 @@ mod tests {
 
     #[test]
     fn scores_lie_between_zero_and_one() {
-        for (value, shown) in
-            [(0.0, "0.00"), (-0.0, "0.00"), (0.87, "0.87"), (0.8754, "0.875"), (1.0, "1.00")]
-        {
+        for (value, shown) in [
+            (0.0, "0.00"),
+            (-0.0, "0.00"),
+            (0.87, "0.87"),
+            (0.8759, "0.875"),
+            (0.57, "0.57"),
+            (0.849_999, "0.849"),
+            (1.0, "1.00"),
+        ] {
             assert_eq!(Score::new(value).unwrap().to_string(), shown);
         }
         for value in [-0.01, 1.000_001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {

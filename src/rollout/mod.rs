@@ -5,12 +5,14 @@
 //! nor a clock that jumps bakes a step.
 
 mod advance;
+pub mod evaluation;
 pub mod event;
 pub mod gate;
 mod going_back;
 pub mod notice;
 mod operator;
 pub mod progress;
+pub mod quality;
 mod ramp;
 mod sentence;
 pub mod stage;
