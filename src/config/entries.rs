@@ -4,6 +4,7 @@
 //! against `keys`, so that no key can be forgotten in a comparison.
 
 mod hooks;
+mod quality;
 mod rollout;
 mod smoke;
 
@@ -127,6 +128,7 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         entry("force.secret", hidden(force.and_then(|force| force.secret.as_ref()))),
     ];
     entries.extend(rollout::of_plans(&service.plans));
+    entries.extend(quality::of_quality(service.quality.as_deref()));
     entries.extend(smoke::of_smoke(&service.smoke));
     entries
 }

@@ -11,13 +11,14 @@ use super::keys::{self, KEYS, Kind, TABLES};
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
 
 /// Tables that switch something on by standing there: they are commented out as a whole.
-const SWITCHES: [&str; 13] = [
+const SWITCHES: [&str; 14] = [
     "access_log",
     "otlp",
     "otlp.headers",
     "hooks.NAME",
     "service.NAME.sticky.cookie",
     "service.NAME.force",
+    "service.NAME.rollout.quality",
     "service.NAME.rollout.smoke.NAME",
     "service.NAME.rollout.smoke.NAME.headers",
     "service.NAME.rollout.smoke.NAME.expect",

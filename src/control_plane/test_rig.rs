@@ -56,6 +56,7 @@ pub(super) fn chat() -> ServiceSpec {
         headers: HeaderNames::default(),
         force: None,
         body_bytes_max: 1 << 20,
+        quality: None,
         smoke: Arc::default(),
         environments: vec![environment("blue", 1), environment("green", 2)],
         initial: InitialSplit {

@@ -8,6 +8,7 @@ use super::environment::{EnvironmentSpec, Secret};
 use super::header_id::HeaderId;
 use super::name::Name;
 use super::plan::Plans;
+use super::plan::quality::QualitySpec;
 use super::plan::smoke::SmokeSpec;
 use super::routing_table::Weighted;
 use super::sticky::StickyRule;
@@ -29,6 +30,8 @@ pub struct ServiceSpec {
     pub force: Option<ForceRule>,
     /// Most bytes of a request body. Default 32 MiB; beyond it 413.
     pub body_bytes_max: u64,
+    /// What a candidate's answers must be worth before users come; `None` where nobody asks.
+    pub quality: Option<Arc<QualitySpec>>,
     /// What upstreams must answer before users come.
     pub smoke: Arc<SmokeSpec>,
     /// The environments as the file has them.

@@ -17,6 +17,7 @@ mod listen;
 mod otlp;
 mod overlap;
 mod probes;
+mod quality;
 mod range;
 mod receiver;
 mod rewrite;

@@ -3,7 +3,7 @@
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
-use super::{endpoint, environment, force, header, rollout, smoke, split, sticky};
+use super::{endpoint, environment, force, header, quality, rollout, smoke, split, sticky};
 use crate::model::name::Name;
 use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
 use crate::model::upstream::UpstreamSpec;
@@ -36,14 +36,17 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
     let environments: Vec<_> =
         named.iter().map(|(name, section)| environment::read(name, section)).collect();
     let initial = split::read(section, &named);
+    let force = force::read(&section.section("force"));
+    let quality = quality::read(&section.section("rollout").section("quality"), force.as_ref());
     let spec = ServiceSpec {
         name,
         hosts: hosts.into_iter().map(|(_, host)| host).collect(),
         path_prefixes: paths.into_iter().map(|(_, path)| path).collect(),
         sticky: sticky::read(section),
         headers: header::read_names(&section.section("headers")),
-        force: force::read(&section.section("force")),
+        force,
         body_bytes_max: section.size("body_max", BODY_BYTES_MAX, 0..=super::super::size::SIZE_MAX),
+        quality,
         smoke: smoke::read(&section.section("rollout")),
         environments: environments.iter().map(|environment| environment.spec.clone()).collect(),
         initial: initial?,

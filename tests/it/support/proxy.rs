@@ -81,6 +81,7 @@ impl Builder {
             headers: HeaderNames::default(),
             force: None,
             body_bytes_max: 32 << 20,
+            quality: None,
             smoke: std::sync::Arc::default(),
             environments,
             initial,

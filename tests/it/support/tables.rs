@@ -78,6 +78,7 @@ pub fn table_with(
         headers: HeaderNames::default(),
         force: None,
         body_bytes_max: 1 << 20,
+        quality: None,
         smoke: std::sync::Arc::default(),
         environments: Vec::new(),
         initial: InitialSplit {
