@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::control_plane::smoke::report::{CheckKind, CheckReport, SmokeReport};
 use crate::model::name::Name;
 use crate::model::upstream::Probe;
 use crate::model::weight::Weight;

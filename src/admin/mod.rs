@@ -30,6 +30,7 @@ mod requests;
 mod router;
 mod scores;
 mod services;
+mod smoke;
 pub mod state;
 mod stats;
 mod status;

@@ -16,7 +16,7 @@ use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
     cohorts, drain, environments, events, histogram, journal, metrics, probes, problem_page,
-    reload, requests, scores, services, stats, status, switch, weights,
+    reload, requests, scores, services, smoke, stats, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -49,7 +49,8 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
     let long = Router::new()
         .route("/v1/events", get(events::follow))
         .route("/v1/requests", get(requests::watch))
-        .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start));
+        .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start))
+        .route("/v1/services/{service}/environments/{environment}/smoke", post(smoke::run));
     let open = Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))

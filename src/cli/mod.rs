@@ -22,6 +22,7 @@ pub mod reset;
 pub mod rollback;
 pub mod serve;
 pub mod session;
+pub mod smoke;
 pub mod stats;
 pub mod status;
 pub mod switch;
@@ -50,7 +51,7 @@ pub struct Cli {
 /// Stands below `cyan --help`; `exit_code` is the same list.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 unexpected · 2 usage · 3 config invalid · \
 4 admin API not reachable · 5 refused, nothing changed · 6 not permitted · \
-10 rolled back · 11 held · 12 still running when the time was up · 130 Ctrl-C";
+10 rolled back, not safe · 11 held · 12 still running when the time was up · 130 Ctrl-C";
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -86,6 +87,8 @@ enum Ask {
     Rollback(rollback::Args),
     /// Wait until an environment without traffic has finished what it is working on
     Drain(drain::Args),
+    /// Run the smoke tests of an environment, now, against each of its upstreams
+    Smoke(smoke::Args),
     /// Create, change, show or remove an environment
     #[command(subcommand)]
     Environment(environment::Verb),
@@ -151,6 +154,7 @@ impl Ask {
             Self::Switch(args) => switch::run(&args, session).await,
             Self::Rollback(args) => rollback::run(&args, session).await,
             Self::Drain(args) => drain::run(&args, session).await,
+            Self::Smoke(args) => smoke::run(&args, session).await,
             Self::Environment(verb) => environment::run(&verb, session).await,
             Self::Events(args) => events::run(&args, session).await,
             Self::Journal(args) => journal::run(&args, session).await,

@@ -25,6 +25,7 @@ use super::record::ServiceRecord;
 use super::remarks::Remarks;
 use super::scores::ScoreListeners;
 use super::services::Services;
+use super::smoke::Running;
 use super::store::lock::StateLock;
 use super::store::sqlite::SqliteStore;
 use super::store::writer::Writer;
@@ -104,6 +105,7 @@ impl Boot {
             probes: Remarks::default(),
             suspicions: Remarks::default(),
             events: Events::default(),
+            smokes: Running::default(),
             totals: ArcSwap::from_pointee(Totals::new(links.count())),
             measurements: Measurements::new(links.count(), links.epoch()),
             score_listeners: ScoreListeners::default(),

@@ -17,6 +17,7 @@ use super::published::Published;
 use super::readiness::Readiness;
 use super::remarks::Remarks;
 use super::scores::ScoreListeners;
+use super::smoke::Running;
 use super::store::{JournalReader, StoreError};
 use super::totals::Totals;
 use super::windows::{Measured, Window};
@@ -61,6 +62,8 @@ pub(super) struct Shared {
     /// Why upstreams are suspect.
     pub(super) suspicions: Remarks,
     pub(super) events: Events,
+    /// Which environments are being tested now.
+    pub(super) smokes: Running,
     pub(super) totals: ArcSwap<Totals>,
     pub(super) measurements: Measurements,
     pub(super) score_listeners: ScoreListeners,

@@ -1,6 +1,7 @@
 //! Decides who gets what: one task owns every change, a thread of its own owns the disk.
 
 pub mod boot;
+mod call;
 mod change;
 mod clock;
 mod collector;
@@ -15,14 +16,17 @@ pub mod journal;
 pub mod key_watch;
 mod measurements;
 mod observers;
+mod post;
 pub mod program;
 mod published;
+mod quote;
 pub mod readiness;
 pub mod record;
 mod remarks;
 mod resolve;
 pub mod scores;
 mod services;
+pub mod smoke;
 pub mod store;
 #[cfg(test)]
 mod test_rig;

@@ -33,7 +33,10 @@ const WORDS_CHARS_MAX: usize = 200;
 pub struct Program<'a> {
     /// What is run.
     pub argv: &'a Argv,
-    /// What is added to Cyan's own environment variables, which the program inherits.
+    /// Whether it inherits Cyan's own environment variables, and with them what secrets stand there; if
+    /// not, it gets `PATH` alone.
+    pub inherits: bool,
+    /// Environment variables beside those.
     pub variables: Vec<(String, String)>,
     /// What it reads on its standard input, which ends after it.
     pub stdin: Vec<u8>,
@@ -95,7 +98,8 @@ impl<'a> Program<'a> {
     /// A program without input and with nothing added to its environment.
     pub fn new(argv: &'a Argv, timeout: Duration) -> Self {
         let (variables, stdin) = (Vec::new(), Vec::new());
-        Self { argv, variables, stdin, timeout, stdout_bytes_max: STDOUT_BYTES_MAX }
+        let stdout_bytes_max = STDOUT_BYTES_MAX;
+        Self { argv, inherits: true, variables, stdin, timeout, stdout_bytes_max }
     }
 
     /// Adds an environment variable. One with a zero byte cannot be handed on and is left out.
@@ -167,7 +171,11 @@ impl<'a> Program<'a> {
 
     fn start(&self) -> io::Result<Child> {
         let stdin = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
-        Command::new(self.argv.program())
+        let mut command = Command::new(self.argv.program());
+        if !self.inherits {
+            command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        }
+        command
             .args(self.argv.arguments())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(stdin)
@@ -326,6 +334,17 @@ mod tests {
             "exit code 4",
             "pipes closed early"
         );
+    }
+
+    #[tokio::test]
+    async fn a_program_that_inherits_nothing_has_a_path_and_its_own_variables() {
+        let argv = sh("/usr/bin/env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=");
+        let program = Program { inherits: false, ..Program::new(&argv, PATIENCE) };
+        let ended = program.variable("CYAN_SERVICE", "chat").run().await.unwrap();
+        let text = String::from_utf8(ended.stdout).unwrap();
+        let mut names: Vec<_> = text.lines().filter_map(|line| line.split('=').next()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["CYAN_SERVICE", "PATH"]);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::argv::Argv;
 use super::environment::Secret;
 use super::name::Name;
 use super::occasion::Occasion;
@@ -41,7 +42,7 @@ impl HookSpec {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Receiver {
     /// A program and its arguments; no shell reads them.
-    Program(Vec<String>),
+    Program(Argv),
     /// A web address.
     Web(WebAddress),
 }
@@ -49,7 +50,7 @@ pub enum Receiver {
 impl fmt::Display for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Program(arguments) => f.write_str(arguments.first().map_or("", String::as_str)),
+            Self::Program(argv) => f.write_str(argv.program()),
             Self::Web(address) => address.fmt(f),
         }
     }

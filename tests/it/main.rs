@@ -36,6 +36,7 @@ mod rewriting;
 mod scores;
 mod seam;
 mod slow_readers;
+mod smoke;
 mod split;
 mod state_files;
 mod sticky;

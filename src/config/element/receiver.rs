@@ -2,6 +2,7 @@
 
 use super::super::keys::Kind;
 use super::super::reader::Section;
+use crate::model::argv::Argv;
 use crate::model::hook::{Receiver, WebAddress};
 
 /// Those that are written; `None` when none is, or one is wrong.
@@ -19,17 +20,11 @@ pub(super) fn read(section: &Section<'_>) -> Option<Vec<Receiver>> {
 fn read_program(section: &Section<'_>) -> Option<Receiver> {
     let value = section.value("exec", Kind::Texts)?;
     let is_empty_list = value.is_empty_list();
-    let arguments: Vec<String> = value.texts().into_iter().map(|(_, text)| text).collect();
-    let is_named = arguments.first().is_some_and(|program| !program.is_empty());
-    let is_passable = arguments.iter().all(|argument| !argument.contains('\0'));
-    if is_named && is_passable {
-        return Some(Receiver::Program(arguments));
+    let words: Vec<String> = value.texts().into_iter().map(|(_, text)| text).collect();
+    if words.is_empty() && !is_empty_list {
+        return None; // what stands there has been reported already
     }
-    // Texts that are none have been reported already.
-    if is_empty_list || !arguments.is_empty() {
-        value.error("names no program; write [\"/usr/bin/program\", \"argument\"]");
-    }
-    None
+    Argv::try_from(words).map_err(|error| value.error(error)).ok().map(Receiver::Program)
 }
 
 fn read_address(section: &Section<'_>) -> Option<Receiver> {

@@ -57,7 +57,7 @@ mod tests {
         else {
             panic!("{hook:?}")
         };
-        assert_eq!(arguments, &["./check", "--fast"]);
+        assert_eq!(arguments.to_string(), "./check --fast");
         assert_eq!((address.to_string().as_str(), &*address.path), ("http://h:1", "/x"));
         assert!(service("").smoke.is_empty() && !smoke.is_empty());
     }
@@ -69,7 +69,7 @@ mod tests {
             ("rollout.smoke_hooks.own = {}", format!("rollout.smoke_hooks.own: {sentence}")),
             (
                 "rollout.smoke_hooks.own.exec = []",
-                "rollout.smoke_hooks.own.exec: names no program; write [\"/usr/bin/program\", \"argument\"]".into(),
+                "rollout.smoke_hooks.own.exec: names no program; write one and its arguments, e.g. [\"python3\", \"evaluate.py\"]".into(),
             ),
             (
                 "rollout.smoke_hooks.own.url = 'h/with/key'",

@@ -25,7 +25,7 @@ pub(super) fn of_receivers(receivers: &[Receiver]) -> [Shown; 2] {
     let mut shown = [Shown::Nothing, Shown::Nothing];
     for receiver in receivers {
         match receiver {
-            Receiver::Program(arguments) => shown[0] = list(arguments),
+            Receiver::Program(argv) => shown[0] = list(Vec::from(argv.clone())),
             Receiver::Web(address) => {
                 let url = format!("{}{}", address.upstream, address.path);
                 shown[1] = hidden(Some(&Secret::new(&url)));

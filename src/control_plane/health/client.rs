@@ -1,53 +1,26 @@
 //! One probe: a fresh connection, one request, the answer in words.
 //!
-//! A fresh connection each time, since the question is whether one can be made, and a pooled one
-//! would answer another. The path is asked for as written, without the environment's prefix.
+//! The path is asked for as written, without the environment's prefix.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
-use hyper::header::{self, HeaderName, HeaderValue};
-use hyper::{Request, Response, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ClientConfig;
-use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::task::AbortHandle;
-use tokio_rustls::TlsConnector;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::header::{self, HeaderValue};
 
-use crate::model::environment::{EnvironmentSpec, HostPolicy, Protocol};
-use crate::model::upstream::{Upstream, UpstreamAddress};
-use crate::tls::client::{TlsClientError, client_config, server_name};
-
-/// Most bytes of an answer that are read to say what it was.
-const ANSWER_BYTES_MAX: usize = 4096;
-
-/// Most characters of an answer that are quoted.
-const QUOTED_CHARS_MAX: usize = 80;
-
-/// How often a name that is being looked up is tried again within a probe's time.
-const NAME_EVERY: Duration = Duration::from_millis(20);
+use super::super::call::{Caller, addresses, authority, set_headers};
+use super::super::quote::{Secrets, quote};
+use crate::model::environment::EnvironmentSpec;
+use crate::model::upstream::Upstream;
 
 /// Asks the upstreams of one environment.
 pub(super) struct Prober {
     environment: Arc<EnvironmentSpec>,
     path: Arc<str>,
-    tls: Result<Arc<ClientConfig>, TlsClientError>,
-}
-
-/// A connection's driver; it ends with the probe.
-struct Driver(AbortHandle);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    caller: Caller,
+    secrets: Secrets,
 }
 
 impl Prober {
@@ -56,7 +29,8 @@ impl Prober {
         Self {
             environment: Arc::clone(environment),
             path: Arc::clone(path),
-            tls: client_config(&environment.tls, environment.protocol),
+            caller: Caller::of(environment),
+            secrets: Secrets::of(environment.set_headers.iter().map(|(_, secret)| secret)),
         }
     }
 
@@ -76,166 +50,28 @@ impl Prober {
                 if status.is_success() || status.is_redirection() {
                     return Ok(format!("{} in {ms} ms", status.as_u16()));
                 }
-                let quoted = quote(&answer);
+                let quoted = quote(&answer, &self.secrets);
                 let quoted = quoted.map_or_else(String::new, |text| format!(" \"{text}\""));
                 Err(format!("{}{quoted}", status.as_u16()))
             }
         }
     }
 
-    async fn exchange(&self, upstream: &Upstream) -> Result<(http::StatusCode, Bytes), String> {
+    async fn exchange(&self, upstream: &Upstream) -> Result<(http::StatusCode, Vec<u8>), String> {
         let request = self.request(upstream)?;
-        let (response, _driver) = match &upstream.spec.address {
-            UpstreamAddress::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| in_words(&error))?;
-                self.over(stream, upstream, request).await?
-            }
-            UpstreamAddress::Tcp { .. } => {
-                let stream = connect(upstream).await?;
-                self.over(stream, upstream, request).await?
-            }
-        };
-        let status = response.status();
-        Ok((status, beginning(response.into_body()).await))
-    }
-
-    /// Speaks TLS first where the upstream wants it.
-    async fn over<S>(
-        &self,
-        stream: S,
-        upstream: &Upstream,
-        request: Request<Empty<Bytes>>,
-    ) -> Result<(Response<Incoming>, Driver), String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        if !upstream.spec.tls {
-            return self.send(stream, request).await;
-        }
-        let config = self.tls.as_ref().map_err(ToString::to_string)?;
-        let name = server_name(&upstream.spec, &self.environment.tls);
-        let name = name.map_err(|error| error.to_string())?;
-        let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
-        let stream = stream.map_err(|error| format!("TLS: {error}"))?;
-        self.send(stream, request).await
-    }
-
-    async fn send<S>(
-        &self,
-        stream: S,
-        request: Request<Empty<Bytes>>,
-    ) -> Result<(Response<Incoming>, Driver), String>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let stream = TokioIo::new(stream);
-        let failed = |error: hyper::Error| format!("broken answer: {error}");
-        // hyper wants its connection driven beside the request; the guard ends that with the probe.
-        match self.environment.protocol {
-            Protocol::Http1 => {
-                let (mut sender, connection) =
-                    hyper::client::conn::http1::handshake(stream).await.map_err(failed)?;
-                let driver = Driver(tokio::spawn(connection).abort_handle());
-                Ok((sender.send_request(request).await.map_err(failed)?, driver))
-            }
-            Protocol::Http2 => {
-                let (mut sender, connection) =
-                    hyper::client::conn::http2::handshake(TokioExecutor::new(), stream)
-                        .await
-                        .map_err(failed)?;
-                let driver = Driver(tokio::spawn(connection).abort_handle());
-                Ok((sender.send_request(request).await.map_err(failed)?, driver))
-            }
-        }
+        let addresses = addresses(upstream).await;
+        let answer = self.caller.call(&upstream.spec, &addresses, request).await?;
+        Ok((answer.response.status(), answer.beginning().await))
     }
 
     /// The request as the environment's upstreams expect it, credentials included.
-    fn request(&self, upstream: &Upstream) -> Result<Request<Empty<Bytes>>, String> {
-        let authority = match &self.environment.host {
-            HostPolicy::Fixed(host) => host.to_string(),
-            HostPolicy::Preserve | HostPolicy::Upstream => upstream.spec.authority(),
-        };
-        let scheme = if upstream.spec.tls { "https" } else { "http" };
-        let uri = match self.environment.protocol {
-            Protocol::Http1 => self.path.to_string(),
-            Protocol::Http2 => format!("{scheme}://{authority}{}", self.path),
-        };
-        let uri: Uri = uri.parse().map_err(|_| format!("`{}` is no path", self.path))?;
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = uri;
+    fn request(&self, upstream: &Upstream) -> Result<Request<Full<Bytes>>, String> {
+        let authority = authority(&self.environment, &upstream.spec);
+        let mut request = self.caller.request(&upstream.spec, &authority, &self.path)?;
         let headers = request.headers_mut();
-        if self.environment.protocol == Protocol::Http1 {
-            let host = HeaderValue::from_str(&authority);
-            headers.insert(header::HOST, host.map_err(|_| format!("`{authority}` is no host"))?);
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
         headers.insert(header::USER_AGENT, HeaderValue::from_static("cyan-probe"));
-        for (name, secret) in &self.environment.set_headers {
-            let value = HeaderValue::from_str(secret.expose());
-            let mut value = value.map_err(|_| format!("`{}` has no valid value", name.name()))?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_static(name.name()), value);
-        }
+        set_headers(headers, &self.environment.set_headers)?;
         Ok(request)
-    }
-}
-
-/// Connects to the first address that answers. A name that is being looked up is waited for; the
-/// probe's own timeout bounds that.
-async fn connect(upstream: &Upstream) -> Result<TcpStream, String> {
-    let addresses: Arc<Vec<SocketAddr>> = loop {
-        let addresses = upstream.addresses.load_full();
-        if !addresses.is_empty() {
-            break addresses;
-        }
-        tokio::time::sleep(NAME_EVERY).await;
-    };
-    let mut problem = String::new();
-    for address in addresses.iter() {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => problem = in_words(&error),
-        }
-    }
-    Err(problem)
-}
-
-/// The first bytes of an answer; a body that breaks off has said what it has said.
-async fn beginning(mut body: Incoming) -> Bytes {
-    let mut read = Vec::new();
-    while read.len() < ANSWER_BYTES_MAX {
-        let Some(Ok(frame)) = body.frame().await else { break };
-        if let Ok(data) = frame.into_data() {
-            read.extend_from_slice(&data);
-        }
-    }
-    read.truncate(ANSWER_BYTES_MAX);
-    read.into()
-}
-
-/// What an answer says in one short line: the message of an error object, else its first line.
-fn quote(answer: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(answer);
-    let said = serde_json::from_slice::<Value>(answer).ok().and_then(|json| {
-        let places = ["/error/message", "/error", "/message", "/detail", "/status"];
-        places.iter().find_map(|place| json.pointer(place)?.as_str().map(str::to_owned))
-    });
-    let said = said.unwrap_or_else(|| text.lines().next().unwrap_or_default().to_owned());
-    let said: String = said.trim().chars().filter(|c| !c.is_control()).collect();
-    if said.is_empty() {
-        return None;
-    }
-    if said.chars().count() <= QUOTED_CHARS_MAX {
-        return Some(said);
-    }
-    Some(said.chars().take(QUOTED_CHARS_MAX - 1).chain(['…']).collect())
-}
-
-fn in_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::NotFound => "no such socket".to_owned(),
-        _ => error.to_string(),
     }
 }
 
@@ -243,12 +79,17 @@ fn in_words(error: &io::Error) -> String {
 mod tests {
     use std::convert::Infallible;
 
+    use hyper::Response;
+    use hyper::body::Incoming;
     use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use rcgen::CertifiedKey;
+    use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::{TcpListener, UnixListener};
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
+    use crate::model::environment::{HostPolicy, Protocol};
     use crate::model::name::Name;
     use crate::model::upstream::{UpstreamId, UpstreamSpec};
 
@@ -379,21 +220,5 @@ mod tests {
         assert_eq!(silent.unwrap_err(), "no answer in 50ms");
         drop(listener);
         assert_eq!(prober.ask(&upstream, TIMEOUT).await.unwrap_err(), "connection refused");
-    }
-
-    #[test]
-    fn answers_are_quoted_in_one_short_line() {
-        for (answer, quoted) in [
-            (r#"{"error":{"message":"Loading model","code":503}}"#, Some("Loading model")),
-            (r#"{"error":"no slot"}"#, Some("no slot")),
-            (r#"{"status":"loading"}"#, Some("loading")),
-            ("Bad Gateway\r\n<html>", Some("Bad Gateway")),
-            ("\u{1b}[31mred", Some("[31mred")),
-            ("", None),
-            ("{}", Some("{}")),
-        ] {
-            assert_eq!(quote(answer.as_bytes()).as_deref(), quoted, "{answer}");
-        }
-        assert_eq!(quote(&[b'x'; 200]).unwrap().chars().count(), QUOTED_CHARS_MAX);
     }
 }

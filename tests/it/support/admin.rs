@@ -75,7 +75,22 @@ impl TestAdmin {
 
     pub async fn with(token: Option<&str>, read_config: Option<ReadConfig>) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
-        let config = config(&state, token);
+        Self::of(config(&state, token), state, read_config).await
+    }
+
+    /// The services of a config file with this text; it needs neither listeners nor a state directory.
+    pub async fn configured(text: &str) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let path = state.path().join("cyan.toml");
+        let top = "listen.http = '127.0.0.1:0'\nadmin.address = '127.0.0.1:0'\n";
+        let top = format!("{top}state_dir = '{}'\n", state.path().join("state").display());
+        std::fs::write(&path, top + text).expect("a temporary folder takes files");
+        let config =
+            cyan::config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        Self::of(config, state, None).await
+    }
+
+    async fn of(config: Config, state: tempfile::TempDir, read_config: Option<ReadConfig>) -> Self {
         let stuck = Arc::new(AtomicBool::new(false));
         let (mailbox, inbox) = mpsc::channel(1024);
         tokio::spawn(core(inbox, Arc::clone(&stuck)));
