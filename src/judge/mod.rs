@@ -27,6 +27,7 @@ pub mod metric;
 pub mod order;
 pub mod quality;
 pub mod record;
+pub mod recorder;
 pub mod replay;
 pub mod seconds;
 pub mod settings;

@@ -1,0 +1,205 @@
+//! By what requests are measured: ages, thresholds and the limit, frozen before they arrive.
+//!
+//! Thresholds are the active side's own recent quantiles. Taken from data that contain the requests which
+//! they are to judge, they would no longer be fair.
+
+use std::time::Duration;
+
+use super::super::record::{ErrorAge, Measure, Quantile};
+use super::super::tick::Tick;
+use crate::model::plan::LatencySignal;
+
+/// Ages at which errors are read, in the order of the questions.
+pub const ERROR_AGES: [ErrorAge; 4] =
+    [ErrorAge::Quarter, ErrorAge::Second, ErrorAge::FifteenSeconds, ErrorAge::Final];
+/// Questions about time: two measures at three quantiles, and the limit.
+pub const TIMINGS: usize = 7;
+/// Which of them is the limit.
+pub const LIMIT: usize = TIMINGS - 1;
+/// Bounds of the last age.
+const FINAL_AGE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(30 * 60));
+
+/// What is usual on the active side.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Baseline {
+    /// p50, p90 and p99 of the time to first content; `None` while too few are known.
+    pub ttft: Option<[Duration; 3]>,
+    /// The same of the time to the last byte.
+    pub latency: Option<[Duration; 3]>,
+    /// p99 of the duration of requests.
+    pub duration_p99: Option<Duration>,
+    /// What an answer is taken for of which nothing has come yet; `None` where there are many of both
+    /// kinds. Then times are read late, and who is silent even then is left out on both sides.
+    pub silent: Option<Measure>,
+}
+
+/// Everything that the requests of a tick are measured by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Ages in milliseconds.
+    pub error_ages_ms: [u32; 4],
+    /// Questions about time, in the order of measures and quantiles; the limit is the last.
+    pub timings: [Option<Threshold>; TIMINGS],
+    /// The last age.
+    pub final_age: Duration,
+}
+
+/// A question about time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Threshold {
+    /// Above this a request is slow.
+    pub slow_ms: u32,
+    /// Above this it is slow by a tenth more.
+    pub slow_by_tenth_ms: u32,
+    /// The age at which it is asked: whatever happens later has not happened yet.
+    pub read_ms: u32,
+    /// Which time is meant.
+    pub time: TimeOf,
+    /// Whether a request that is silent counts as one that takes long.
+    pub silence_counts: bool,
+}
+
+/// Which time of a request is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeOf {
+    /// First content of streams.
+    FirstContent,
+    /// Last byte of answers that are no streams.
+    Answer,
+    /// Whichever of the two it has.
+    Either,
+    /// Last byte of all answers.
+    LastByte,
+}
+
+impl Rules {
+    /// Rules from what is usual, with the absolute limit.
+    pub fn new(baseline: &Baseline, limit: Duration, signal: LatencySignal) -> Self {
+        let (shortest, longest) = FINAL_AGE;
+        let final_age = baseline.duration_p99.unwrap_or(shortest).clamp(shortest, longest);
+        let bounded = |time: Duration| millis(time.min(longest));
+        let mut timings = [None; TIMINGS];
+        let measures = [
+            (Measure::Ttft, baseline.ttft.filter(|_| signal != LatencySignal::Total)),
+            (Measure::Latency, baseline.latency.filter(|_| signal != LatencySignal::Ttft)),
+        ];
+        for (measure, quantiles) in measures {
+            for (quantile, threshold) in
+                Quantile::ALL.into_iter().zip(quantiles.unwrap_or_default())
+            {
+                let time = TimeOf::of(measure, signal);
+                let is_known = quantiles.is_some();
+                timings[timing(measure, quantile)] = is_known
+                    .then(|| Threshold::new(bounded(threshold), time, baseline.silent, final_age));
+            }
+        }
+        let time = match signal {
+            LatencySignal::Auto => TimeOf::Either,
+            LatencySignal::Ttft => TimeOf::FirstContent,
+            LatencySignal::Total => TimeOf::LastByte,
+        };
+        let limit = Threshold::new(bounded(limit), time, baseline.silent, final_age);
+        timings[LIMIT] = Some(limit.without_tenth());
+        Self { error_ages_ms: [250, 1_000, 15_000, millis(final_age)], timings, final_age }
+    }
+
+    /// How many ticks after the end of theirs all requests have reached an age.
+    pub fn ticks(age_ms: u32) -> u32 {
+        Tick(0).after(Duration::from_millis(age_ms.into())).0
+    }
+}
+
+impl Threshold {
+    fn new(slow_ms: u32, time: TimeOf, silent: Option<Measure>, final_age: Duration) -> Self {
+        let slow_by_tenth_ms = slow_ms + slow_ms / 10;
+        let silence_counts = match time {
+            TimeOf::FirstContent => silent == Some(Measure::Ttft),
+            TimeOf::Answer => silent == Some(Measure::Latency),
+            TimeOf::Either | TimeOf::LastByte => true,
+        };
+        let is_mixed = !silence_counts && silent.is_none();
+        let read_ms =
+            if is_mixed { slow_by_tenth_ms.max(millis(final_age)) } else { slow_by_tenth_ms };
+        Self { slow_ms, slow_by_tenth_ms, read_ms, time, silence_counts }
+    }
+
+    /// For a limit nobody asks by how much it is broken, so it is read as soon as it can be.
+    fn without_tenth(self) -> Self {
+        let read_ms =
+            if self.read_ms == self.slow_by_tenth_ms { self.slow_ms } else { self.read_ms };
+        Self { slow_by_tenth_ms: self.slow_ms, read_ms, ..self }
+    }
+}
+
+impl TimeOf {
+    fn of(measure: Measure, signal: LatencySignal) -> Self {
+        match measure {
+            Measure::Ttft => Self::FirstContent,
+            Measure::Latency if signal == LatencySignal::Total => Self::LastByte,
+            Measure::Latency => Self::Answer,
+        }
+    }
+}
+
+/// The number of a measure's quantile among the questions about time.
+pub fn timing(measure: Measure, quantile: Quantile) -> usize {
+    measure as usize * Quantile::ALL.len() + quantile as usize
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT_5S: Duration = Duration::from_secs(5);
+
+    fn seconds(values: [u64; 3]) -> [Duration; 3] {
+        values.map(Duration::from_secs)
+    }
+
+    #[test]
+    fn before_anything_is_known_only_errors_and_the_limit_are_read() {
+        let rules = Rules::new(&Baseline::default(), LIMIT_5S, LatencySignal::Auto);
+        assert_eq!(rules.error_ages_ms, [250, 1_000, 15_000, 15_000]);
+        assert!(rules.timings[..LIMIT].iter().all(Option::is_none));
+        let limit = rules.timings[LIMIT].unwrap();
+        assert_eq!((limit.slow_ms, limit.read_ms, limit.time), (5_000, 5_000, TimeOf::Either));
+    }
+
+    #[test]
+    fn the_signal_says_which_times_are_compared() {
+        let silent = Some(Measure::Ttft);
+        let baseline = Baseline {
+            ttft: Some(seconds([1, 2, 4])),
+            latency: Some(seconds([10, 20, 40])),
+            duration_p99: Some(Duration::from_secs(40)),
+            silent,
+        };
+        for (signal, ttft, latency) in [
+            (LatencySignal::Auto, Some(TimeOf::FirstContent), Some(TimeOf::Answer)),
+            (LatencySignal::Ttft, Some(TimeOf::FirstContent), None),
+            (LatencySignal::Total, None, Some(TimeOf::LastByte)),
+        ] {
+            let rules = Rules::new(&baseline, LIMIT_5S, signal);
+            let of = |measure| rules.timings[timing(measure, Quantile::P90)].map(|t| t.time);
+            assert_eq!((of(Measure::Ttft), of(Measure::Latency)), (ttft, latency), "{signal:?}");
+            assert_eq!(rules.final_age, Duration::from_secs(40));
+        }
+    }
+
+    #[test]
+    fn who_is_silent_is_taken_for_what_is_usual_or_waited_for() {
+        let read = |silent| {
+            let baseline =
+                Baseline { ttft: Some(seconds([1, 2, 4])), silent, ..Baseline::default() };
+            let rules = Rules::new(&baseline, LIMIT_5S, LatencySignal::Auto);
+            rules.timings[0].map(|t| (t.silence_counts, t.read_ms)).unwrap()
+        };
+        assert_eq!(read(Some(Measure::Ttft)), (true, 1_100));
+        assert_eq!(read(Some(Measure::Latency)), (false, 1_100));
+        assert_eq!(read(None), (false, 15_000));
+    }
+}

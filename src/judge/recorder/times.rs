@@ -1,0 +1,240 @@
+//! How long the requests of one tick took, as far as is known at an age.
+//!
+//! A request is remembered until the last question about its time was read. What happened to it beyond
+//! the age of a question has not happened yet for that question, however early it is known here.
+
+use std::collections::HashMap;
+
+use super::super::record::Side;
+use super::baseline::{Threshold, TimeOf};
+use super::keys::ServedKeys;
+use crate::model::note::What;
+
+/// The requests of one tick, by their numbers.
+#[derive(Debug, Default)]
+pub struct Times {
+    requests: HashMap<u64, Request>,
+}
+
+/// What is known of one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// Whose it is.
+    pub side: Side,
+    /// Its sticky key.
+    pub key: Option<u64>,
+    /// Its environment has served the key since the last change.
+    is_warm: bool,
+    first: First,
+    first_ms: u32,
+    end: End,
+    end_ms: u32,
+}
+
+/// What came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    Nothing,
+    Content,
+    Answer,
+    Tunnel,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Whole,
+    Left,
+    /// In a way that says nothing about speed: failed, refused, cut.
+    Spoilt,
+}
+
+/// A request against a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compared {
+    /// Slower.
+    pub is_slow: bool,
+    /// Slower by a tenth more.
+    pub is_slow_by_tenth: bool,
+}
+
+impl Times {
+    /// How many requests are remembered.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        self.requests = HashMap::new();
+    }
+
+    /// A request began.
+    pub fn begin(&mut self, exchange: u64, side: Side, key: Option<u64>) {
+        self.requests.insert(exchange, Request::new(side, key));
+    }
+
+    /// A request has never been.
+    pub fn withdraw(&mut self, exchange: u64) {
+        self.requests.remove(&exchange);
+    }
+
+    /// Something else happened to a request.
+    pub fn happen(&mut self, exchange: u64, what: What, age_ms: u32) {
+        if let Some(request) = self.requests.get_mut(&exchange) {
+            request.happen(what, age_ms);
+        }
+    }
+
+    /// All requests of this tick are known: are their keys warm? Only then the tick's own keys count as
+    /// served, so that it does not matter who of them came first. Calls `new` for each key that is new.
+    pub fn settle(&mut self, served: &mut ServedKeys, mut new: impl FnMut(Side)) {
+        for request in self.requests.values_mut() {
+            request.is_warm = served.has(request.side, request.key);
+        }
+        for request in self.requests.values() {
+            if request.key.is_some_and(|key| served.add(request.side, key)) {
+                new(request.side);
+            }
+        }
+    }
+
+    /// Every request with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Request)> {
+        self.requests.iter().map(|(exchange, request)| (*exchange, request))
+    }
+}
+
+impl Request {
+    fn new(side: Side, key: Option<u64>) -> Self {
+        let (first, end) = (First::Nothing, End::Open);
+        Self { side, key, is_warm: false, first, first_ms: 0, end, end_ms: 0 }
+    }
+
+    fn happen(&mut self, what: What, age_ms: u32) {
+        let first = match what {
+            What::FirstContent => Some(First::Content),
+            What::Answered => Some(First::Answer),
+            What::Opened => Some(First::Tunnel),
+            _ => None,
+        };
+        let end = match what {
+            What::Answered | What::Ended => Some(End::Whole),
+            What::FailedEarly | What::FailedLate | What::Refused | What::Watched => {
+                Some(End::Spoilt)
+            }
+            // A client that leaves was noted as watched just before.
+            What::Left => {
+                self.end = End::Open;
+                Some(End::Left)
+            }
+            _ => None,
+        };
+        if let Some(first) = first.filter(|_| self.first == First::Nothing) {
+            (self.first, self.first_ms) = (first, age_ms);
+        }
+        if let Some(end) = end.filter(|_| self.end == End::Open) {
+            (self.end, self.end_ms) = (end, age_ms);
+        }
+    }
+
+    /// Against a threshold, at its age; `None` where the request does not count.
+    pub fn compare(&self, threshold: &Threshold) -> Option<Compared> {
+        if !self.is_warm {
+            return None;
+        }
+        let took = |ms: u32| Compared {
+            is_slow: ms > threshold.slow_ms,
+            is_slow_by_tenth: ms > threshold.slow_by_tenth_ms,
+        };
+        let first = if self.first_ms <= threshold.read_ms { self.first } else { First::Nothing };
+        let end = if self.end_ms <= threshold.read_ms { self.end } else { End::Open };
+        match (threshold.time, first) {
+            (_, First::Tunnel)
+            | (TimeOf::FirstContent, First::Answer)
+            | (TimeOf::Answer, First::Content) => return None,
+            (TimeOf::FirstContent, First::Content)
+            | (TimeOf::Answer, First::Answer)
+            | (TimeOf::Either, First::Content | First::Answer) => return Some(took(self.first_ms)),
+            (TimeOf::LastByte, _) | (_, First::Nothing) => {}
+        }
+        match end {
+            End::Whole => Some(took(self.end_ms)),
+            End::Spoilt => None,
+            End::Left | End::Open if !threshold.silence_counts => None,
+            // Who left before the threshold might have been answered in time.
+            End::Left => Some(took(self.end_ms)).filter(|compared| compared.is_slow),
+            End::Open => Some(took(u32::MAX)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slow above 1 s, read at 1.1 s.
+    fn threshold(time: TimeOf, silence_counts: bool) -> Threshold {
+        let (slow_ms, slow_by_tenth_ms, read_ms) = (1_000, 1_100, 1_100);
+        Threshold { slow_ms, slow_by_tenth_ms, read_ms, time, silence_counts }
+    }
+
+    fn request(happened: &[(What, u32)]) -> Request {
+        let mut request = Request::new(Side::Active, Some(1));
+        request.is_warm = true;
+        happened.iter().for_each(|(what, age_ms)| request.happen(*what, *age_ms));
+        request
+    }
+
+    #[test]
+    fn each_request_counts_as_what_is_known_of_it_at_the_age() {
+        use What::{Answered, Ended, FailedEarly, FailedLate, FirstContent, Left, Opened, Watched};
+        let (fast, slow, slower) = (Some((false, false)), Some((true, false)), Some((true, true)));
+        for (happened, stream, answer, either, whole) in [
+            (vec![], slower, None, slower, slower),
+            (vec![(FirstContent, 1_000)], fast, None, fast, slower),
+            (vec![(FirstContent, 1_001)], slow, None, slow, slower),
+            (vec![(FirstContent, 1_101)], slower, None, slower, slower),
+            (vec![(FirstContent, 900), (Ended, 1_050)], fast, None, fast, slow),
+            (vec![(FirstContent, 900), (FailedLate, 950), (Ended, 950)], fast, None, fast, None),
+            (vec![(Answered, 900)], None, fast, fast, fast),
+            (vec![(Answered, 1_050)], None, slow, slow, slow),
+            (vec![(Answered, 1_200)], slower, None, slower, slower),
+            (vec![(FailedEarly, 10)], None, None, None, None),
+            (vec![(FailedEarly, 1_200)], slower, None, slower, slower),
+            (vec![(Watched, 900), (Left, 900)], None, None, None, None),
+            (vec![(Watched, 1_050), (Left, 1_050)], slow, None, slow, slow),
+            (vec![(Watched, 900)], None, None, None, None),
+            (vec![(Opened, 900)], None, None, None, None),
+        ] {
+            for (time, silence, expected) in [
+                (TimeOf::FirstContent, true, stream),
+                (TimeOf::Answer, false, answer),
+                (TimeOf::Either, true, either),
+                (TimeOf::LastByte, true, whole),
+            ] {
+                let compared = request(&happened).compare(&threshold(time, silence));
+                let compared = compared.map(|c| (c.is_slow, c.is_slow_by_tenth));
+                assert_eq!(compared, expected, "{happened:?} {time:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cold_cache_does_not_count_and_a_tick_warms_nobody_of_itself() {
+        let (mut times, mut served) = (Times::default(), ServedKeys::new(1));
+        times.begin(1, Side::Active, Some(8));
+        times.begin(2, Side::Active, Some(8));
+        times.begin(3, Side::Candidate, None);
+        let mut new = 0;
+        times.settle(&mut served, |_| new += 1);
+        let warm: Vec<u64> =
+            times.iter().filter(|(_, r)| r.is_warm).map(|(exchange, _)| exchange).collect();
+        assert_eq!((new, warm), (1, vec![3]));
+        let mut later = Times::default();
+        later.begin(4, Side::Active, Some(8));
+        later.settle(&mut served, |_| new += 1);
+        assert!(later.iter().all(|(_, request)| request.is_warm) && new == 1);
+    }
+}
