@@ -14,6 +14,21 @@ pub(super) struct OfService(pub(super) Name);
 #[derive(Debug)]
 pub(super) struct OfEnvironment(pub(super) Name, pub(super) Name);
 
+/// `/v1/services/{service}/rollout/{action}`
+#[derive(Debug)]
+pub(super) struct OfAction(pub(super) Name, pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfAction {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((service, action)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| unreadable(&error))?;
+        Ok(Self(name(&service)?, action))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfService {
     type Rejection = Problem;
 

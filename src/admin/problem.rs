@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::api::Service;
 use crate::control_plane::command::Refused;
 use crate::model::assignment::AssignmentError;
+use crate::rollout::start::StartRefused;
 
 /// An error as clients get it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -261,7 +262,12 @@ impl From<Refused> for Problem {
             Refused::Assignment(error) => assignment(&error, detail),
             Refused::Generation { .. } => Self::new(ProblemKind::GenerationMismatch, detail),
             Refused::Invalid { field, .. } => Self::new(ProblemKind::Invalid, detail).at(field),
-            Refused::State { .. } => Self::new(ProblemKind::Conflict, detail),
+            Refused::Start(refused) => match *refused {
+                StartRefused::Assignment(error) => assignment(&error, detail),
+                StartRefused::Plan(_) => Self::new(ProblemKind::Invalid, detail).at("steps"),
+                _ => Self::new(ProblemKind::Conflict, detail),
+            },
+            Refused::State { .. } | Refused::NotNow(_) => Self::new(ProblemKind::Conflict, detail),
             Refused::Store(_) => Self::new(ProblemKind::StoreUnavailable, detail)
                 .hint("free or unlock the disk of state_dir, then repeat; see `cyan status`"),
             Refused::ShuttingDown => {

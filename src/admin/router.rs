@@ -15,8 +15,9 @@ use super::access::Access;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
-    cohorts, drain, environments, events, histogram, journal, metrics, probes, problem_page,
-    reload, requests, scores, services, smoke, stats, status, switch, weights,
+    cohorts, drain, environments, events, freeze, histogram, journal, metrics, probes,
+    problem_page, reload, requests, rollout, scores, services, smoke, stats, status, switch,
+    weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -33,6 +34,9 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/services/{service}/weights", put(weights::set))
         .route("/v1/services/{service}/switch", post(switch::switch))
         .route("/v1/services/{service}/rollback", post(switch::roll_back))
+        .route("/v1/services/{service}/rollout", get(rollout::show).post(rollout::start))
+        .route("/v1/services/{service}/rollout/{action}", post(rollout::act))
+        .route("/v1/services/{service}/freeze", put(freeze::set).delete(freeze::lift))
         .route(
             "/v1/services/{service}/environments/{environment}",
             get(environments::show).put(environments::put).delete(environments::remove),

@@ -20,6 +20,7 @@ pub mod replay;
 pub mod requests;
 pub mod reset;
 pub mod rollback;
+pub mod rollout;
 pub mod serve;
 pub mod session;
 pub mod smoke;
@@ -85,6 +86,9 @@ enum Ask {
     Switch(switch::Args),
     /// Back to the environment that was active before; never asks
     Rollback(rollback::Args),
+    /// Release an environment by steps, watched, and back by itself if it is worse
+    #[command(subcommand)]
+    Rollout(rollout::Verb),
     /// Wait until an environment without traffic has finished what it is working on
     Drain(drain::Args),
     /// Run the smoke tests of an environment, now, against each of its upstreams
@@ -153,6 +157,7 @@ impl Ask {
             Self::Weights(args) => weights::run(&args, session).await,
             Self::Switch(args) => switch::run(&args, session).await,
             Self::Rollback(args) => rollback::run(&args, session).await,
+            Self::Rollout(verb) => rollout::run(&verb, session).await,
             Self::Drain(args) => drain::run(&args, session).await,
             Self::Smoke(args) => smoke::run(&args, session).await,
             Self::Environment(verb) => environment::run(&verb, session).await,

@@ -77,9 +77,11 @@ fn toml() -> String {
             (false, false) => "#",
         };
         let name = match name {
-            "NAME" if path.ends_with(".models") => "gpt-4o",
-            "NAME" if path.ends_with(".plans") => "fast",
-            "NAME" => "x-api-key",
+            "NAME" => match path.rsplit('.').next() {
+                Some("models") => "gpt-4o",
+                Some("plans") => "fast",
+                _ => "x-api-key",
+            },
             name => name,
         };
         let value = quoted(key.default.unwrap_or(key.example));

@@ -112,6 +112,7 @@ impl Boot {
             journal: self.journal,
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),
+            judged: ArcSwap::default(),
             config_problem: ArcSwapOption::empty(),
         });
         let mut controller = Controller::new(

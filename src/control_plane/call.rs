@@ -204,6 +204,22 @@ pub(super) async fn addresses(upstream: &Upstream) -> Arc<Vec<SocketAddr>> {
     }
 }
 
+/// Whether a connection can be made, for upstreams that have no path to ask for.
+pub(super) async fn connects(upstream: &Upstream, within: Duration) -> Result<String, String> {
+    let connected = async {
+        match &upstream.spec.address {
+            UpstreamAddress::Unix(path) => {
+                UnixStream::connect(path).await.map(drop).map_err(|error| in_words(&error))
+            }
+            UpstreamAddress::Tcp { .. } => connect(&addresses(upstream).await).await.map(drop),
+        }
+    };
+    match tokio::time::timeout(within, connected).await {
+        Ok(connected) => connected.map(|()| "accepts connections".to_owned()),
+        Err(_) => Err(format!("no connection in {within:?}")),
+    }
+}
+
 /// Connects to the first address that answers.
 async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     let mut problem = "no address".to_owned();

@@ -8,6 +8,7 @@
 mod environment;
 pub(super) mod exposure;
 pub(super) mod reload;
+pub(super) mod rollout;
 mod sentence;
 mod weights;
 
@@ -15,13 +16,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::command::{Command, Refused};
+use super::command::{Command, Refused, Request};
 use super::record::ServiceRecord;
 use super::services::{Live, Services};
 use crate::config::Config;
 use crate::model::environment::EnvironmentSpec;
 use crate::model::name::Name;
 use crate::model::service::ServiceSpec;
+use crate::rollout::event::Effect;
 use exposure::Exposure;
 
 /// Random bits for salts.
@@ -55,6 +57,8 @@ pub(super) struct Change {
     pub(super) details: Value,
     /// What the caller should know all the same.
     pub(super) warnings: Vec<String>,
+    /// What is to be done for a rollout once it is published.
+    pub(super) effects: Vec<Effect>,
 }
 
 /// What a command comes to.
@@ -78,19 +82,42 @@ pub(super) enum Planned {
 pub(super) fn plan(
     services: &Services,
     started_with: &Config,
-    command: &Command,
+    request: &Request,
     random: Random<'_>,
 ) -> Result<Planned, Refused> {
+    let Request { actor, reason, command } = request;
+    let reason = reason.as_deref();
     match command {
         Command::SetWeights { service, weights, candidate, if_generation } => {
             let live = services.expect(service, *if_generation)?;
-            weights::set(live, weights, candidate.as_ref(), random)
+            let planned = weights::set(live, weights, candidate.as_ref(), random)?;
+            Ok(rollout::paused_by_hand(live, planned))
         }
         Command::Switch { service, to, if_generation } => {
             let live = services.expect(service, *if_generation)?;
-            weights::switch(live, to.as_ref())
+            match rollout::asked_by_switch(live, to.as_ref()) {
+                Some(event) => rollout::advance(live, &event, actor, random),
+                None => Ok(rollout::paused_by_hand(live, weights::switch(live, to.as_ref())?)),
+            }
         }
-        Command::RollBack { service } => weights::roll_back(services.expect(service, None)?),
+        Command::RollBack { service } => {
+            let live = services.expect(service, None)?;
+            match rollout::asked_by_roll_back(live, reason) {
+                Some(event) => rollout::advance(live, &event, actor, random),
+                None => weights::roll_back(live),
+            }
+        }
+        Command::StartRollout { service, start, base, if_generation } => {
+            rollout::start(services.expect(service, *if_generation)?, start, *base, random)
+        }
+        Command::Rollout { service, event, rollout, if_generation } => {
+            let live = services.expect(service, *if_generation)?;
+            rollout::expect(live, *rollout)?;
+            rollout::advance(live, event, actor, random)
+        }
+        Command::Freeze { service, freeze } => {
+            rollout::freeze(services.expect(service, None)?, freeze.as_ref())
+        }
         Command::PutEnvironment {
             service,
             environment,
@@ -138,6 +165,7 @@ impl Next {
     fn planned(self, live: &Live, said: Said) -> Planned {
         if self.record.assignment == live.record.assignment
             && self.record.overrides == live.record.overrides
+            && self.record.release == live.record.release
         {
             return Planned::Nothing { generation: live.record.generation, warnings: vec![] };
         }
@@ -153,6 +181,7 @@ impl Next {
             text: said.text,
             details: said.details,
             warnings,
+            effects: vec![],
         })
     }
 }

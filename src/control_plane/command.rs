@@ -9,6 +9,9 @@ use crate::model::name::Name;
 use crate::model::routing_table::Weighted;
 use crate::model::upstream::Probe;
 use crate::model::weight::Weight;
+use crate::rollout::event::{Event, NotNow};
+use crate::rollout::release::{Freeze, Release};
+use crate::rollout::start::{BaseMeasured, Start, StartRefused};
 
 /// A change somebody asks for.
 #[derive(Debug, Clone)]
@@ -91,6 +94,35 @@ pub enum Command {
         /// `upstreams`, `version` or `model`.
         field: String,
     },
+    /// Start a rollout.
+    StartRollout {
+        /// Of which service.
+        service: Name,
+        /// Of what, and by which rules.
+        start: Box<Start>,
+        /// What the active environment did lately.
+        base: BaseMeasured,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
+    },
+    /// Something happened to a rollout, or is asked of it.
+    Rollout {
+        /// Of which service.
+        service: Name,
+        /// What.
+        event: Box<Event>,
+        /// The rollout that is meant; `None` for the last one.
+        rollout: Option<u64>,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
+    },
+    /// No automatic steps in a service for a while, or again.
+    Freeze {
+        /// Of which service.
+        service: Name,
+        /// Until when and why; `None` lifts it.
+        freeze: Option<Freeze>,
+    },
     /// Take over a config that was read anew. All or nothing.
     Reload(Box<Config>),
 }
@@ -105,6 +137,9 @@ impl Command {
             | Self::PutEnvironment { service, .. }
             | Self::RemoveEnvironment { service, .. }
             | Self::Drain { service, .. }
+            | Self::StartRollout { service, .. }
+            | Self::Rollout { service, .. }
+            | Self::Freeze { service, .. }
             | Self::ResetField { service, .. } => Some(service),
             Self::Reload(_) => None,
         }
@@ -166,6 +201,12 @@ pub enum Refused {
         /// What to do.
         remedy: String,
     },
+    /// A rollout does not start.
+    #[error(transparent)]
+    Start(Box<StartRefused>),
+    /// The rollout does not allow it at present.
+    #[error(transparent)]
+    NotNow(#[from] NotNow),
     /// Exposing users to more needs a disk that keeps the change, and there is none.
     #[error("not durable: {0}; nothing was raised, lowering and rollback still work")]
     Store(String),
@@ -185,6 +226,17 @@ pub struct ServiceView {
     pub assignment: Assignment,
     /// The environments.
     pub environments: Vec<EnvironmentView>,
+}
+
+/// What everybody may know of a service's releases.
+#[derive(Debug, Clone)]
+pub struct ReleaseView {
+    /// The last rollout, and what was before it.
+    pub release: Release,
+    /// Why no automatic step may be taken now.
+    pub frozen: Option<String>,
+    /// How long the rollout has been observed.
+    pub observed: Duration,
 }
 
 /// What everybody may know of an environment.

@@ -17,6 +17,9 @@ mod draining;
 #[cfg(test)]
 mod reload_tests;
 mod reporting;
+#[cfg(test)]
+mod rollout_tests;
+mod rollouts;
 mod settling;
 #[cfg(test)]
 mod tests;
@@ -46,6 +49,7 @@ use crate::model::upstream::UpstreamId;
 use decided::Decided;
 use disk::Disk;
 use draining::Drains;
+use rollouts::{Happened, Runs};
 use settling::{Reply, Settlings};
 
 /// How long the disk may take before a raise is refused.
@@ -73,6 +77,7 @@ pub(super) struct Controller {
     waiting: VecDeque<Waiting>,
     settlings: Settlings,
     drains: Drains,
+    runs: Runs,
     /// Futures of changes under way. Each is bounded in time, and so is their number by the queues.
     work: JoinSet<Outcome>,
     changes_numbered: u64,
@@ -102,6 +107,8 @@ enum Outcome {
     PatienceOver { change: u64 },
     /// A drain has finished.
     Drained(Box<draining::Finished>),
+    /// Something that a rollout waited for.
+    Rollout { service: Name, rollout: u64, happened: Happened },
 }
 
 impl Controller {
@@ -122,6 +129,7 @@ impl Controller {
             waiting: VecDeque::new(),
             settlings: Settlings::default(),
             drains: Drains::default(),
+            runs: Runs::default(),
             work: JoinSet::new(),
             changes_numbered: 0,
             retry_at: None,
@@ -148,6 +156,7 @@ impl Controller {
     ) {
         let mut tick = tokio::time::interval(TICK);
         self.flush();
+        self.restore_rollouts();
         let done = loop {
             tokio::select! {
                 asked = requests.recv() => match asked {
@@ -198,8 +207,8 @@ impl Controller {
     /// Does what can be done of a command now. Gives it back when it must wait.
     fn attempt(&mut self, asked: Waiting, its_turn: bool, overtaken: usize) -> Option<Waiting> {
         let mut random = || fastrand::u64(..);
-        let command = &asked.request.command;
-        let planned = change::plan(&self.services, &self.started_with, command, &mut random);
+        let request = &asked.request;
+        let planned = change::plan(&self.services, &self.started_with, request, &mut random);
         match planned {
             Ok(Planned::Change(change)) if change.exposure == Exposure::Protects => {
                 for next in &change.next {
@@ -251,6 +260,7 @@ impl Controller {
             self.flush();
         }
         self.tell(&services, &change);
+        let effects = std::mem::take(&mut change.effects);
         self.close_idle(before);
         self.call_off_drains();
         let applied = Applied {
@@ -263,6 +273,9 @@ impl Controller {
         };
         self.settlings.open(number, asked.reply, published_at, applied);
         self.await_acks(number, generation, quiesce);
+        if let [service] = services.as_slice() {
+            self.carry_out(service, &effects);
+        }
     }
 
     fn tell(&self, services: &[Name], change: &Change) {
@@ -277,6 +290,8 @@ impl Controller {
     pub(super) fn publish_view(&self) {
         let services = self.services.list.iter().map(|live| PublishedService {
             table: Arc::clone(&live.table),
+            release: live.record.release.clone(),
+            observed: live.clock(),
             overridden: live
                 .record
                 .overrides

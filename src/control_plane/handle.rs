@@ -3,13 +3,14 @@
 //! Changes go through one bounded queue to the single writer. Everything that is only read comes
 //! from published values and does not disturb it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::command::{Applied, Refused, Request, ServiceView};
+use super::command::{Applied, Refused, ReleaseView, Request, ServiceView};
 use super::event::{Event, Events};
 use super::journal::{Page, Query};
 use super::measurements::Measurements;
@@ -24,7 +25,10 @@ use super::windows::{Measured, Window};
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
 use crate::model::environment::EnvironmentId;
+use crate::model::plan::Limits;
 use crate::model::snapshot::Snapshot;
+use crate::rollout::event::Judged;
+use crate::rollout::start::BaseMeasured;
 
 /// Commands that may wait for the controller. It takes microseconds for each, so a full queue means
 /// that it is stuck; callers then wait their turn.
@@ -70,6 +74,8 @@ pub(super) struct Shared {
     pub(super) journal: JournalReader,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) store: ArcSwap<StoreState>,
+    /// What judges say, by service.
+    pub(super) judged: ArcSwap<BTreeMap<String, Judged>>,
     /// Why the last reload was refused; `None` after one that was taken.
     pub(super) config_problem: ArcSwapOption<String>,
 }
@@ -103,6 +109,22 @@ impl ControllerHandle {
     /// The present state of one service.
     pub fn service(&self, name: &str) -> Option<ServiceView> {
         self.view().into_iter().find(|service| service.name == *name)
+    }
+
+    /// The rollout of a service and what was before it, and how long it has been observed.
+    pub fn release(&self, name: &str) -> Option<ReleaseView> {
+        self.shared.published.load().release(name)
+    }
+
+    /// What the judge of a service's rollout says; `None` while there is nothing to judge.
+    pub fn judged(&self, name: &str) -> Option<Judged> {
+        self.shared.judged.load().get(name).cloned()
+    }
+
+    /// What an environment did in the last 15 minutes, as limits see it.
+    pub fn base_measured(&self, environment: EnvironmentId, limits: &Limits) -> BaseMeasured {
+        let measured = self.measured(environment, Window::Minutes15);
+        measured.map_or_else(BaseMeasured::default, |measured| measured.against(limits))
     }
 
     /// What the data plane works with.

@@ -16,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
+use super::call;
 use super::handle::Shared;
 use super::watchers::{StartGuard, Watchers};
-use crate::model::environment::EnvironmentSpec;
+use crate::model::environment::{Environment, EnvironmentSpec};
 use crate::model::name::Name;
 use crate::model::upstream::{Probe, Upstream, UpstreamId};
 use client::Prober;
@@ -52,6 +54,34 @@ impl PartialEq for Job {
             && a.host == b.host
             && a.set_headers == b.set_headers
     }
+}
+
+/// Asks every upstream of an environment at once: by its health path, or only for a connection where it
+/// has none. One answer per upstream, in their order.
+pub(super) async fn ask_all(
+    environment: &Environment,
+    within: Duration,
+) -> Vec<(String, Result<String, String>)> {
+    let path = environment.spec.health.path.clone();
+    let is_by_path = path.is_some();
+    let prober = Prober::new(&environment.spec, &path.unwrap_or_else(|| "/".into()));
+    let prober = Arc::new(prober);
+    // A task each, so that one that hangs takes no time from the others; they end with this future.
+    let mut asked = JoinSet::new();
+    for (index, upstream) in environment.upstreams.iter().cloned().enumerate() {
+        let prober = Arc::clone(&prober);
+        asked.spawn(async move {
+            let answer = if is_by_path {
+                prober.ask(&upstream, within).await
+            } else {
+                call::connects(&upstream, within).await
+            };
+            (index, upstream.spec.to_string(), answer)
+        });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(index, ..)| *index);
+    answers.into_iter().map(|(_, upstream, answer)| (upstream, answer)).collect()
 }
 
 /// Runs until it is dropped.

@@ -5,17 +5,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::command::{DrainView, EnvironmentView, ServiceView, UpstreamView};
+use super::clock::unix_ms;
+use super::command::{DrainView, EnvironmentView, ReleaseView, ServiceView, UpstreamView};
 use super::remarks::Remarks;
 use crate::model::assignment::{Assignment, PartnerRole};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::name::Name;
 use crate::model::routing_table::RoutingTable;
 use crate::model::upstream::Upstream;
+use crate::rollout::release::Release;
 
 /// The state after the last change.
 #[derive(Debug, Default)]
@@ -33,6 +35,10 @@ pub(super) struct PublishedService {
     pub(super) table: Arc<RoutingTable>,
     /// Per environment, the fields that the API changed.
     pub(super) overridden: BTreeMap<Name, Vec<&'static str>>,
+    /// The rollout, and what was before it.
+    pub(super) release: Release,
+    /// Since when this process has observed the rollout, and for how long it had been before.
+    pub(super) observed: (Instant, Duration),
 }
 
 impl Published {
@@ -49,6 +55,15 @@ impl Published {
             let name = &service.table.service.name;
             service.table.environments.iter().map(move |environment| (name, environment))
         })
+    }
+
+    /// The release of a service, and how long its rollout has been observed.
+    pub(super) fn release(&self, service: &str) -> Option<ReleaseView> {
+        let found = self.services.iter().find(|s| s.table.service.name == *service)?;
+        let (since, before) = found.observed;
+        let release = found.release.clone();
+        let frozen = release.frozen(unix_ms());
+        Some(ReleaseView { release, frozen, observed: before + since.elapsed() })
     }
 
     /// The tables at work.

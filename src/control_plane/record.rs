@@ -8,6 +8,7 @@ use crate::model::environment::EnvironmentSpec;
 use crate::model::model_names::{ModelNames, OwnName, OwnNameError};
 use crate::model::name::Name;
 use crate::model::upstream::{UpstreamError, UpstreamSpec};
+use crate::rollout::release::Release;
 
 /// The durable state of one service.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -21,6 +22,8 @@ pub struct ServiceRecord {
     pub assignment: Assignment,
     /// Environments that the API has changed.
     pub overrides: BTreeMap<Name, Override>,
+    /// The rollout under way, and what was before it.
+    pub release: Release,
     /// The journal code of the last change, so that a repeated rollback is known as one after a
     /// restart.
     pub last_change: String,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::change::Next;
 use super::command::Refused;
@@ -30,6 +30,8 @@ pub(super) struct Live {
     /// The highest generation handed out; above the published one while a change waits for the
     /// disk.
     pub(super) numbered: u64,
+    /// Since when the rollout has been observed by this process, and for how long it had been before.
+    observed: (Instant, Duration),
 }
 
 /// All services, in the order of the config.
@@ -43,6 +45,17 @@ pub(super) struct Services {
 }
 
 impl Live {
+    /// How long the rollout has been observed.
+    pub(super) fn observed(&self, now: Instant) -> Duration {
+        let (since, before) = self.observed;
+        before + now.saturating_duration_since(since)
+    }
+
+    /// Since when this process has observed the rollout, and for how long it had been before.
+    pub(super) fn clock(&self) -> (Instant, Duration) {
+        self.observed
+    }
+
     /// Exchanges in flight in one environment.
     pub(super) fn in_flight(&self, environment: &Name) -> u32 {
         let environment = self.table.environment(environment.as_str());
@@ -95,12 +108,32 @@ impl Services {
         let (generation, assignment) = (next.record.generation, next.record.assignment.clone());
         let table = RoutingTable::new(generation, Arc::clone(&next.file), environments, assignment);
         let numbered = index.map_or(generation, |index| self.list[index].numbered.max(generation));
-        let live = Live { file: next.file, record: next.record, table: Arc::new(table), numbered };
+        let observed = self.clock_of(index, &next.record, now);
+        let live = Live {
+            file: next.file,
+            record: next.record,
+            table: Arc::new(table),
+            numbered,
+            observed,
+        };
         match index {
             Some(index) => self.list[index] = live,
             None => self.list.push(live),
         }
         self.dormant.remove(&name);
+    }
+
+    /// The clock of a rollout goes on while it stays the same one.
+    fn clock_of(
+        &self,
+        index: Option<usize>,
+        next: &ServiceRecord,
+        now: Instant,
+    ) -> (Instant, Duration) {
+        let id = |record: &ServiceRecord| record.release.rollout.as_ref().map(|rollout| rollout.id);
+        let same = index.map(|index| &self.list[index]).filter(|live| id(&live.record) == id(next));
+        let kept = next.release.rollout.as_ref().map_or(Duration::ZERO, |r| r.observed);
+        same.map_or((now, kept), |live| live.observed)
     }
 
     /// Brings the services into the order of `names`; those that are not named go to rest.

@@ -13,14 +13,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use crate::metrics::counts::{Counts, Tallies};
-use crate::metrics::distribution::Sparse;
+use crate::metrics::distribution::{Distribution, Sparse};
 use crate::metrics::measure::Measure;
 use crate::metrics::shard::ShardReport;
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
+use crate::model::plan::Limits;
 use crate::model::routing_table::RoutingTable;
+use crate::model::standing::Standing;
 use crate::model::weight::Weight;
+use crate::rollout::start::BaseMeasured;
 
 /// Seconds of a fine slot, and for how long such slots are kept.
 const FINE: Row = Row { slot_s: 1, kept_s: 10 };
@@ -170,6 +175,32 @@ impl Windows {
             }
         })
     }
+}
+
+impl Measured {
+    /// The same as limits see it: failures, and latency as the p99 limit means it.
+    pub fn against(&self, limits: &Limits) -> BaseMeasured {
+        let tallies = &self.counts.tallies;
+        let failed = tallies.standings[Standing::Bad as usize];
+        let of = |measure| self.counts.distributions.of(measure);
+        // What streams is limited by its first content; whatever does not, by its end.
+        let latency = of(Measure::Ttft).or_else(|| of(Measure::Total)).map(Distribution::cells);
+        let limit = u64::try_from(limits.latency_p99_max.as_micros()).unwrap_or(u64::MAX);
+        let slow = latency.map_or(0, |cells| cells.len() - cells.count_between(0, limit));
+        let timed = latency.map_or(0, Histogram::len);
+        BaseMeasured {
+            requests: u32::try_from(tallies.judged()).unwrap_or(u32::MAX),
+            time: self.covers,
+            error_rate: share(failed, tallies.judged()),
+            slow_share: share(slow, timed),
+            latency_p99: latency.map(|cells| Duration::from_micros(cells.value_at_quantile(0.99))),
+        }
+    }
+}
+
+fn share(part: u64, of: u64) -> f64 {
+    let small = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    if of == 0 { 0.0 } else { small(part) / small(of) }
 }
 
 /// Who has traffic, and how much: an environment that is made or removed without any begins no step.

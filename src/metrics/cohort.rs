@@ -28,7 +28,7 @@ pub enum Mark {
     Began,
     /// It left again for another environment before anything was sent: as if it had never begun.
     Withdrawn,
-    /// First content of a streamed answer; last byte of any other that is whole and no failure.
+    /// First content of a streamed answer; last byte of any other good one.
     FirstContent,
     /// It failed before its first content.
     FailedEarly,

@@ -183,6 +183,16 @@ impl Assignment {
         sum(self.weight(&self.active), partner)
     }
 
+    /// The partner's share of the slot.
+    pub fn partner_share(&self) -> Weight {
+        let slot = u32::from(self.slot_weight().hundredths());
+        let partner = self.partner.as_ref().map(|partner| self.weight(&partner.environment));
+        let partner = u32::from(partner.unwrap_or(Weight::ZERO).hundredths());
+        let full = u32::from(Weight::FULL.hundredths());
+        let hundredths = (partner * full + slot / 2).checked_div(slot).unwrap_or(0);
+        u16::try_from(hundredths).ok().and_then(Weight::from_hundredths).unwrap_or(Weight::FULL)
+    }
+
     /// Sets the weights of the environments named; the others keep theirs.
     ///
     /// # Errors
@@ -286,6 +296,15 @@ impl Assignment {
             partner.role = PartnerRole::Candidate; // what was rolled back from is not armed
         }
         Ok(next)
+    }
+
+    /// The previous environment is armed for rollback no more. Nobody moves.
+    #[must_use]
+    pub fn disarm(&self) -> Self {
+        let mut next = self.clone();
+        let is_previous = |partner: &Partner| partner.role == PartnerRole::Previous;
+        next.partner = next.partner.filter(|partner| !is_previous(partner));
+        next
     }
 
     /// Adds an environment without traffic.

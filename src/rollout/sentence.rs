@@ -14,7 +14,7 @@ pub(super) fn versioned(rollout: &Rollout) -> String {
 }
 
 /// Where it stands: `25 %, step 3 of 5`.
-pub(super) fn place(rollout: &Rollout) -> String {
+pub fn place(rollout: &Rollout) -> String {
     match &rollout.stage {
         Stage::Ready => "waiting to be ready".to_owned(),
         Stage::Gate { gate } => gate.name().to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn rolled_back(rollout: &Rollout, cause: &Cause) -> String {
 }
 
 /// How it ended.
-pub(super) fn end(rollout: &Rollout) -> String {
+pub fn end(rollout: &Rollout) -> String {
     match &rollout.stage {
         Stage::RolledBack { cause } => {
             format!("{} was rolled back: {}", versioned(rollout), cause.text)

@@ -176,6 +176,7 @@ pub fn start(
         started_at: situation.unix_ms,
         stage: Stage::Ready,
         since: Duration::ZERO,
+        observed: Duration::ZERO,
         paused: None,
         held: None,
     };

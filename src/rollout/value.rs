@@ -36,6 +36,8 @@ pub struct Rollout {
     pub stage: Stage,
     /// Since when, in observed time.
     pub since: Duration,
+    /// For how long it had been observed when this was written.
+    pub observed: Duration,
     /// Somebody stopped automatic steps.
     pub paused: Option<Pause>,
     /// Something keeps it from going on.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cyan::data_plane::exchange::edits::Edits;
-use cyan::data_plane::exchange::{BodyEnd, Exchange, OnTime};
+use cyan::data_plane::exchange::{Exchange, OnTime};
 use cyan::metrics::cohort::Mark;
 use cyan::metrics::measure::Measure;
 use cyan::model::environment::EnvironmentId;
@@ -26,15 +26,10 @@ fn s(seconds: u64) -> Duration {
 
 /// A stream whose head has come, and the time.
 fn stream() -> (MemoryEngine, Exchange, Instant) {
-    answer("text/event-stream")
-}
-
-/// An answer whose head has come, and the time.
-fn answer(content_type: &str) -> (MemoryEngine, Exchange, Instant) {
     let table = table_with(&assignment(&[10_000, 0, 0], 1), 1, |_, _| {});
     let mut engine = MemoryEngine::new(Snapshot::new(vec![Arc::new(table)]), []);
     let mut exchange = engine.begin(&Head::request("POST", "/v1/chat/completions", &[USER]));
-    let headers = vec![("content-type".to_owned(), content_type.as_bytes().to_vec())];
+    let headers = vec![("content-type".to_owned(), b"text/event-stream".to_vec())];
     let head = Head { status: 200, has_body: true, headers, ..Head::default() };
     exchange.on_response(&head, &mut Edits::default(), engine.now);
     let now = engine.now;
@@ -110,40 +105,6 @@ fn an_exchange_is_marked_once_for_everything_that_happens_to_it() {
     let mut marks = marks(&engine);
     marks.sort_unstable();
     assert_eq!(marks, [Mark::Began, Mark::FirstContent, Mark::FailedLate, Mark::Ended]);
-}
-
-#[test]
-fn an_answer_in_one_piece_has_its_first_content_when_it_is_whole() {
-    use Mark::{Began, Ended, EndedEarly, FailedEarly, FirstContent, Watched};
-    let document = |content: &str, finish: &str| {
-        format!(
-            "{{\"choices\":[{{\"index\":0,\"message\":{{\"content\":{content}}},\
-             \"finish_reason\":\"{finish}\"}}],\"usage\":{{\"completion_tokens\":8}}}}"
-        )
-    };
-    let chunk = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}],\
-        \"usage\":{\"completion_tokens\":8}}\n\n";
-    let (json, events) = ("application/json", "text/event-stream");
-    let (good, limit) = (document("\"a\"", "stop"), document("\"a\"", "length"));
-    let (nothing, filtered) = (document("\"\"", "stop"), document("null", "content_filter"));
-    let cut_short = &[Began, FirstContent, Watched, Ended][..];
-    let failed = &[Began, FailedEarly, EndedEarly][..];
-    for (what, content_type, body, end, expected) in [
-        ("good", json, good.as_str(), BodyEnd::Whole, &[Began, FirstContent, Ended][..]),
-        ("at its limit", json, &limit, BodyEnd::Whole, cut_short),
-        ("filtered to nothing", json, &filtered, BodyEnd::Whole, cut_short),
-        ("broken off", json, &limit, BodyEnd::Cut, failed),
-        ("empty", json, &nothing, BodyEnd::Whole, failed),
-        ("a silent stream", events, chunk, BodyEnd::Whole, &[Began, Watched, EndedEarly]),
-    ] {
-        let (engine, mut exchange, start) = answer(content_type);
-        comes(&mut exchange, body, start + s(1));
-        exchange.on_response_end(end, start + s(1));
-        drop(exchange);
-        let mut marks = marks(&engine);
-        marks.sort_unstable();
-        assert_eq!(marks, expected, "{what}");
-    }
 }
 
 #[test]

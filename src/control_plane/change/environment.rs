@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Next, Planned, Random, Said};
+use super::{Next, Planned, Random, Said, rollout};
 use crate::control_plane::command::Refused;
 use crate::control_plane::record::{Override, ServiceRecord, parse_upstreams};
 use crate::control_plane::services::Live;
@@ -68,6 +68,7 @@ pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Plan
 }
 
 pub(super) fn remove(live: &Live, name: &Name) -> Result<Planned, Refused> {
+    rollout::is_not_in_one(&live.record, name)?;
     let mut record = live.record.clone();
     record.assignment = record.assignment.remove(name)?;
     let in_flight = live.in_flight(name);

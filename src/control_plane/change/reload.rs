@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::exposure::{self, Exposure};
-use super::{Change, Next, Planned, Random};
+use super::{Change, Next, Planned, Random, rollout};
 use crate::config::Config;
 use crate::control_plane::command::Refused;
 use crate::control_plane::record::ServiceRecord;
@@ -18,6 +18,7 @@ use crate::model::assignment::Assignment;
 use crate::model::name::Name;
 use crate::model::salt::Salt;
 use crate::model::service::ServiceSpec;
+use crate::rollout::release::Release;
 
 /// The journal's code of a reload.
 pub(in crate::control_plane) const RELOADED: &str = "reloaded";
@@ -40,6 +41,10 @@ pub(super) fn plan(
             None => first_record(file, random),
         };
         warnings.extend(kept_from_the_file(live, file, &record));
+        let is_same_rule = |live: &Live| live.file.sticky == file.sticky;
+        if live.is_some_and(|live| live.record.release.running().is_some() && !is_same_rule(live)) {
+            return Err(rollout::sticky_rule_stays(&file.name));
+        }
         let unchanged = |live: &Live| *live.file == *file && live.record == record;
         if live.is_some_and(unchanged) {
             continue;
@@ -70,6 +75,7 @@ pub(in crate::control_plane) fn first_record(
         generation: 0,
         assignment: Assignment::initial(&file.initial, random),
         overrides: std::collections::BTreeMap::new(),
+        release: Release::default(),
         last_change: "started".to_owned(),
     }
 }
@@ -98,6 +104,7 @@ pub(in crate::control_plane) fn reconcile(
         let name = &member.environment;
         let created = record.overrides.get(name).is_some_and(|own| own.created);
         if !in_file(name) && !created {
+            rollout::is_not_in_one(kept, name)?;
             record.assignment = leave(&record.assignment, name, in_flight(name), &file.name)?;
         }
     }
@@ -179,7 +186,16 @@ fn describe(
     }
     let text = parts.join("; ");
     let details = json!({ "changed": changed, "gone": gone, "warnings": warnings });
-    Change { next, order: Some(order), exposure, kind: RELOADED, text, details, warnings }
+    Change {
+        next,
+        order: Some(order),
+        exposure,
+        kind: RELOADED,
+        text,
+        details,
+        warnings,
+        effects: vec![],
+    }
 }
 
 /// What is read at the start only.

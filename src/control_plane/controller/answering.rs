@@ -23,6 +23,9 @@ impl Controller {
             }
             Outcome::PatienceOver { change } => self.settlings.patience_is_over(change),
             Outcome::Drained(finished) => self.drain_finished(*finished),
+            Outcome::Rollout { service, rollout, happened } => {
+                self.rollout_happened(&service, rollout, happened);
+            }
         }
     }
 

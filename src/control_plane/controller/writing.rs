@@ -111,6 +111,7 @@ impl Controller {
             self.flush();
         }
         self.serve_waiting();
+        self.look_at_rollouts(Instant::now());
     }
 
     /// Hands in what the disk is owed.

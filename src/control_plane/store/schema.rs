@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::StoreError;
 
 /// The schema this version writes, and the latest it can read.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 const CREATE: &str = "
 CREATE TABLE cyan (schema_version INTEGER NOT NULL) STRICT;
@@ -20,6 +20,7 @@ CREATE TABLE service (
     assignment  TEXT NOT NULL,  -- JSON: weights, roles, salts
     overrides   TEXT NOT NULL,  -- JSON: what the API changed of environments
     last_change TEXT NOT NULL,  -- the journal's code
+    release     TEXT NOT NULL,  -- JSON: the rollout, attempts, freeze
     written_at  INTEGER NOT NULL -- milliseconds of Unix time
 ) STRICT;
 CREATE TABLE journal (
@@ -35,6 +36,19 @@ CREATE TABLE journal (
     after       TEXT NOT NULL,  -- JSON
     details     TEXT NOT NULL   -- JSON
 ) STRICT;
+CREATE TABLE evidence (
+    service     TEXT PRIMARY KEY,
+    rollout     INTEGER NOT NULL, -- its number in the service
+    snapshot    TEXT NOT NULL     -- JSON: what the judge knows
+) STRICT;
+CREATE TABLE record (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    service     TEXT NOT NULL,
+    rollout     INTEGER NOT NULL,
+    at          INTEGER NOT NULL, -- milliseconds of Unix time
+    line        TEXT NOT NULL     -- JSON: docs/reference/replay.md
+) STRICT;
+CREATE INDEX record_by_rollout ON record (service, rollout, id);
 CREATE INDEX journal_by_service ON journal (service, id);
 CREATE INDEX journal_by_time ON journal (at);
 ";
@@ -86,6 +100,32 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Content, S
             problem: "it does not name its schema".into(),
         }),
     }
+}
+
+/// From the first schema to the second: rollouts.
+const SECOND: &str = "
+ALTER TABLE service ADD COLUMN release TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE evidence (
+    service TEXT PRIMARY KEY, rollout INTEGER NOT NULL, snapshot TEXT NOT NULL
+) STRICT;
+CREATE TABLE record (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, rollout INTEGER NOT NULL,
+    at INTEGER NOT NULL, line TEXT NOT NULL
+) STRICT;
+CREATE INDEX record_by_rollout ON record (service, rollout, id);
+";
+
+/// Brings an older file of ours up to this version, or leaves it as it is.
+pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
+    let version: i64 =
+        connection.query_row("SELECT max(schema_version) FROM cyan", [], |row| row.get(0))?;
+    if version >= SCHEMA_VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SECOND)?;
+    transaction.execute("UPDATE cyan SET schema_version = ?1", params![SCHEMA_VERSION])?;
+    transaction.commit()
 }
 
 /// Makes the tables of a new file.

@@ -61,8 +61,9 @@ impl SqliteStore {
             .map_err(open)?;
         connection.pragma_update(None, "synchronous", "full").map_err(open)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(open)?;
-        if content == Content::Empty {
-            schema::create(&mut connection).map_err(open)?;
+        match content {
+            Content::Empty => schema::create(&mut connection).map_err(open)?,
+            Content::Ours => schema::upgrade(&mut connection).map_err(open)?,
         }
         Ok(Self { connection, path, commits: 0 })
     }
@@ -105,7 +106,9 @@ impl Store for SqliteStore {
         let failed = |error: rusqlite::Error| unreadable(&self.path, &error);
         let mut statement = self
             .connection
-            .prepare("SELECT name, generation, assignment, overrides, last_change FROM service")
+            .prepare(
+                "SELECT name, generation, assignment, overrides, last_change, release FROM service",
+            )
             .map_err(failed)?;
         let rows = statement.query_map([], |row| {
             Ok(RecordRow {
@@ -114,6 +117,7 @@ impl Store for SqliteStore {
                 assignment: row.get(2)?,
                 overrides: row.get(3)?,
                 last_change: row.get(4)?,
+                release: row.get(5)?,
             })
         });
         let rows: Vec<RecordRow> = rows.and_then(Iterator::collect).map_err(failed)?;
@@ -146,6 +150,7 @@ struct RecordRow {
     assignment: String,
     overrides: String,
     last_change: String,
+    release: String,
 }
 
 impl RecordRow {
@@ -161,6 +166,7 @@ impl RecordRow {
             assignment: json(&self.assignment).map_err(|e| damaged("assignment", e))?,
             overrides: json(&self.overrides).map_err(|e| damaged("overrides", e))?,
             last_change: self.last_change.clone(),
+            release: json(&self.release).map_err(|e| damaged("release", e))?,
         })
     }
 }
@@ -172,11 +178,13 @@ fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 fn keep(transaction: &Transaction<'_>, record: &ServiceRecord) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
-            "INSERT INTO service (name, generation, assignment, overrides, last_change, written_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO service
+                 (name, generation, assignment, overrides, last_change, release, written_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (name) DO UPDATE SET generation = excluded.generation,
                  assignment = excluded.assignment, overrides = excluded.overrides,
-                 last_change = excluded.last_change, written_at = excluded.written_at",
+                 last_change = excluded.last_change, release = excluded.release,
+                 written_at = excluded.written_at",
         )?
         .execute(params![
             record.service.as_str(),
@@ -184,6 +192,7 @@ fn keep(transaction: &Transaction<'_>, record: &ServiceRecord) -> rusqlite::Resu
             to_json(&record.assignment),
             to_json(&record.overrides),
             record.last_change,
+            to_json(&record.release),
             signed(unix_ms()),
         ])
         .map(|_| ())
@@ -273,6 +282,7 @@ mod tests {
             // Salts above 2^63 must survive too.
             assignment: Assignment::initial(&initial, || u64::MAX - 1),
             overrides: BTreeMap::from([(blue, own)]),
+            release: crate::rollout::release::Release::default(),
             last_change: "weights_set".into(),
         }
     }
@@ -335,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_schema_is_brought_up_and_keeps_its_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        store.commit(&write(1), &|| true).unwrap();
+        let back = "ALTER TABLE service DROP COLUMN release; DROP TABLE evidence;
+                    DROP TABLE record; UPDATE cyan SET schema_version = 1;";
+        store.connection.execute_batch(back).unwrap();
+        drop(store);
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        assert_eq!(store.load().unwrap(), [record(1)]);
+        store.commit(&write(2), &|| true).unwrap();
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
@@ -342,10 +366,10 @@ mod tests {
         drop(store);
         let before = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
         let error = SqliteStore::open(dir.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 1, .. }));
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 2, .. }));
         let text = error.to_string();
         assert!(
-            text.contains("has schema 7, this version knows up to 1; run the newer version again"),
+            text.contains("has schema 7, this version knows up to 2; run the newer version again"),
             "{text}"
         );
         assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), before);

@@ -38,22 +38,15 @@ impl Exchange {
         if verdict == Verdict::ClientGone {
             self.mark(Mark::Left, ended_at);
         }
-        match self.has_begun() {
+        match (self.has_begun(), standing) {
             _ if self.is_end_marked => {}
-            true => self.mark(Mark::Ended, ended_at),
-            false if self.is_answered(verdict) => {
+            (true, _) => self.mark(Mark::Ended, ended_at),
+            (false, Standing::Good) => {
                 self.mark(Mark::FirstContent, ended_at);
                 self.mark(Mark::Ended, ended_at);
             }
-            false => self.mark(Mark::EndedEarly, ended_at),
+            (false, _) => self.mark(Mark::EndedEarly, ended_at),
         }
-    }
-
-    /// Whether the end of an answer stands for its first content, which nobody saw before. One in a single
-    /// piece has these verdicts only when it is whole: what limit or filter it met, it took its time.
-    fn is_answered(&self, verdict: Verdict) -> bool {
-        let is_cut_short = matches!(verdict, Verdict::Length | Verdict::Filtered);
-        verdict == Verdict::Complete || (is_cut_short && !self.measured.is_stream)
     }
 
     /// Whether it has had what its client waits for first: content, or a tunnel.

@@ -1,0 +1,147 @@
+//! `…/rollout` and `…/freeze`: what they take and what they answer.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::name::Name;
+use crate::model::weight::Weight;
+
+/// `POST /v1/services/{service}/rollout`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRollout {
+    /// The environment that shall be released; the service's candidate when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Name>,
+    /// The plan; `default` when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+    /// Other steps than the plan's, each as in the config: `5%`, `5% 10m`, `5% 10m 500`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// Start although the active environment breaks a limit, which is not armed then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_broken_limits: bool,
+    /// Start although this version was rolled back lately or too often.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+    /// Refuse unless this is the generation now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Why; stands in the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/services/{service}/rollout/{action}`: `pause`, `resume`, `promote`, `rollback`, `release`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActOnRollout {
+    /// With `promote`: all steps at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
+    /// The rollout that is meant; the last one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<u64>,
+    /// Refuse unless this is the generation now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Why; stands in the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `PUT /v1/services/{service}/freeze`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetFreeze {
+    /// Why; shown wherever a rollout waits for it.
+    pub reason: String,
+    /// Until when, RFC 3339; until it is lifted when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// `GET /v1/services/{service}/rollout`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The form of this answer.
+    pub schema: u32,
+    /// Rises with every rollout of the service.
+    pub id: u64,
+    /// The service.
+    pub service: Name,
+    /// The service's generation.
+    pub generation: u64,
+    /// The environment under judgement.
+    pub candidate: Name,
+    /// The environment that it goes back to.
+    pub base: Name,
+    /// The candidate's version label when it started.
+    pub version: Option<String>,
+    /// The name of its plan.
+    pub plan: String,
+    /// Its steps: `5% 10m 500`.
+    pub steps: Vec<String>,
+    /// `ready`, `smoke`, `quality`, `warm_up`, `ramp`, `switched`, `done`, `rolling_back`, `rolled_back`.
+    pub stage: String,
+    /// Where it stands, in words.
+    pub place: String,
+    /// The candidate's share of what it and the active environment get together.
+    pub share_percent: Weight,
+    /// The share that comes next.
+    pub next_percent: Option<Weight>,
+    /// What it waits for, in words.
+    pub waits_for: Vec<String>,
+    /// How long the stage has lasted, in observed time.
+    pub in_stage_s: u64,
+    /// How long the rollout has been observed.
+    pub observed_s: u64,
+    /// Who started it.
+    pub started_by: String,
+    /// When, RFC 3339.
+    pub started_at: String,
+    /// Who paused it and why.
+    pub paused: Option<Paused>,
+    /// What holds it, in words.
+    pub held: Option<String>,
+    /// Why no automatic step may be taken in this service.
+    pub frozen: Option<String>,
+    /// Why it went back.
+    pub cause: Option<Cause>,
+    /// Limits that the active environment broke at the start: not armed.
+    pub unarmed: Vec<String>,
+    /// What the judge says, in a sentence and with its numbers; none before users meet the candidate.
+    pub judge: Option<Judge>,
+}
+
+/// Who paused a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Why a rollout went back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// A stable code.
+    pub code: String,
+    /// In words.
+    pub text: String,
+    /// Its numbers.
+    pub details: Value,
+}
+
+/// What the judge says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    /// In words, with the numbers of both sides.
+    pub text: String,
+    /// Requests of the candidate since the step began.
+    pub requests: u32,
+    /// Its numbers.
+    pub details: Value,
+}

@@ -1,0 +1,65 @@
+//! `/v1/services/{service}/freeze`: no automatic step for a while.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::api::Because;
+use super::api::rollout::SetFreeze;
+use super::body::Body;
+use super::caller::{Actor, Seen};
+use super::path::OfService;
+use super::problem::{Problem, ProblemKind};
+use super::state::{Admin, Change};
+use crate::control_plane::command::Command;
+use crate::model::name::Name;
+use crate::model::rfc3339;
+use crate::rollout::release::Freeze;
+
+/// Most characters of a reason.
+const REASON_CHARS_MAX: usize = 200;
+
+/// No automatic step from now on.
+pub(super) async fn set(
+    State(admin): State<Admin>,
+    OfService(service): OfService,
+    Actor(actor): Actor,
+    Body(body): Body<SetFreeze>,
+) -> Result<Response, Problem> {
+    let reason: String = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
+    if reason.is_empty() {
+        let detail = "reason: is empty; say why, it is shown wherever a rollout waits";
+        return Err(Problem::new(ProblemKind::Invalid, detail).at("reason"));
+    }
+    let until_ms = body.until.as_deref().map(parse).transpose()?;
+    let freeze = Freeze { by: actor.clone(), reason: reason.clone(), until_ms };
+    change(&admin, service, actor, Some(reason), Some(freeze)).await
+}
+
+/// Automatic steps again.
+pub(super) async fn lift(
+    State(admin): State<Admin>,
+    OfService(service): OfService,
+    Actor(actor): Actor,
+    Body(body): Body<Because>,
+) -> Result<Response, Problem> {
+    change(&admin, service, actor, body.reason, None).await
+}
+
+async fn change(
+    admin: &Admin,
+    service: Name,
+    actor: String,
+    reason: Option<String>,
+    freeze: Option<Freeze>,
+) -> Result<Response, Problem> {
+    let command = Command::Freeze { service: service.clone(), freeze };
+    let seen = Seen::default();
+    admin.submit(Change { actor, reason, service: Some(service), seen, command }).await
+}
+
+fn parse(until: &str) -> Result<u64, Problem> {
+    rfc3339::parse(until).ok_or_else(|| {
+        let detail = format!("until: `{until}` is no time; write it as 2026-11-23T08:00:00Z");
+        Problem::new(ProblemKind::Invalid, detail).at("until")
+    })
+}

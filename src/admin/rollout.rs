@@ -1,0 +1,188 @@
+//! `/v1/services/{service}/rollout`: starts a release, shows it, and takes what people ask of it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::api::SCHEMA;
+use super::api::rollout::{ActOnRollout, Cause, Judge, Paused, Rollout, StartRollout};
+use super::body::Body;
+use super::caller::{Actor, IfMatch};
+use super::path::{OfAction, OfService};
+use super::problem::{Problem, ProblemKind};
+use super::state::{Admin, Change};
+use crate::control_plane::command::{Command, ServiceView};
+use crate::model::name::Name;
+use crate::model::plan::{self, Plan, Plans, WrittenStep};
+use crate::model::rfc3339;
+use crate::rollout::event::{Event, Operator};
+use crate::rollout::progress::Progress;
+use crate::rollout::stage::Stage;
+use crate::rollout::start::Start;
+
+/// The last rollout of the service.
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    OfService(service): OfService,
+) -> Result<Json<Rollout>, Problem> {
+    let view = admin.controller.service(service.as_str()).ok_or_else(|| admin.unknown(&service))?;
+    let release = admin.controller.release(service.as_str());
+    let known =
+        release.and_then(|known| Some((known.release.rollout?, known.frozen, known.observed)));
+    let (rollout, frozen, now) = known.ok_or_else(|| {
+        let detail = format!("`{service}` has had no rollout; start one with POST");
+        Problem::new(ProblemKind::NotFound, detail)
+    })?;
+    let judged = admin.controller.judged(service.as_str());
+    let progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
+    Ok(Json(Rollout {
+        schema: SCHEMA,
+        id: rollout.id,
+        service,
+        generation: view.generation,
+        share_percent: share(&view, &rollout.candidate),
+        place: progress.place,
+        next_percent: progress.next_percent,
+        waits_for: progress.waits_for,
+        stage: rollout.stage.code().to_owned(),
+        in_stage_s: rollout.in_stage(now).as_secs(),
+        observed_s: now.as_secs(),
+        started_at: rfc3339::format(rollout.started_at),
+        steps: rollout.plan.steps.iter().map(ToString::to_string).collect(),
+        paused: rollout.paused.map(|pause| Paused { by: pause.by, reason: pause.reason }),
+        held: rollout.held.map(|hold| hold.text),
+        frozen,
+        cause: match rollout.stage {
+            Stage::RolledBack { cause } | Stage::RollingBack { cause, .. } => {
+                Some(Cause { code: cause.code, text: cause.text, details: cause.details })
+            }
+            _ => None,
+        },
+        candidate: rollout.candidate,
+        base: rollout.base,
+        version: rollout.version,
+        plan: rollout.plan_name,
+        started_by: rollout.started_by,
+        unarmed: rollout.unarmed,
+        judge: judged.map(|judged| Judge {
+            text: judged.text,
+            requests: judged.requests,
+            details: judged.details,
+        }),
+    }))
+}
+
+/// Starts a rollout.
+pub(super) async fn start(
+    State(admin): State<Admin>,
+    OfService(service): OfService,
+    Actor(actor): Actor,
+    if_match: IfMatch,
+    Body(body): Body<StartRollout>,
+) -> Result<Response, Problem> {
+    let seen = if_match.or_body(body.generation)?;
+    let view = admin.controller.service(service.as_str()).ok_or_else(|| admin.unknown(&service))?;
+    let snapshot = admin.controller.snapshot();
+    let table = snapshot.table(service.as_str()).ok_or_else(|| admin.unknown(&service))?;
+    let plans = &table.service.plans;
+    let plan_name = body.plan.as_deref().unwrap_or(plan::DEFAULT).to_owned();
+    let plan = with_steps(plans, &plan_name, &body.steps)?;
+    let candidate = match body.candidate {
+        Some(candidate) => candidate,
+        None => partner(&service, &view)?,
+    };
+    let version = view.environments.iter().find(|environment| environment.name == candidate);
+    let version = version.and_then(|environment| environment.version.as_deref());
+    let active = table.environment(view.assignment.active.as_str());
+    let base = active.map(|active| admin.controller.base_measured(active.id, &plan.limits));
+    let start = Start {
+        candidate,
+        version: version.map(ToOwned::to_owned),
+        plan,
+        plan_name,
+        gates: vec![],
+        without_broken_limits: body.without_broken_limits,
+        again: body.again,
+        actor: actor.clone(),
+    };
+    let command = Command::StartRollout {
+        service: service.clone(),
+        start: Box::new(start),
+        base: base.unwrap_or_default(),
+        if_generation: seen.generation,
+    };
+    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
+}
+
+/// Pause, resume, promote, roll back, release.
+pub(super) async fn act(
+    State(admin): State<Admin>,
+    OfAction(service, action): OfAction,
+    Actor(actor): Actor,
+    if_match: IfMatch,
+    Body(body): Body<ActOnRollout>,
+) -> Result<Response, Problem> {
+    let seen = if_match.or_body(body.generation)?;
+    let operator = operator(&action, &body)?;
+    let command = Command::Rollout {
+        service: service.clone(),
+        event: Box::new(Event::Asked(operator)),
+        rollout: body.rollout,
+        if_generation: seen.generation,
+    };
+    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
+}
+
+fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
+    if body.full && action != "promote" {
+        let detail = format!("`full` is for promote, not for {action}; leave it out");
+        return Err(Problem::new(ProblemKind::Invalid, detail).at("full"));
+    }
+    Ok(match action {
+        "pause" => Operator::Pause { reason: body.reason.clone() },
+        "resume" => Operator::Resume,
+        "promote" => Operator::Promote { full: body.full },
+        "rollback" => Operator::RollBack { reason: body.reason.clone() },
+        "release" => Operator::Release,
+        other => {
+            let detail = format!(
+                "no action `{other}`; there are pause, resume, promote, rollback and release"
+            );
+            return Err(Problem::new(ProblemKind::NotFound, detail));
+        }
+    })
+}
+
+/// The plan of this name, with other steps where they are given.
+fn with_steps(plans: &Plans, name: &str, steps: &[String]) -> Result<Plan, Problem> {
+    let invalid = |detail: String, field| Problem::new(ProblemKind::Invalid, detail).at(field);
+    let plan = plans.find(name).ok_or_else(|| {
+        let known = plans.names().collect::<Vec<_>>().join(", ");
+        invalid(format!("unknown plan `{name}`; configured: {known}"), "plan")
+    })?;
+    if steps.is_empty() {
+        return Ok(plan);
+    }
+    let read = |text: &String| text.parse::<WrittenStep>().map(|step| step.complete(plans.pace));
+    let steps = steps.iter().map(read).collect::<Result<_, _>>();
+    let steps = steps.map_err(|error| invalid(error.to_string(), "steps"))?;
+    let plan = Plan { steps, ..plan };
+    plan.check().map_err(|error| invalid(error.to_string(), "steps"))?;
+    Ok(plan)
+}
+
+fn partner(service: &Name, view: &ServiceView) -> Result<Name, Problem> {
+    let partner = view.assignment.partner.as_ref().map(|partner| partner.environment.clone());
+    partner.ok_or_else(|| {
+        let detail = format!("`{service}` has no candidate; name the environment to release");
+        Problem::new(ProblemKind::Invalid, detail).at("candidate")
+    })
+}
+
+/// What an environment has of what it and the active one get together.
+fn share(view: &ServiceView, candidate: &Name) -> crate::model::weight::Weight {
+    if view.assignment.active == *candidate {
+        return crate::model::weight::Weight::FULL;
+    }
+    view.assignment.partner_share()
+}

@@ -1,0 +1,316 @@
+//! `cyan rollout`: starts a release, follows it, and takes part in it.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use http::Method;
+
+use super::client::ANSWER_LIMIT;
+use super::confirm::{Consent, consent};
+use super::exit_code;
+use super::failure::Failure;
+use super::outcome;
+use super::session::Session;
+use crate::admin::api::Applied;
+use crate::admin::api::rollout::{ActOnRollout, Rollout, StartRollout};
+use crate::config::duration;
+use crate::model::name::Name;
+
+/// Between two looks at a rollout.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Where lines do not replace each other, one is printed this often though nothing changes.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// What can be done with a rollout.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Release an environment: by steps, watched, and back by itself if it is worse
+    Start(Start),
+    /// Show how it goes
+    Status(Status),
+    /// Take no automatic step any more; it is watched all the same
+    Pause(OfService),
+    /// Take automatic steps again, and let go what is held
+    Resume(OfService),
+    /// Take the next step now
+    Promote(Promote),
+    /// Everything back; never asks
+    Rollback(OfService),
+    /// After the switch: the environment before need not stay ready any longer
+    Release(OfService),
+}
+
+/// `cyan rollout start [SERVICE] ENVIRONMENT`
+#[derive(Debug, clap::Args)]
+pub struct Start {
+    /// The service, unless there is only one, and the environment
+    #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
+    words: Vec<String>,
+    /// The plan, from the config
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    plan: String,
+    /// Other steps than the plan's: `--steps 5%,"25% 10m",100%`
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    steps: Vec<String>,
+    /// Start although the active environment breaks a limit, which is not armed then
+    #[arg(long)]
+    without_broken_limits: bool,
+    /// Start although this version was rolled back lately or too often
+    #[arg(long)]
+    again: bool,
+    /// Follow it to its end
+    #[arg(long)]
+    wait: bool,
+    /// How long to follow it at most
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "wait")]
+    timeout: Option<Duration>,
+}
+
+/// `cyan rollout status [SERVICE]`
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// The service, unless there is only one
+    service: Option<String>,
+    /// Follow it to its end
+    #[arg(long)]
+    wait: bool,
+    /// How long to follow it at most
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "wait")]
+    timeout: Option<Duration>,
+}
+
+/// `cyan rollout promote [SERVICE]`
+#[derive(Debug, clap::Args)]
+pub struct Promote {
+    /// The service, unless there is only one
+    service: Option<String>,
+    /// All steps at once: the switch
+    #[arg(long)]
+    full: bool,
+}
+
+/// `cyan rollout pause [SERVICE]`
+#[derive(Debug, clap::Args)]
+pub struct OfService {
+    /// The service, unless there is only one
+    service: Option<String>,
+}
+
+/// Runs the verb.
+pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Start(args) => start(args, session).await,
+        Verb::Status(args) => status(args, session).await,
+        Verb::Pause(args) => act(session, args.service.as_deref(), "pause", false).await,
+        Verb::Resume(args) => act(session, args.service.as_deref(), "resume", false).await,
+        Verb::Promote(args) => promote(args, session).await,
+        Verb::Rollback(args) => act(session, args.service.as_deref(), "rollback", false).await,
+        Verb::Release(args) => act(session, args.service.as_deref(), "release", false).await,
+    }
+}
+
+async fn start(args: &Start, session: &Session) -> Result<(), Failure> {
+    let (service, candidate) = session.environment(&args.words).await?;
+    let steps = if args.steps.is_empty() {
+        format!("by plan {}", args.plan)
+    } else {
+        format!("by {}", args.steps.join(", "))
+    };
+    let change = format!("{}: {candidate} is released {steps}", service.name);
+    if consent(session, &[change])? == Consent::Withheld {
+        return Ok(());
+    }
+    let start = StartRollout {
+        candidate: Some(candidate),
+        plan: Some(args.plan.clone()),
+        steps: args.steps.clone(),
+        without_broken_limits: args.without_broken_limits,
+        again: args.again,
+        generation: Some(service.generation),
+        reason: session.globals.reason.clone(),
+    };
+    let path = path(&service.name);
+    let applied: Applied = session.client.change(Method::POST, &path, &start, ANSWER_LIMIT).await?;
+    if !args.wait {
+        return outcome::tell(session, &applied);
+    }
+    for warning in &applied.warnings {
+        eprintln!("note: {warning}");
+    }
+    follow(session, &service.name, args.timeout).await
+}
+
+async fn status(args: &Status, session: &Session) -> Result<(), Failure> {
+    let service = session.service(args.service.as_deref()).await?;
+    if args.wait {
+        return follow(session, &service.name, args.timeout).await;
+    }
+    let rollout: Rollout = session.client.get(&path(&service.name)).await?;
+    tell(session, &rollout)
+}
+
+async fn promote(args: &Promote, session: &Session) -> Result<(), Failure> {
+    let service = session.service(args.service.as_deref()).await?;
+    let rollout: Rollout = session.client.get(&path(&service.name)).await?;
+    let to = match rollout.next_percent {
+        Some(next) if !args.full => format!("{next} %"),
+        _ => "100 %".to_owned(),
+    };
+    let change = format!(
+        "{}: {} goes from {} % to {to} now, whatever it waits for",
+        service.name, rollout.candidate, rollout.share_percent
+    );
+    if consent(session, &[change])? == Consent::Withheld {
+        return Ok(());
+    }
+    act(session, Some(service.name.as_str()), "promote", args.full).await
+}
+
+async fn act(
+    session: &Session,
+    service: Option<&str>,
+    action: &str,
+    full: bool,
+) -> Result<(), Failure> {
+    let service = session.service(service).await?;
+    let reason = session.globals.reason.clone();
+    let act = ActOnRollout { full, reason, ..ActOnRollout::default() };
+    let path = format!("{}/{action}", path(&service.name));
+    let applied: Applied = session.client.change(Method::POST, &path, &act, ANSWER_LIMIT).await?;
+    outcome::tell(session, &applied)
+}
+
+fn path(service: &Name) -> String {
+    format!("/v1/services/{service}/rollout")
+}
+
+/// Shows a rollout until it has come to its end, or needs somebody.
+async fn follow(
+    session: &Session,
+    service: &Name,
+    timeout: Option<Duration>,
+) -> Result<(), Failure> {
+    let path = path(service);
+    let began = tokio::time::Instant::now();
+    let mut lines = Lines { redraws: session.terminal.redraws, last: None };
+    loop {
+        let rollout: Rollout = session.client.get(&path).await?;
+        if let Some(end) = end(&rollout) {
+            lines.close();
+            tell(session, &rollout)?;
+            return end;
+        }
+        lines.show(&rollout);
+        if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
+            lines.close();
+            let message = format!("still {}", rollout.place);
+            let hint = "it goes on; follow it with `cyan rollout status --wait`";
+            return Err(failure(exit_code::STILL_RUNNING, message, hint));
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// How following ends: well, or with the exit code of what became of it.
+fn end(rollout: &Rollout) -> Option<Result<(), Failure>> {
+    match rollout.stage.as_str() {
+        "done" | "switched" => Some(Ok(())),
+        "rolled_back" => {
+            let why = rollout.cause.as_ref().map_or("", |cause| cause.text.as_str());
+            let hint = "look at it with `cyan journal`, then release another version";
+            let message = format!("{} was rolled back: {why}", rollout.candidate);
+            Some(Err(failure(exit_code::ROLLED_BACK, message, hint)))
+        }
+        _ => {
+            let held = rollout.held.as_ref()?;
+            let hint = "go on with `cyan rollout resume`, or back with `cyan rollback`";
+            let message = format!("{} is held: {held}", rollout.candidate);
+            Some(Err(failure(exit_code::HELD, message, hint)))
+        }
+    }
+}
+
+fn failure(exit_code: u8, message: String, hint: &str) -> Failure {
+    Failure { exit_code, message, hint: Some(hint.to_owned()) }
+}
+
+fn tell(session: &Session, rollout: &Rollout) -> Result<(), Failure> {
+    if session.globals.json {
+        return session.terminal.json(rollout);
+    }
+    session.terminal.print(&text(rollout))
+}
+
+/// A rollout, one fact a line.
+fn text(rollout: &Rollout) -> String {
+    let version = rollout.version.as_ref().map_or_else(String::new, |v| format!(" ({v})"));
+    let mut text = format!(
+        "{}  rollout {}: {}{version} {}\n",
+        rollout.service, rollout.id, rollout.candidate, rollout.place
+    );
+    let mut line = |label: &str, what: &str| {
+        let _ = writeln!(text, "  {label:9}{what}");
+    };
+    line("steps", &rollout.steps.join(", "));
+    if let Some(next) = rollout.next_percent {
+        line("next", &format!("{next} %"));
+    }
+    for waits_for in &rollout.waits_for {
+        line("waits for", &format!(" {waits_for}"));
+    }
+    if let Some(judge) = &rollout.judge {
+        line("why", &judge.text);
+    }
+    if let Some(cause) = &rollout.cause {
+        line("cause", &cause.text);
+    }
+    for unarmed in &rollout.unarmed {
+        line("unarmed", unarmed);
+    }
+    text
+}
+
+/// A rollout in one line, redrawn while it is followed.
+fn line(rollout: &Rollout) -> String {
+    let mut line = format!("{} {}", rollout.candidate, rollout.place);
+    if let Some(judge) = &rollout.judge {
+        let _ = write!(line, ", {} requests", judge.requests);
+    }
+    if !rollout.waits_for.is_empty() {
+        let _ = write!(line, ", waits for {}", rollout.waits_for.join(" and "));
+    }
+    line
+}
+
+/// One line that is redrawn on a terminal; elsewhere a line for each change of place, and one a minute.
+struct Lines {
+    redraws: bool,
+    last: Option<(String, tokio::time::Instant)>,
+}
+
+impl Lines {
+    fn show(&mut self, rollout: &Rollout) {
+        let now = tokio::time::Instant::now();
+        let line = line(rollout);
+        if self.redraws {
+            eprint!("\r\x1b[K{line}");
+            // A line that cannot be shown is only progress lost.
+            let _ = std::io::stderr().flush();
+        } else {
+            let is_old = |at: tokio::time::Instant| now.saturating_duration_since(at) >= TELL_EVERY;
+            let last = self.last.as_ref();
+            if last.is_some_and(|(place, at)| *place == rollout.place && !is_old(*at)) {
+                return;
+            }
+            eprintln!("{line}");
+        }
+        self.last = Some((rollout.place.clone(), now));
+    }
+
+    fn close(&mut self) {
+        if self.redraws && self.last.take().is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What a rollout's events make of a service: the rollout, its traffic and its words in one change, so
+//! that the disk and the cores get all of it or nothing.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{Next, Planned, Random, Said};
+use crate::control_plane::change::exposure::Exposure;
+use crate::control_plane::clock::unix_ms;
+use crate::control_plane::command::Refused;
+use crate::control_plane::record::ServiceRecord;
+use crate::control_plane::services::Live;
+use crate::model::assignment::Assignment;
+use crate::model::name::Name;
+use crate::model::routing_table::Weighted;
+use crate::model::weight::Weight;
+use crate::rollout::event::{Advance, Effect, Event, Operator, Scene, Traffic};
+use crate::rollout::notice::Occasion;
+use crate::rollout::release::Freeze;
+use crate::rollout::stage::Stage;
+use crate::rollout::start::{self, BaseMeasured, Situation, Start};
+use crate::rollout::value::Rollout;
+
+/// The actor of what nobody asked for.
+pub(in crate::control_plane) const CONTROLLER: &str = "controller";
+
+pub(super) fn start(
+    live: &Live,
+    wish: &Start,
+    base: BaseMeasured,
+    random: Random<'_>,
+) -> Result<Planned, Refused> {
+    let before = &live.record;
+    let candidate = live.table.environment(wish.candidate.as_str());
+    if candidate.is_some_and(|candidate| candidate.upstreams.is_empty()) {
+        return Err(Refused::State {
+            problem: format!("`{}` has no upstreams", wish.candidate),
+            remedy: "give it some before it is released: cyan environment put".to_owned(),
+        });
+    }
+    let situation = Situation {
+        assignment: &before.assignment,
+        last: before.release.rollout.as_deref(),
+        attempts: &before.release.attempts,
+        base,
+        unix_ms: unix_ms(),
+    };
+    let started = start::start(wish.clone(), &situation, random)
+        .map_err(|refused| Refused::Start(Box::new(refused)))?;
+    let rollout = started.rollout;
+    let text = format!(
+        "rollout {} of {} by plan {}: {}",
+        rollout.id,
+        rollout.candidate,
+        rollout.plan_name,
+        rollout.plan.steps.iter().map(|s| format!("{} %", s.share)).collect::<Vec<_>>().join(", ")
+    );
+    let details =
+        json!({ "rollout": rollout.id, "candidate": rollout.candidate, "base": rollout.base });
+    let mut record = before.clone();
+    record.assignment = started.assignment;
+    record.release.rollout = Some(Box::new(rollout));
+    let said = Said { kind: "rollout_started", text, details };
+    let effects = vec![Effect::Tell(Occasion::Started)];
+    let mut planned = Next::of(live, record)?.planned(live, said);
+    if let Planned::Change(change) = &mut planned {
+        change.effects = effects;
+        change.warnings.extend(started.warnings);
+    }
+    Ok(planned)
+}
+
+/// Refuses what is meant for another rollout than the last one.
+pub(super) fn expect(live: &Live, rollout: Option<u64>) -> Result<(), Refused> {
+    let last = live.record.release.rollout.as_deref();
+    match (rollout, last) {
+        (Some(asked), Some(last)) if asked != last.id => Err(Refused::State {
+            problem: format!("rollout {asked} is not the last one, which is {}", last.id),
+            remedy: "look at the state again".to_owned(),
+        }),
+        (_, None) => Err(Refused::State {
+            problem: format!("`{}` has no rollout", live.file.name),
+            remedy: "start one: cyan rollout start ENVIRONMENT".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what would take an environment away from the rollout under way.
+pub(super) fn is_not_in_one(record: &ServiceRecord, environment: &Name) -> Result<(), Refused> {
+    let running = record.release.running();
+    match running.filter(|rollout| [&rollout.candidate, &rollout.base].contains(&environment)) {
+        None => Ok(()),
+        Some(rollout) => Err(Refused::State {
+            problem: format!("`{environment}` is part of rollout {}", rollout.id),
+            remedy: "wait for its end, or roll it back first: cyan rollback".to_owned(),
+        }),
+    }
+}
+
+/// Refuses another rule by which users are told apart while a rollout compares them.
+pub(super) fn sticky_rule_stays(service: &Name) -> Refused {
+    Refused::State {
+        problem: format!("the sticky rule of `{service}` cannot change while a rollout is running"),
+        remedy: "wait for its end, or roll it back first: cyan rollback".to_owned(),
+    }
+}
+
+/// What is true for the rollout of a service now.
+pub(in crate::control_plane) fn scene(live: &Live, actor: &str) -> Scene {
+    Scene {
+        now: live.observed(Instant::now()),
+        share: share(live),
+        frozen: live.record.release.frozen(unix_ms()),
+        actor: actor.to_owned(),
+    }
+}
+
+/// The candidate's share of the slot: all of it once it is active.
+fn share(live: &Live) -> Weight {
+    let assignment = &live.record.assignment;
+    let is_active = |rollout: &Rollout| rollout.candidate == assignment.active;
+    if live.record.release.rollout.as_deref().is_some_and(is_active) {
+        return Weight::FULL;
+    }
+    assignment.partner_share()
+}
+
+/// What this event makes of the service.
+pub(super) fn advance(
+    live: &Live,
+    event: &Event,
+    actor: &str,
+    random: Random<'_>,
+) -> Result<Planned, Refused> {
+    let generation = live.record.generation;
+    let nothing = || Planned::Nothing { generation, warnings: vec![] };
+    let Some(rollout) = live.record.release.rollout.as_deref() else { return Ok(nothing()) };
+    let scene = scene(live, actor);
+    let Some(advance) = rollout.advance(event, &scene)? else { return Ok(nothing()) };
+    let assignment = with_traffic(&live.record.assignment, rollout, advance.traffic, random)?;
+    let mut record = live.record.clone();
+    record.assignment = assignment;
+    note_attempt(&mut record, rollout, &advance);
+    let next = Rollout { observed: scene.now, ..advance.next };
+    let protects = matches!(next.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. });
+    record.release.rollout = Some(Box::new(next));
+    let Advance { effects, said, .. } = advance;
+    let said = Said { kind: said.kind, text: said.text, details: said.details };
+    // A rollout that begins its work again changes nothing but has effects all the same.
+    let mut planned = Next::of(live, record)?.planned(live, said);
+    if let Planned::Change(change) = &mut planned {
+        change.effects = effects;
+        if protects {
+            change.exposure = Exposure::Protects;
+        }
+    }
+    Ok(planned)
+}
+
+/// Once a rollout went back, its version has had an attempt.
+fn note_attempt(record: &mut ServiceRecord, before: &Rollout, advance: &Advance) {
+    if let (Stage::RolledBack { .. }, Some(version)) = (&advance.next.stage, &before.version) {
+        record.release.attempts.rolled_back(version, unix_ms());
+    }
+}
+
+fn with_traffic(
+    before: &Assignment,
+    rollout: &Rollout,
+    traffic: Option<Traffic>,
+    random: Random<'_>,
+) -> Result<Assignment, Refused> {
+    Ok(match traffic {
+        None => before.clone(),
+        Some(Traffic::Share(share)) => {
+            let slot = before.slot_weight();
+            let candidate = part(slot, share);
+            let weighted = |environment: &_, weight| Weighted {
+                environment: Clone::clone(environment),
+                weight,
+            };
+            let base = Weight::from_hundredths(slot.hundredths() - candidate.hundredths());
+            let base = base.unwrap_or(Weight::ZERO);
+            let weights = [weighted(&rollout.candidate, candidate), weighted(&rollout.base, base)];
+            before.set_weights(&weights, random)?
+        }
+        Some(Traffic::Switch) => before.switch(&rollout.candidate)?,
+        Some(Traffic::Back)
+            if before.active == rollout.base && before.weight(&rollout.candidate).is_zero() =>
+        {
+            before.clone()
+        }
+        Some(Traffic::Back) => before.roll_back()?,
+        Some(Traffic::Release) => before.disarm(),
+    })
+}
+
+/// A share of a slot, at least a hundredth of a percent where it is any at all.
+fn part(slot: Weight, share: Weight) -> Weight {
+    let full = u32::from(Weight::FULL.hundredths());
+    let (slot, share) = (u32::from(slot.hundredths()), u32::from(share.hundredths()));
+    let part = (slot * share + full / 2) / full;
+    let part = if share > 0 { part.clamp(1, slot.max(1)) } else { 0 };
+    u16::try_from(part).ok().and_then(Weight::from_hundredths).unwrap_or(Weight::ZERO)
+}
+
+/// A change of weights by hand pauses the rollout under way, in the same moment.
+pub(super) fn paused_by_hand(live: &Live, planned: Planned) -> Planned {
+    let Planned::Change(mut change) = planned else { return planned };
+    let Some(rollout) = live.record.release.running() else { return Planned::Change(change) };
+    if let Ok(Some(advance)) = rollout.advance(&Event::WeightsByHand, &scene(live, CONTROLLER))
+        && let Some(next) = change.next.first_mut()
+    {
+        next.record.release.rollout = Some(Box::new(advance.next));
+        change.text = format!("{}; the rollout is paused", change.text);
+        change
+            .warnings
+            .push("a rollout is under way and was paused; go on: cyan rollout resume".to_owned());
+    }
+    Planned::Change(change)
+}
+
+/// A switch to the candidate of a rollout under way is its promotion.
+pub(super) fn asked_by_switch(live: &Live, to: Option<&Name>) -> Option<Event> {
+    let rollout = live.record.release.running()?;
+    let is_ramp = !matches!(rollout.stage, Stage::Switched | Stage::RollingBack { .. });
+    let is_candidate = to.is_none_or(|to| *to == rollout.candidate);
+    (is_ramp && is_candidate).then_some(Event::Asked(Operator::Promote { full: true }))
+}
+
+/// A rollback while a rollout is under way is the rollout's.
+pub(super) fn asked_by_roll_back(live: &Live, reason: Option<&str>) -> Option<Event> {
+    live.record.release.running()?;
+    Some(Event::Asked(Operator::RollBack { reason: reason.map(ToOwned::to_owned) }))
+}
+
+pub(super) fn freeze(live: &Live, freeze: Option<&Freeze>) -> Result<Planned, Refused> {
+    let mut record = live.record.clone();
+    record.release.freeze = freeze.cloned();
+    let text = match freeze {
+        Some(freeze) => format!("no automatic step any more: {}", freeze.reason),
+        None => "automatic steps may be taken again".to_owned(),
+    };
+    let kind = if freeze.is_some() { "frozen" } else { "unfrozen" };
+    let details = freeze.map_or(Value::Null, |freeze| json!({ "until_ms": freeze.until_ms }));
+    Ok(Next::of(live, record)?.planned(live, Said { kind, text, details }))
+}

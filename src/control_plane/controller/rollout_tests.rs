@@ -1,0 +1,211 @@
+//! Rollouts under the real controller, on a real state file.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use super::super::command::{Command, Refused};
+use super::super::test_rig::{PATIENCE, Rig, chat, config, name};
+use crate::config::Config;
+use crate::model::plan::{Pace, Plan, Step, WrittenStep};
+use crate::rollout::event::{Event, Operator};
+use crate::rollout::start::{BaseMeasured, Start};
+use crate::rollout::value::Rollout;
+
+/// A service whose upstreams accept connections, and what does so.
+struct Served {
+    config: Config,
+    _blue: TcpListener,
+    _green: TcpListener,
+}
+
+impl Served {
+    fn new(dir: &tempfile::TempDir) -> Self {
+        let mut service = chat();
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (blue, green) = (listen(), listen());
+        for (environment, listener) in service.environments.iter_mut().zip([&blue, &green]) {
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            environment.upstreams = vec![address.parse().unwrap()];
+        }
+        service.environments[1].version = Some("v42".into());
+        Self { config: config(dir, vec![service]), _blue: blue, _green: green }
+    }
+}
+
+/// 1, 25 and 100 %: the judge says nothing here, so that steps are taken by hand.
+fn plan() -> Plan {
+    let step = |text: &str| text.parse::<WrittenStep>().unwrap().complete(Pace::default());
+    let steps: Vec<Step> = ["1%", "25%", "100%"].map(step).to_vec();
+    Plan { steps, ..Plan::default() }
+}
+
+fn start(candidate: &str) -> Command {
+    let start = Start {
+        candidate: name(candidate),
+        version: Some("v42".into()),
+        plan: plan(),
+        plan_name: "default".into(),
+        gates: vec![],
+        without_broken_limits: false,
+        again: false,
+        actor: "test".into(),
+    };
+    Command::StartRollout {
+        service: name("chat"),
+        start: Box::new(start),
+        base: BaseMeasured::default(),
+        if_generation: None,
+    }
+}
+
+fn asked(operator: Operator) -> Command {
+    Command::Rollout {
+        service: name("chat"),
+        event: Box::new(Event::Asked(operator)),
+        rollout: None,
+        if_generation: None,
+    }
+}
+
+const NEXT: Operator = Operator::Promote { full: false };
+
+impl Rig {
+    fn rollout(&self) -> Rollout {
+        self.handle.release("chat").unwrap().release.rollout.map(|rollout| *rollout).unwrap()
+    }
+
+    async fn started(config: &Config) -> Self {
+        let mut rig = Self::start(config);
+        rig.ask(start("green")).await.unwrap();
+        rig.event("rollout_stepped").await;
+        assert_eq!(rig.weights(), "blue=99 green=1");
+        rig
+    }
+}
+
+#[tokio::test]
+async fn a_rollout_gives_its_first_step_when_the_candidate_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let mut rig = Rig::started(&served.config).await;
+    rig.ask(asked(NEXT)).await.unwrap();
+    assert_eq!(rig.weights(), "blue=75 green=25");
+    rig.ask(asked(NEXT)).await.unwrap();
+    assert_eq!(
+        (rig.weights().as_str(), rig.rollout().stage.code()),
+        ("blue=0 green=100", "switched")
+    );
+    rig.ask(asked(Operator::Release)).await.unwrap();
+    assert_eq!(rig.rollout().stage.code(), "done");
+    assert_eq!(rig.view("blue").role, None, "nothing is armed any more");
+    rig.event("drained").await;
+}
+
+#[tokio::test]
+async fn the_rollback_of_a_service_is_the_rollback_of_its_rollout() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::started(&served.config).await;
+    assert!(rig.roll_back().await.unwrap().changed);
+    assert_eq!(
+        (rig.weights().as_str(), rig.rollout().stage.code()),
+        ("blue=100 green=0", "rolled_back")
+    );
+    assert!(!rig.roll_back().await.unwrap().changed, "the second press is no error");
+    let refused = rig.ask(start("green")).await.unwrap_err().to_string();
+    assert!(refused.starts_with("v42 was rolled back a moment ago; wait "), "{refused}");
+}
+
+#[tokio::test]
+async fn weights_by_hand_pause_it_and_a_switch_by_hand_promotes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::started(&served.config).await;
+    let applied = rig.set("blue=90 green=10").await.unwrap();
+    assert!(applied.warnings.iter().any(|warning| warning.contains("was paused")), "{applied:?}");
+    assert!(rig.rollout().paused.is_some());
+    rig.ask(asked(Operator::Resume)).await.unwrap();
+    assert_eq!(rig.weights(), "blue=99 green=1");
+    rig.switch("green").await.unwrap();
+    assert_eq!(rig.rollout().stage.code(), "switched");
+    rig.roll_back().await.unwrap();
+    assert_eq!(
+        (rig.weights().as_str(), rig.rollout().stage.code()),
+        ("blue=100 green=0", "rolled_back")
+    );
+}
+
+#[tokio::test]
+async fn a_rollout_survives_a_restart_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::started(&served.config).await;
+    rig.ask(asked(NEXT)).await.unwrap();
+    rig.ask(asked(Operator::Pause { reason: Some("lunch".into()) })).await.unwrap();
+    let before = rig.rollout();
+    rig.handle.shutdown().await;
+    let rig = Rig::start(&served.config);
+    assert_eq!((rig.rollout(), rig.weights().as_str()), (before, "blue=75 green=25"));
+}
+
+#[tokio::test]
+async fn a_step_needs_the_disk_and_the_way_back_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::started(&served.config).await;
+    let tool = rig.hold_the_file();
+    let refused = rig.ask(asked(NEXT)).await.unwrap_err();
+    assert!(matches!(refused, Refused::Store(_)), "{refused:?}");
+    assert_eq!((rig.weights().as_str(), rig.rollout().stage.code()), ("blue=99 green=1", "ramp"));
+    let applied = rig.roll_back().await.unwrap();
+    assert!(applied.changed && !applied.durable);
+    assert_eq!(rig.weights(), "blue=100 green=0");
+    drop(tool);
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::start(&served.config);
+    let generation = rig.generation();
+    let refused = rig.ask(start("blue")).await.unwrap_err().to_string();
+    assert_eq!(refused, "`blue` is the active environment; switch to another one first");
+    let refused = rig.ask(asked(NEXT)).await.unwrap_err().to_string();
+    assert_eq!(refused, "`chat` has no rollout; start one: cyan rollout start ENVIRONMENT");
+    assert_eq!(rig.generation(), generation);
+}
+
+#[tokio::test]
+async fn a_candidate_that_does_not_answer_gets_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing listens on the ports of these.
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    rig.ask(start("green")).await.unwrap();
+    let asked_once = async {
+        while rig.handle.store_state().not_durable.contains(&"chat".to_owned()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked_once).await.unwrap();
+    assert_eq!((rig.weights().as_str(), rig.rollout().stage.code()), ("blue=100 green=0", "ready"));
+}
+
+#[tokio::test]
+async fn what_a_rollout_needs_cannot_be_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::started(&served.config).await;
+    let refused = |asked: Result<_, Refused>| asked.unwrap_err().to_string();
+    let remove = Command::RemoveEnvironment { service: name("chat"), environment: name("green") };
+    let part =
+        "`green` is part of rollout 1; wait for its end, or roll it back first: cyan rollback";
+    assert_eq!(refused(rig.ask(remove).await), part);
+    let mut other_rule = served.config.clone();
+    other_rule.services[0].sticky.body_bytes_max += 1;
+    let said = refused(rig.ask(Command::Reload(Box::new(other_rule))).await);
+    assert!(said.starts_with("the sticky rule of `chat` cannot change"), "{said}");
+    let mut without_green = served.config.clone();
+    without_green.services[0].environments.pop();
+    assert_eq!(refused(rig.ask(Command::Reload(Box::new(without_green))).await), part);
+}
