@@ -98,6 +98,7 @@ impl Boot {
     pub fn run(self, links: CoreLinks, reports: mpsc::Receiver<CoreReport>) -> ControllerHandle {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let shared = Arc::new(Shared {
+            links: links.clone(),
             snapshot: self.snapshot,
             published: ArcSwap::from_pointee(Published::default()),
             changed: watch::Sender::new(0),

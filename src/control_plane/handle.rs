@@ -22,6 +22,7 @@ use super::smoke::Running;
 use super::store::{JournalReader, StoreError};
 use super::totals::Totals;
 use super::windows::{Measured, Window};
+use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
 use crate::model::environment::EnvironmentId;
@@ -55,6 +56,7 @@ pub struct StoreState {
 /// What the controller publishes and anybody may read.
 #[derive(Debug)]
 pub(super) struct Shared {
+    pub(super) links: CoreLinks,
     pub(super) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(super) published: ArcSwap<Published>,
     /// Counts publications, for those who follow them.

@@ -15,6 +15,7 @@ mod health;
 pub mod journal;
 pub mod key_watch;
 mod measurements;
+pub mod observation;
 mod observers;
 mod post;
 pub mod program;

@@ -128,7 +128,7 @@ impl ControllerHandle {
 
     /// Every score that is counted from now on. `RecvError::Lagged(n)` says how many were lost.
     pub fn scored(&self) -> broadcast::Receiver<Scored> {
-        self.shared.score_listeners.0.subscribe()
+        self.shared.scored()
     }
 
     /// The scores of an environment, by name.
@@ -151,6 +151,11 @@ impl ScoreSums {
 }
 
 impl Shared {
+    /// Every score that is counted from now on.
+    pub(super) fn scored(&self) -> broadcast::Receiver<Scored> {
+        self.score_listeners.0.subscribe()
+    }
+
     fn score(&self, scores: &[NewScore], now: Instant) -> Result<(), Vec<(usize, ScoreRefused)>> {
         let now = self.measurements.since_epoch(now);
         let (mut found, mut refused) = (Vec::with_capacity(scores.len()), Vec::new());

@@ -60,6 +60,11 @@ impl<T> Both<T> {
         }
     }
 
+    /// Both by reference.
+    pub fn as_ref(&self) -> Both<&T> {
+        Both { active: &self.active, candidate: &self.candidate }
+    }
+
     /// Something else of both sides.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Both<U> {
         Both { active: f(self.active), candidate: f(self.candidate) }

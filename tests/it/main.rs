@@ -26,6 +26,7 @@ mod measured;
 mod model_names;
 mod no_progress;
 mod notes;
+mod observation;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process;

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::record::{ErrorAge, Measure, Quantile};
 use super::super::tick::Tick;
 use crate::model::plan::LatencySignal;
@@ -20,7 +22,7 @@ pub const LIMIT: usize = TIMINGS - 1;
 const FINAL_AGE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(30 * 60));
 
 /// What is usual on the active side.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     /// p50, p90 and p99 of the time to first content; `None` while too few are known.
     pub ttft: Option<[Duration; 3]>,

@@ -1,0 +1,217 @@
+//! The recorder and the judge of one rollout, and what they have said so far. Knows no time but what it
+//! is told.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::super::measurements::Measurements;
+use super::super::scores::Scored;
+use super::asking::Answer;
+use super::{Kept, Observed, Subject, baseline};
+use crate::judge::chosen_judge::ChosenJudge;
+use crate::judge::decision::{Decision, Judge, Waiting};
+use crate::judge::record::{Record, Resume, Start};
+use crate::judge::recorder::{Baseline, Recorder, Setup};
+use crate::judge::tick::Tick;
+use crate::model::environment::EnvironmentId;
+use crate::model::score::quality;
+
+#[derive(Debug)]
+pub(super) struct Session {
+    subject: Subject,
+    recorder: Recorder,
+    judge: ChosenJudge,
+    baseline: Baseline,
+    /// A share was set: before that there is nothing to judge.
+    has_begun: bool,
+    since: Tick,
+    requests: u64,
+    /// The last decision.
+    decision: Decision,
+    /// A decision to go back that stands.
+    decided: Option<Decision>,
+    records: Option<mpsc::Sender<Record>>,
+    records_lost: u64,
+}
+
+impl Session {
+    pub(super) fn new(
+        subject: Subject,
+        cores: usize,
+        now: Duration,
+        kept: Option<Kept>,
+        records: Option<mpsc::Sender<Record>>,
+    ) -> Self {
+        let setup = Setup {
+            cores,
+            began: now,
+            first: kept.as_ref().map_or(Tick(0), |kept| kept.now),
+            share: kept.as_ref().map_or(0.0, |kept| kept.share),
+            latency_max: subject.latency_max,
+            signal: subject.signal,
+            seed: subject.seed,
+        };
+        let is_new = kept.is_none();
+        let mut session = Self {
+            recorder: Recorder::new(setup),
+            judge: ChosenJudge::new(subject.settings.clone()),
+            baseline: Baseline::default(),
+            has_begun: false,
+            since: Tick(0),
+            requests: 0,
+            decision: Decision::Wait(Waiting::NoStep),
+            decided: None,
+            subject,
+            records,
+            records_lost: 0,
+        };
+        if let Some(kept) = kept {
+            session.go_on(kept);
+        }
+        if is_new {
+            session.start();
+        }
+        session
+    }
+
+    fn start(&mut self) {
+        let names = self.subject.environments.as_ref().map(|party| party.name.to_string());
+        let settings = self.subject.settings.clone();
+        let start = Start { active: names.active, candidate: names.candidate, settings };
+        self.tell(Record::Start(Box::new(start)));
+    }
+
+    fn go_on(&mut self, kept: Kept) {
+        let Kept { judge, since, requests, decided, baseline, .. } = kept;
+        self.has_begun = true;
+        (self.judge, self.since, self.requests, self.decided) = (judge, since, requests, decided);
+        self.decision = decided.unwrap_or(self.decision);
+        self.recorder.baseline(&baseline);
+        self.baseline = baseline;
+    }
+
+    /// The environments to ask cores about.
+    pub(super) fn pair(&self) -> [EnvironmentId; 2] {
+        [self.subject.environments.active.id, self.subject.environments.candidate.id]
+    }
+
+    /// Takes thresholds anew.
+    pub(super) fn measure(&mut self, measurements: &Measurements, now: Duration) {
+        let active = self.subject.environments.active.id;
+        baseline::update(&mut self.baseline, measurements, active, now);
+        self.recorder.baseline(&self.baseline);
+    }
+
+    pub(super) fn change(&mut self, share: f64, planned: bool, during: Range<Duration>) {
+        self.recorder.change(share, planned, during);
+    }
+
+    pub(super) fn resume(&mut self) {
+        if self.has_begun {
+            self.judge.resume();
+            self.decided = None;
+            let at = self.recorder.now();
+            self.tell(Record::Resume(Resume { at }));
+        }
+    }
+
+    pub(super) fn hear(&mut self, answer: &Answer, measurements: &Measurements) {
+        let Answer { core, report } = answer;
+        let span = measurements.since_epoch(report.since)..measurements.since_epoch(report.until);
+        self.recorder.hear(*core, span);
+        for note in report.notes.iter() {
+            if let Some(side) = self.subject.side(note.environment) {
+                self.recorder.note(*core, side, note);
+            }
+        }
+        if let Some(lost) = report.notes.lost() {
+            self.recorder.lose(lost, report.notes.lost_count());
+        }
+    }
+
+    /// Scores of users' answers count; an evaluation is a gate.
+    pub(super) fn score(&mut self, scored: &Scored) {
+        let Scored { environment_id, key, began, score, .. } = scored;
+        if let Some(side) = self.subject.side(*environment_id)
+            && !scored.is_evaluation
+            && scored.name == quality()
+        {
+            self.recorder.score(side, *key, *began, score.value());
+        }
+    }
+
+    /// Tells the judge everything that is known by now. Answers whether there was anything.
+    pub(super) fn judge(&mut self, now: Duration) -> bool {
+        let mut has_news = false;
+        while let Some(record) = self.recorder.take(now) {
+            has_news |= self.judge_one(&record);
+            if self.has_begun {
+                self.tell(record);
+            }
+        }
+        has_news
+    }
+
+    fn judge_one(&mut self, record: &Record) -> bool {
+        match record {
+            Record::Change(change) => {
+                self.judge.change(change);
+                self.has_begun = true;
+                (self.since, self.requests, self.decided) = (change.at, 0, None);
+                false
+            }
+            Record::Tick(tick) if self.has_begun => {
+                self.judge.observe(tick);
+                let arrivals = tick.arrivals.iter().map(|arrivals| arrivals.n.candidate);
+                self.requests += arrivals.map(u64::from).sum::<u64>();
+                self.decide();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn decide(&mut self) {
+        let decision = self.judge.decide();
+        match (decision, self.decided) {
+            (Decision::RollBack(_), None | Some(Decision::StepBack(_)))
+            | (Decision::StepBack(_), None) => self.decided = Some(decision),
+            _ => {}
+        }
+        self.decision = self.decided.unwrap_or(decision);
+    }
+
+    fn tell(&mut self, record: Record) {
+        if let Some(records) = &self.records {
+            // Whoever keeps records may be slow, as a disk is; the judge does not wait for it.
+            self.records_lost += u64::from(records.try_send(record).is_err());
+        }
+    }
+
+    pub(super) fn observed(&self) -> Observed {
+        Observed {
+            tick: self.recorder.now(),
+            decision: self.decision,
+            explanation: self.judge.explain(),
+            share: self.recorder.share(),
+            since: self.since,
+            requests: self.requests,
+            losses: self.recorder.losses(),
+            records_lost: self.records_lost,
+        }
+    }
+
+    pub(super) fn keep(&self) -> Kept {
+        Kept {
+            judge: self.judge.clone(),
+            now: self.recorder.now(),
+            share: self.recorder.share(),
+            since: self.since,
+            requests: self.requests,
+            decided: self.decided,
+            baseline: self.baseline.clone(),
+        }
+    }
+}
