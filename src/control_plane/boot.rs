@@ -16,6 +16,7 @@ use super::command::Refused;
 use super::controller::Controller;
 use super::event::Events;
 use super::handle::{ControllerHandle, REQUESTS_MAX, Shared, StoreState};
+use super::hooks::Hooks;
 use super::journal::NewEntry;
 use super::measurements::Measurements;
 use super::observers::Observers;
@@ -97,6 +98,7 @@ impl Boot {
     /// Outside a tokio runtime.
     pub fn run(self, links: CoreLinks, reports: mpsc::Receiver<CoreReport>) -> ControllerHandle {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let (hooks, lanes) = Hooks::new(&self.config.hooks);
         let shared = Arc::new(Shared {
             links: links.clone(),
             snapshot: self.snapshot,
@@ -106,6 +108,7 @@ impl Boot {
             probes: Remarks::default(),
             suspicions: Remarks::default(),
             events: Events::default(),
+            hooks,
             smokes: Running::default(),
             totals: ArcSwap::from_pointee(Totals::new(links.count())),
             measurements: Measurements::new(links.count(), links.epoch()),
@@ -129,10 +132,11 @@ impl Boot {
         }
         controller.publish_view();
         let observers = Observers::start(links, &shared);
-        // The one task that changes anything. It ends by `shutdown`, and the observers with it.
+        let deliveries = lanes.start(&shared);
+        // The one task that changes anything. It ends by `shutdown`, and the observers and deliveries with it.
         tokio::spawn(async move {
             controller.run(inbox, reports).await;
-            drop(observers);
+            drop((observers, deliveries));
         });
         ControllerHandle { requests, shared }
     }

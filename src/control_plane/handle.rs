@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::command::{Applied, Refused, ReleaseView, Request, ServiceView};
 use super::event::{Event, Events};
+use super::hooks::Hooks;
 use super::journal::{Page, Query};
 use super::measurements::Measurements;
 use super::published::Published;
@@ -68,6 +69,8 @@ pub(super) struct Shared {
     /// Why upstreams are suspect.
     pub(super) suspicions: Remarks,
     pub(super) events: Events,
+    /// Who is told what happens.
+    pub(super) hooks: Hooks,
     /// Which environments are being tested now.
     pub(super) smokes: Running,
     pub(super) totals: ArcSwap<Totals>,

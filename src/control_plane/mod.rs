@@ -12,6 +12,7 @@ mod drain_watch;
 pub mod event;
 pub mod handle;
 mod health;
+mod hooks;
 pub mod journal;
 pub mod key_watch;
 mod measurements;

@@ -41,6 +41,14 @@ impl<'a> Post<'a> {
         Self { address, body: json.into(), headers }
     }
 
+    /// Adds a header.
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value);
+        let value = value.expect("what hooks add is made of digits, letters, `-` and `=`");
+        self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
     /// Sends it once. Errors are words for people, without the address's path.
     pub(super) async fn send(&self, timeout: Duration) -> Result<Posted, String> {
         let sent = tokio::time::timeout(timeout, self.exchange()).await;

@@ -32,9 +32,10 @@ pub struct HookSpec {
 }
 
 impl HookSpec {
-    /// Whether it wants to know.
-    pub fn is_told(&self, occasion: Occasion, service: &Name) -> bool {
-        self.on.contains(&occasion) && (self.services.is_empty() || self.services.contains(service))
+    /// Whether it wants to know. What concerns the whole process concerns every service.
+    pub fn is_told(&self, occasion: Occasion, service: Option<&Name>) -> bool {
+        let is_ours = |service: &Name| self.services.is_empty() || self.services.contains(service);
+        self.on.contains(&occasion) && service.is_none_or(is_ours)
     }
 }
 

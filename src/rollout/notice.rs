@@ -11,8 +11,8 @@ pub use crate::model::occasion::Occasion;
 pub struct Notice {
     /// What happened.
     pub occasion: Occasion,
-    /// The service.
-    pub service: Name,
+    /// The service; `None` for the whole process, as of a store that cannot be written.
+    pub service: Option<Name>,
     /// The environment it is about: the failed one of a rollback, the drained one of a drain.
     pub environment: Option<Name>,
     /// The number of the rollout.

@@ -18,6 +18,7 @@ mod drain;
 mod ends;
 mod forwarding;
 mod grpc;
+mod hooks;
 mod hostile_answers;
 mod http2;
 mod http2_upstreams;

@@ -35,14 +35,17 @@ fn results(report: &Value) -> Vec<(&str, bool, &str)> {
 const ALL_KINDS: &str = "
 [service.chat.rollout.smoke.health]
 path = '/health'
+timeout = '10s'
 [service.chat.rollout.smoke.model]
 path = '/v1/models'
+timeout = '10s'
 expect.json = ['/object = list', '/data/0/id = mock-llm']
 expect.headers = 'content-type: ^application/json'
 [service.chat.rollout.smoke.short]
 path = '/v1/chat/completions'
+timeout = '10s'
 body = '{\"model\":\"m\",\"max_tokens\":4,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'
-expect = { text = '\"role\":\"assistant\"', tokens_min = 4, finish_reason = 'length', total_max = '2s' }
+expect = { text = '\"role\":\"assistant\"', tokens_min = 4, finish_reason = 'length', total_max = '10s' }
 [service.chat.rollout.probes]
 apis = ['chat', 'completions', 'responses', 'messages']
 model = 'm'
@@ -104,8 +107,10 @@ async fn probes_see_what_a_status_does_not_show() {
         (Faults { stall: 1.0, ..Faults::default() }, "not whole within 500ms"),
     ] {
         let green = mock(faults.clone());
-        let probes = "[service.chat.rollout.probes]\napis = ['chat']\ntimeout = '500ms'";
-        let admin = TestAdmin::configured(&chat(&[green.url()], "", probes)).await;
+        let timeout = if faults.stall > 0.0 { "500ms" } else { "10s" };
+        let probes =
+            format!("[service.chat.rollout.probes]\napis = ['chat']\ntimeout = '{timeout}'");
+        let admin = TestAdmin::configured(&chat(&[green.url()], "", &probes)).await;
         let report = in_time(admin.post(SMOKE, "")).await.json();
         let (_, passed, said) = results(&report)[0];
         assert!(!passed && said.starts_with(saw), "{faults:?}: {said}");

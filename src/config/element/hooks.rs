@@ -121,11 +121,13 @@ mod tests {
         .hooks;
         let service = Name::new("default").unwrap();
         let (scale, chat) = (&hooks[0], &hooks[1]);
-        assert!(scale.is_told(Occasion::Drained, &service));
-        assert!(!scale.is_told(Occasion::Alert, &service));
-        assert!(!scale.is_told(Occasion::Drained, &Name::new("other").unwrap()));
+        let other = Name::new("other").unwrap();
+        assert!(scale.is_told(Occasion::Drained, Some(&service)));
+        assert!(scale.is_told(Occasion::Drained, None));
+        assert!(!scale.is_told(Occasion::Alert, Some(&service)));
+        assert!(!scale.is_told(Occasion::Drained, Some(&other)));
         assert_eq!((scale.timeout, scale.retries), (TIMEOUT, RETRIES));
-        assert!(chat.is_told(Occasion::Alert, &Name::new("other").unwrap()));
+        assert!(chat.is_told(Occasion::Alert, Some(&other)));
         assert_eq!(chat.format, HookFormat::Slack);
     }
 

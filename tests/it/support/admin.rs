@@ -40,7 +40,7 @@ pub struct TestAdmin {
     /// While set, core 0 takes over nothing.
     pub stuck: Arc<AtomicBool>,
     serving: JoinHandle<()>,
-    _state: tempfile::TempDir,
+    state_dir: tempfile::TempDir,
 }
 
 impl Drop for TestAdmin {
@@ -103,7 +103,12 @@ impl TestAdmin {
         let spec = config.admin.clone();
         let serving = tokio::spawn(async move { cyan::admin::serve(listener, &spec, admin).await });
         controller.started().await;
-        Self { address, controller, stuck, serving, _state: state }
+        Self { address, controller, stuck, serving, state_dir: state }
+    }
+
+    /// The file that holds its state.
+    pub fn state_file(&self) -> std::path::PathBuf {
+        self.state_dir.path().join("state").join("state.db")
     }
 
     pub fn url(&self) -> String {

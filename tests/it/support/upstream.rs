@@ -182,6 +182,11 @@ impl Visit {
         Some(self.ahead.drain(..length).collect())
     }
 
+    /// How many heads the upstream has read so far.
+    pub fn seen_heads(&self) -> usize {
+        self.seen.heads.lock().expect("no test panics with the lock").len()
+    }
+
     /// Sends bytes; a proxy that has gone is no concern of the upstream.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
