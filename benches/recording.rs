@@ -4,12 +4,16 @@
 //! collection at the end; memory is what the allocator was asked for and not given back.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::VecDeque;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cyan::control_plane::windows::Windows;
 use cyan::data_plane::recorder::Recorder;
+use cyan::judge::record::{Measure as RecordMeasure, Side};
+use cyan::judge::recorder::{Baseline, Recorder as JudgeRecorder, Setup};
+use cyan::judge::tick::Tick;
 use cyan::metrics::cohort::{Mark, Marks};
 use cyan::metrics::cohort_log::CohortLog;
 use cyan::metrics::near_map::NearMap;
@@ -17,6 +21,7 @@ use cyan::metrics::shard::{Ended, Values};
 use cyan::model::answer::{FinishReason, Inspection, Tokens};
 use cyan::model::environment::EnvironmentId;
 use cyan::model::note::{Note, What};
+use cyan::model::plan::LatencySignal;
 use cyan::model::upstream::UpstreamId;
 use cyan::model::verdict::Verdict;
 
@@ -71,6 +76,67 @@ fn main() {
     noting(&recorder);
     cost("ended", &recorder, |n| recorder.ended(&ended(1 + n % 2, n)));
     memory();
+    observing();
+}
+
+/// What one rollout costs the control plane: 500 requests per second for ten minutes, as records.
+fn observing() {
+    let mut recorder = judge_recorder();
+    let before = HELD.load(Ordering::Relaxed);
+    let began = Instant::now();
+    let (mut records, mut bytes, mut late) = (0, 0, VecDeque::new());
+    for quarter in 0..2_400_u32 {
+        let now = Duration::from_millis(u64::from(quarter + 1) * 250);
+        recorder.hear(0, Duration::ZERO..now);
+        for n in 0..125 {
+            let number = quarter * 125 + n;
+            let side = if n % 10 == 0 { Side::Candidate } else { Side::Active };
+            recorder.note(0, side, &happened(quarter, number, What::Began));
+            late.push_back((side, happened(quarter, number, fate(number))));
+        }
+        while late.front().is_some_and(|(_, note): &(Side, Note)| note.arrived + 2 < quarter) {
+            let (side, note) = late.pop_front().expect("there is a first");
+            recorder.note(0, side, &note);
+        }
+        while let Some(record) = recorder.take(now) {
+            records += 1;
+            bytes += serde_json::to_string(&record).map_or(0, |line| line.len());
+        }
+    }
+    println!("{:24} {:?}", "a request, recorded", began.elapsed() / (2_400 * 125));
+    println!("{:24} {records} of {} bytes", "records of 10 min", bytes / records.max(1));
+    held("a recorder, 500/s", before);
+}
+
+fn judge_recorder() -> JudgeRecorder {
+    let mut recorder = JudgeRecorder::new(Setup {
+        cores: 1,
+        began: Duration::ZERO,
+        first: Tick(0),
+        share: 0.1,
+        latency_max: Duration::from_secs(5),
+        signal: LatencySignal::Auto,
+        seed: 1,
+    });
+    let seconds = [1, 2, 4].map(Duration::from_secs);
+    recorder.baseline(&Baseline {
+        ttft: Some(seconds),
+        duration_p99: Some(Duration::from_secs(30)),
+        silent: Some(RecordMeasure::Ttft),
+        ..Baseline::default()
+    });
+    recorder
+}
+
+/// One in a hundred fails.
+fn fate(number: u32) -> What {
+    if number.is_multiple_of(100) { What::FailedEarly } else { What::FirstContent }
+}
+
+fn happened(quarter: u32, number: u32, what: What) -> Note {
+    let age = if what == What::Began { Duration::ZERO } else { wait(number) / 2 };
+    let whose = (quarter, u64::from(number));
+    Note::new(EnvironmentId(1), whose, Some(u64::from(number % 5_000)), what, age)
 }
 
 /// While a judge observes: who joins asks for the time, and each thing that happens is written down.

@@ -93,6 +93,7 @@ pub struct Kept {
     share: f64,
     since: Tick,
     requests: u64,
+    decision: Decision,
     decided: Option<Decision>,
     baseline: Baseline,
 }

@@ -165,6 +165,7 @@ async fn a_healthy_candidate_goes_on_and_so_does_its_evidence_after_a_restart() 
     assert_eq!(before.decision, Decision::Wait(Waiting::Baking));
     assert_eq!((before.losses.lost, before.losses.ticks_without_core), (0, 0));
     let kept = serde_json::to_string(&observation.keep()).unwrap();
+    println!("{} bytes are kept after {:?}", kept.len(), before.tick);
     drop(observation);
     let again = rollout.observe(Some(serde_json::from_str(&kept).unwrap()), None);
     let after = until(&mut again.watch(), |observed| observed.requests >= 35).await;

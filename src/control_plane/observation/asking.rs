@@ -54,5 +54,5 @@ fn next_tick(epoch: Instant) -> Instant {
     let every = u32::try_from(EVERY.as_nanos()).expect("a quarter of a second");
     let into = epoch.elapsed().as_nanos() % u128::from(every);
     let into = u64::try_from(into).expect("less than a quarter of a second");
-    Instant::now() + EVERY - Duration::from_nanos(into) + AFTER_TICK
+    Instant::now() + EVERY.saturating_sub(Duration::from_nanos(into)) + AFTER_TICK
 }

@@ -84,10 +84,10 @@ impl Session {
     }
 
     fn go_on(&mut self, kept: Kept) {
-        let Kept { judge, since, requests, decided, baseline, .. } = kept;
+        let Kept { judge, since, requests, decision, decided, baseline, .. } = kept;
         self.has_begun = true;
-        (self.judge, self.since, self.requests, self.decided) = (judge, since, requests, decided);
-        self.decision = decided.unwrap_or(self.decision);
+        (self.judge, self.since, self.requests) = (judge, since, requests);
+        (self.decision, self.decided) = (decision, decided);
         self.recorder.baseline(&baseline);
         self.baseline = baseline;
     }
@@ -175,11 +175,7 @@ impl Session {
 
     fn decide(&mut self) {
         let decision = self.judge.decide();
-        match (decision, self.decided) {
-            (Decision::RollBack(_), None | Some(Decision::StepBack(_)))
-            | (Decision::StepBack(_), None) => self.decided = Some(decision),
-            _ => {}
-        }
+        self.decided = standing(self.decided, decision);
         self.decision = self.decided.unwrap_or(decision);
     }
 
@@ -210,8 +206,96 @@ impl Session {
             share: self.recorder.share(),
             since: self.since,
             requests: self.requests,
+            decision: self.decision,
             decided: self.decided,
             baseline: self.baseline.clone(),
         }
+    }
+}
+
+/// Which decision to go back stands after another one: the first, and a rollback above a step back.
+fn standing(decided: Option<Decision>, decision: Decision) -> Option<Decision> {
+    match (decided, decision) {
+        (None, Decision::RollBack(_) | Decision::StepBack(_))
+        | (Some(Decision::StepBack(_)), Decision::RollBack(_)) => Some(decision),
+        _ => decided,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::decision::Breach;
+    use crate::judge::metric::Metric;
+    use crate::judge::record::Both;
+    use crate::judge::settings::Settings;
+    use crate::model::name::Name;
+    use crate::model::plan::LatencySignal;
+
+    const WAIT: Decision = Decision::Wait(Waiting::Baking);
+    const STEP_BACK: Decision = Decision::StepBack(Metric::ErrorLimit);
+    const ROLL_BACK: Decision = Decision::RollBack(Breach::TooLittleData);
+
+    #[test]
+    fn a_decision_to_go_back_is_not_lost_in_what_is_said_after_it() {
+        for (said, stands) in [
+            (vec![WAIT, Decision::Advance], None),
+            (vec![STEP_BACK, WAIT], Some(STEP_BACK)),
+            (vec![STEP_BACK, ROLL_BACK, WAIT], Some(ROLL_BACK)),
+            (vec![ROLL_BACK, STEP_BACK], Some(ROLL_BACK)),
+        ] {
+            assert_eq!(said.iter().copied().fold(None, standing), stands, "{said:?}");
+        }
+    }
+
+    fn session(kept: Option<Kept>, records: Option<mpsc::Sender<Record>>) -> Session {
+        let party = |id, text: &str| super::super::Party {
+            id: EnvironmentId(id),
+            name: Name::new(text).unwrap(),
+        };
+        let subject = Subject {
+            service: Name::new("chat").unwrap(),
+            environments: Both { active: party(1, "blue"), candidate: party(2, "green") },
+            settings: Settings::default(),
+            latency_max: Duration::from_secs(5),
+            signal: LatencySignal::Auto,
+            seed: 1,
+        };
+        Session::new(subject, 1, Duration::ZERO, kept, records)
+    }
+
+    /// The session's only core reports that nothing happened.
+    fn pass(session: &mut Session, until: Duration) -> bool {
+        session.recorder.hear(0, Duration::ZERO..until);
+        session.judge(until)
+    }
+
+    #[test]
+    fn nobody_judges_before_there_is_a_share_and_a_full_sink_delays_nobody() {
+        let (told, mut records) = mpsc::channel(3);
+        let mut session = session(None, Some(told));
+        assert!(!pass(&mut session, Duration::from_secs(1)));
+        let now = Duration::from_millis(1_100);
+        session.change(0.1, true, now..now);
+        assert!(pass(&mut session, Duration::from_secs(3)));
+        let observed = session.observed();
+        assert_eq!((observed.tick, observed.since), (Tick(12), Tick(5)));
+        assert!(matches!(records.try_recv(), Ok(Record::Start(_))));
+        assert!(matches!(records.try_recv(), Ok(Record::Change(_))));
+        assert_eq!(observed.records_lost, 6, "one tick of seven found room");
+    }
+
+    #[test]
+    fn what_is_kept_goes_on_with_the_next_tick() {
+        let mut first = session(None, None);
+        first.change(0.1, true, Duration::ZERO..Duration::ZERO);
+        pass(&mut first, Duration::from_secs(2));
+        assert_eq!(first.observed().decision, WAIT);
+        let kept = serde_json::to_string(&first.keep()).unwrap();
+        let mut second = session(Some(serde_json::from_str(&kept).unwrap()), None);
+        assert_eq!(second.observed().decision, WAIT);
+        assert!(pass(&mut second, Duration::from_secs(1)));
+        assert_eq!(second.observed().tick, Tick(12));
+        assert_eq!(second.observed().since, first.observed().since);
     }
 }
