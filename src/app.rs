@@ -20,6 +20,7 @@ use crate::control_plane::handle::ControllerHandle;
 use crate::data_plane::{DataPlane, ReopenLog, StartError as DataPlaneError};
 use crate::link::CoreMessage;
 use crate::metrics::feed::Feed;
+use crate::model::entrance::Entrance;
 use crate::model::listener::ListenAddress;
 #[cfg(feature = "otlp")]
 use crate::otlp::Export;
@@ -89,6 +90,7 @@ impl App {
         let feed = Feed::default();
         let data_plane = DataPlane::start(config, &boot.snapshot(), &reports, &feed)?;
         let (addresses, reopen_log) = (data_plane.addresses.clone(), data_plane.reopen_log());
+        let entrance = Entrance::among(&config.listeners, &addresses);
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let (shutdown, admin) = (config.shutdown.clone(), config.admin.clone());
@@ -97,6 +99,7 @@ impl App {
         let run = move || {
             runtime.block_on(async move {
                 let controller = boot.run(data_plane.links.clone(), inbox);
+                entrance.into_iter().for_each(|entrance| controller.announce_entrance(entrance));
                 #[cfg(feature = "otlp")]
                 let export = otlp.map(|spec| Export::start(&spec, &feed, &controller));
                 let _ = ready.send(controller.clone());

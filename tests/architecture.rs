@@ -43,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["model", "config", "app"]),
-    ("cli", &["model", "config", "judge", "admin", "app", "demo"]),
+    ("cli", &["model", "config", "judge", "rollout", "admin", "app", "demo"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

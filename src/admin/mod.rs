@@ -11,6 +11,7 @@ mod caller;
 mod cohorts;
 mod drain;
 mod environments;
+mod evaluate;
 mod event_stream;
 mod events;
 mod explain;

@@ -15,7 +15,7 @@ use super::access::Access;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
-    cohorts, drain, environments, events, freeze, histogram, journal, metrics, probes,
+    cohorts, drain, environments, evaluate, events, freeze, histogram, journal, metrics, probes,
     problem_page, reload, requests, rollout, scores, services, smoke, stats, status, switch,
     weights,
 };
@@ -54,6 +54,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/events", get(events::follow))
         .route("/v1/requests", get(requests::watch))
         .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start))
+        .route("/v1/services/{service}/environments/{environment}/evaluate", post(evaluate::run))
         .route("/v1/services/{service}/environments/{environment}/smoke", post(smoke::run));
     let open = Router::new()
         .route("/livez", get(probes::live))

@@ -21,6 +21,8 @@ use crate::model::sticky::StickyKey;
 
 /// How far a sender's clock may be ahead of ours.
 const CLOCKS_DIFFER_MAX: Duration = Duration::from_secs(60);
+/// Cases of an evaluation that one score may stand for.
+const COUNT_MAX: u32 = 1_000_000;
 /// Errors of a batch that are told.
 const ERRORS_MAX: usize = 20;
 
@@ -57,7 +59,10 @@ pub(super) async fn take(
         wrong.extend(refused.into_iter().map(|(index, why)| Wrong::refused(index, &why)));
     }
     if wrong.is_empty() {
-        return Ok(Json(ScoresCounted { schema: SCHEMA, counted: scores.len() }));
+        return Ok(Json(ScoresCounted {
+            schema: SCHEMA,
+            counted: scores.iter().map(|score| u64::from(score.count)).sum(),
+        }));
     }
     Err(problem(&wrong, is_list))
 }
@@ -125,6 +130,7 @@ fn read(
 ) -> Result<scores::NewScore, (&'static str, String)> {
     let said: NewScore = serde_json::from_value(item).map_err(|error| ("", error.to_string()))?;
     let (service, environment, exchange) = belongs_to(&said, only)?;
+    let count = count(&said).map_err(|problem| ("count", problem))?;
     Ok(scores::NewScore {
         service,
         environment,
@@ -133,6 +139,7 @@ fn read(
         score: Score::new(said.value).map_err(|error| ("value", error.to_string()))?,
         key: said.key.map(|key| StickyKey::of(key.as_bytes(), 0).hash),
         age: age(said.timestamp, now).map_err(|problem| ("timestamp", problem))?,
+        count,
         is_evaluation: said.evaluation,
     })
 }
@@ -161,6 +168,18 @@ fn belongs_to(
             let problem = "nobody knows what is scored; send the exchange or the environment";
             Err(("", problem.to_owned()))
         }
+    }
+}
+
+/// Users' answers are scored one by one, because each is news to the judge.
+fn count(said: &NewScore) -> Result<u32, String> {
+    match said.count {
+        1 => Ok(1),
+        _ if !said.evaluation => {
+            Err("only an evaluation has cases; send each score by itself".to_owned())
+        }
+        count if (1..=COUNT_MAX).contains(&count) => Ok(count),
+        count => Err(format!("{count} is out of range; send 1 to {COUNT_MAX}")),
     }
 }
 

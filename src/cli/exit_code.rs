@@ -14,9 +14,9 @@ pub const UNREACHABLE: u8 = 4;
 pub const REFUSED: u8 = 5;
 /// Not permitted: the token is missing or wrong.
 pub const NOT_PERMITTED: u8 = 6;
-/// Rolled back, or not safe.
+/// Rolled back, not safe, or not good enough.
 pub const ROLLED_BACK: u8 = 10;
-/// Held.
+/// Held, or not enough data.
 pub const HELD: u8 = 11;
 /// A time limit passed and it is still going on.
 pub const STILL_RUNNING: u8 = 12;

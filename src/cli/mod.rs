@@ -7,6 +7,7 @@ pub mod client;
 pub mod confirm;
 pub mod drain;
 pub mod environment;
+pub mod evaluate;
 mod event_reader;
 pub mod events;
 pub mod exit_code;
@@ -21,6 +22,7 @@ pub mod requests;
 pub mod reset;
 pub mod rollback;
 pub mod rollout;
+pub mod score;
 pub mod serve;
 pub mod session;
 pub mod smoke;
@@ -96,6 +98,10 @@ enum Ask {
     /// Create, change, show or remove an environment
     #[command(subcommand)]
     Environment(environment::Verb),
+    /// Run the quality gate of an environment now; exit code 10 when it is not good enough
+    Evaluate(evaluate::Args),
+    /// Send a quality score, or the result of an evaluation
+    Score(Box<score::Args>),
     /// Follow what happens
     Events(events::Args),
     /// Show who changed what, when and why
@@ -161,6 +167,8 @@ impl Ask {
             Self::Drain(args) => drain::run(&args, session).await,
             Self::Smoke(args) => smoke::run(&args, session).await,
             Self::Environment(verb) => environment::run(&verb, session).await,
+            Self::Evaluate(args) => evaluate::run(&args, session).await,
+            Self::Score(args) => score::run(&args, session).await,
             Self::Events(args) => events::run(&args, session).await,
             Self::Journal(args) => journal::run(&args, session).await,
             Self::Config(verb) => reset::run(&verb, session).await,

@@ -4,7 +4,7 @@
 //! So `open` takes the state directory and makes the tables, and `run` goes to work when the cores
 //! are up.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ use super::journal::NewEntry;
 use super::measurements::Measurements;
 use super::observers::Observers;
 use super::published::Published;
+use super::quality::Evaluating;
 use super::readiness::Readiness;
 use super::record::ServiceRecord;
 use super::remarks::Remarks;
@@ -113,6 +114,8 @@ impl Boot {
             totals: ArcSwap::from_pointee(Totals::new(links.count())),
             measurements: Measurements::new(links.count(), links.epoch()),
             score_listeners: ScoreListeners::default(),
+            evaluating: Evaluating::default(),
+            entrance: OnceLock::new(),
             journal: self.journal,
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),

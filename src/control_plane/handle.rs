@@ -4,7 +4,7 @@
 //! from published values and does not disturb it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -16,6 +16,7 @@ use super::hooks::Hooks;
 use super::journal::{Page, Query};
 use super::measurements::Measurements;
 use super::published::Published;
+use super::quality::Evaluating;
 use super::readiness::Readiness;
 use super::remarks::Remarks;
 use super::scores::ScoreListeners;
@@ -26,6 +27,7 @@ use super::windows::{Measured, Window};
 use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
+use crate::model::entrance::Entrance;
 use crate::model::environment::EnvironmentId;
 use crate::model::plan::Limits;
 use crate::model::snapshot::Snapshot;
@@ -76,6 +78,9 @@ pub(super) struct Shared {
     pub(super) totals: ArcSwap<Totals>,
     pub(super) measurements: Measurements,
     pub(super) score_listeners: ScoreListeners,
+    pub(super) evaluating: Evaluating,
+    /// Where programs beside Cyan find its services; nothing until the listeners are up.
+    pub(super) entrance: OnceLock<Entrance>,
     pub(super) journal: JournalReader,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) store: ArcSwap<StoreState>,

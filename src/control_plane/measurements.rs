@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::windows::Windows;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
-use crate::metrics::scores::ScoreLog;
+use crate::metrics::scores::{Scene, ScoreLog};
 use crate::metrics::shard::ShardReport;
 use crate::model::routing_table::RoutingTable;
 
@@ -51,8 +51,11 @@ impl Measurements {
         self.cohorts().know(knows);
         let mut windows = self.windows();
         windows.know(tables.clone(), self.since_epoch(now));
-        let ids = tables.flat_map(|table| table.environments.iter().map(|e| e.id));
-        self.scores().know(ids.filter_map(|id| Some((id, windows.step_since(id)?))));
+        let scenes = tables.flat_map(|table| &table.environments).filter_map(|environment| {
+            let (id, version) = (environment.id, environment.spec.version.clone());
+            Some(Scene { id, step_since: windows.step_since(id)?, version })
+        });
+        self.scores().know(scenes, self.since_epoch(now));
     }
 
     /// Adds what a core handed over.

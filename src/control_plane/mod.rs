@@ -21,6 +21,7 @@ mod observers;
 mod post;
 pub mod program;
 mod published;
+pub mod quality;
 mod quote;
 pub mod readiness;
 pub mod record;

@@ -37,6 +37,8 @@ pub struct NewScore {
     pub score: Score,
     /// Hash of the sticky key.
     pub key: Option<u64>,
+    /// How many cases of an evaluation have this score; 1 of a user's.
+    pub count: u32,
     /// How long ago the exchange began.
     pub age: Duration,
     /// It comes from an evaluation and not from a user's request: a gate may read it, the judge may not.
@@ -63,6 +65,8 @@ pub struct Scored {
     /// When the exchange began, since the epoch of cohorts; zero for one before it. The time at which the
     /// score came in where the sender did not say.
     pub began: Duration,
+    /// How many cases of an evaluation have this score; 1 of a user's.
+    pub count: u32,
     /// It comes from an evaluation and must not enter the evidence.
     pub is_evaluation: bool,
 }
@@ -183,8 +187,8 @@ impl Shared {
             return Err(refused);
         }
         for scored in found {
-            let Scored { environment_id, name, score, began, .. } = &scored;
-            log.add(*environment_id, name, score.value(), *began, now);
+            let Scored { environment_id, name, score, count, began, .. } = &scored;
+            log.add(*environment_id, name, (score.value(), *count), *began, now);
             // An error says that nobody listens.
             let _ = self.score_listeners.0.send(scored);
         }
@@ -222,6 +226,7 @@ impl NewScore {
             score: self.score,
             key: self.key,
             began: now.saturating_sub(self.age),
+            count: self.count,
             is_evaluation: self.is_evaluation,
         }
     }
@@ -242,6 +247,7 @@ mod tests {
             name: score::quality(),
             score: Score::new(value).unwrap(),
             key: Some(11),
+            count: 1,
             age: Duration::ZERO,
             is_evaluation: false,
         }

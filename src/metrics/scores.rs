@@ -1,12 +1,14 @@
 //! Quality scores as sums: how many, their mean and their variance, in each environment and by name.
 //!
 //! A score counts in the windows of 5 min and 1 h when it comes in, since scores are late by nature and
-//! people ask what was said lately; it counts for a step only if its exchange began in that step. Sums
+//! people ask what was said lately; it counts for a step only if its exchange began in that step. With a
+//! new version all but the total begins anew, since scores of the old one say nothing of it. Sums
 //! are all that is kept, so memory is known: 16 names per environment with 92 slots of 32 bytes, 48 KB.
 //!
 //! Pure: time since the epoch is an argument.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::environment::EnvironmentId;
@@ -42,10 +44,23 @@ pub struct ScoreLog {
     environments: HashMap<EnvironmentId, Kinds>,
 }
 
+/// An environment, as far as scores depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scene {
+    /// Which one.
+    pub id: EnvironmentId,
+    /// When its step began.
+    pub step_since: Duration,
+    /// Its version label.
+    pub version: Option<Arc<str>>,
+}
+
 /// The scores of one environment by name.
 #[derive(Debug, Default)]
 struct Kinds {
     step_since: Duration,
+    version: Option<Arc<str>>,
+    version_since: Duration,
     by_name: BTreeMap<Name, Recent>,
 }
 
@@ -100,11 +115,11 @@ impl ScoreSum {
         Some(((self.squares - self.sum * mean) / count(self.n - 1)).max(0.0))
     }
 
-    /// Adds one score.
-    pub fn add(&mut self, value: f64) {
-        self.n += 1;
-        self.sum += value;
-        self.squares += value * value;
+    /// Adds a score that so many have.
+    pub fn add(&mut self, value: f64, times: u32) {
+        self.n += u64::from(times);
+        self.sum += value * f64::from(times);
+        self.squares += value * value * f64::from(times);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -115,16 +130,22 @@ impl ScoreSum {
 }
 
 impl ScoreLog {
-    /// Takes over which environments there are and when the step of each began. One that is gone is
-    /// forgotten, and a new step begins with nothing.
-    pub fn know(&mut self, environments: impl Iterator<Item = (EnvironmentId, Duration)>) {
+    /// Takes over which environments there are. One that is gone is forgotten, and a new step or version
+    /// begins with nothing.
+    pub fn know(&mut self, environments: impl Iterator<Item = Scene>, now: Duration) {
         let mut before = std::mem::take(&mut self.environments);
-        for (id, step_since) in environments {
-            let mut kinds = before.remove(&id).unwrap_or_default();
-            if kinds.step_since != step_since {
-                kinds.step_since = step_since;
-                kinds.by_name.values_mut().for_each(|recent| recent.step = ScoreSum::default());
-            }
+        for Scene { id, step_since, version } in environments {
+            let kinds = before.remove(&id).map(|mut kinds| {
+                if kinds.version != version {
+                    kinds.begin_version(version.clone(), now);
+                }
+                if kinds.step_since != step_since {
+                    kinds.step_since = step_since;
+                    kinds.by_name.values_mut().for_each(|recent| recent.step = ScoreSum::default());
+                }
+                kinds
+            });
+            let kinds = kinds.unwrap_or_else(|| Kinds { step_since, version, ..Kinds::default() });
             self.environments.insert(id, kinds);
         }
     }
@@ -137,13 +158,13 @@ impl ScoreLog {
         known.map_or(0, |kinds| kinds.by_name.len()) + new.len() <= NAMES_MAX
     }
 
-    /// Counts a score of an exchange that began then. A name that finds no place is not counted;
+    /// Counts a score, and how many have it, of an exchange that began then. A name that finds no place is not counted;
     /// `has_room` says so before.
     pub fn add(
         &mut self,
         id: EnvironmentId,
         name: &Name,
-        value: f64,
+        (value, times): (f64, u32),
         began: Duration,
         now: Duration,
     ) {
@@ -152,12 +173,15 @@ impl ScoreLog {
         }
         let kinds = self.environments.entry(id).or_default();
         let recent = kinds.by_name.entry(name.clone()).or_default();
-        recent.start.add(value);
-        if began >= kinds.step_since {
-            recent.step.add(value);
+        recent.start.add(value, times);
+        if began < kinds.version_since {
+            return;
         }
-        recent.minutes5.add(value, now);
-        recent.hour.add(value, now);
+        if began >= kinds.step_since {
+            recent.step.add(value, times);
+        }
+        recent.minutes5.add(value, times, now);
+        recent.hour.add(value, times, now);
     }
 
     /// What there is of a name.
@@ -183,8 +207,17 @@ impl ScoreLog {
     }
 }
 
+impl Kinds {
+    fn begin_version(&mut self, version: Option<Arc<str>>, now: Duration) {
+        (self.version, self.version_since) = (version, now);
+        for recent in self.by_name.values_mut() {
+            *recent = Recent { start: recent.start, ..Recent::default() };
+        }
+    }
+}
+
 impl<const SECONDS: u64, const COUNT: u64> Slots<SECONDS, COUNT> {
-    fn add(&mut self, value: f64, now: Duration) {
+    fn add(&mut self, value: f64, times: u32, now: Duration) {
         let number = now.as_secs() / SECONDS;
         if self.0.back().is_none_or(|(newest, _)| *newest < number) {
             self.0.push_back((number, ScoreSum::default()));
@@ -193,7 +226,7 @@ impl<const SECONDS: u64, const COUNT: u64> Slots<SECONDS, COUNT> {
             self.0.pop_front();
         }
         if let Some((_, newest)) = self.0.back_mut() {
-            newest.add(value);
+            newest.add(value, times);
         }
     }
 
@@ -224,8 +257,13 @@ mod tests {
 
     fn log() -> ScoreLog {
         let mut log = ScoreLog::default();
-        log.know([(BLUE, S(0))].into_iter());
+        know(&mut log, 0, "v1", 0);
         log
+    }
+
+    fn know(log: &mut ScoreLog, step_since: u64, version: &str, now: u64) {
+        let version = Some(version.into());
+        log.know([Scene { id: BLUE, step_since: S(step_since), version }].into_iter(), S(now));
     }
 
     fn counts(log: &ScoreLog, now: u64) -> [u64; 4] {
@@ -236,13 +274,17 @@ mod tests {
     fn mean_and_variance_are_those_of_the_values() {
         let sum = |values: &[f64]| {
             let mut sum = ScoreSum::default();
-            values.iter().for_each(|value| sum.add(*value));
+            values.iter().for_each(|value| sum.add(*value, 1));
             sum
         };
         assert_eq!((sum(&[]).mean(), sum(&[]).variance()), (None, None));
         assert_eq!((sum(&[0.4]).mean(), sum(&[0.4]).variance()), (Some(0.4), None));
         let four = sum(&[1.0, 0.0, 1.0, 1.0]);
         assert_eq!((four.mean(), four.variance()), (Some(0.75), Some(0.25)));
+        let mut cases = ScoreSum::default();
+        cases.add(1.0, 3);
+        cases.add(0.0, 1);
+        assert_eq!(cases, four);
         let same = sum(&[0.1; 1_000]).variance().unwrap();
         assert!((0.0..1e-12).contains(&same), "{same}");
     }
@@ -250,7 +292,7 @@ mod tests {
     #[test]
     fn a_score_leaves_each_window_at_its_time() {
         let mut log = log();
-        log.add(BLUE, &quality(), 0.5, S(0), S(7));
+        log.add(BLUE, &quality(), (0.5, 1), S(0), S(7));
         for (now, expected) in [
             (7, [1, 1, 1, 1]),
             (307, [1, 1, 1, 1]), // never shorter than its name says
@@ -265,16 +307,27 @@ mod tests {
     #[test]
     fn a_late_score_counts_for_the_step_of_its_exchange_only() {
         let mut log = log();
-        log.add(BLUE, &quality(), 0.5, S(0), S(10));
-        log.know([(BLUE, S(100))].into_iter());
+        log.add(BLUE, &quality(), (0.5, 1), S(0), S(10));
+        know(&mut log, 100, "v1", 100);
         assert_eq!(counts(&log, 100), [1, 1, 0, 1]);
-        log.add(BLUE, &quality(), 0.5, S(99), S(101));
-        log.add(BLUE, &quality(), 0.5, S(100), S(102));
-        log.know([(BLUE, S(100))].into_iter());
+        log.add(BLUE, &quality(), (0.5, 1), S(99), S(101));
+        log.add(BLUE, &quality(), (0.5, 1), S(100), S(102));
+        know(&mut log, 100, "v1", 102);
         assert_eq!(counts(&log, 102), [3, 3, 1, 3]);
-        log.know(std::iter::empty());
-        log.know([(BLUE, S(100))].into_iter());
+        log.know(std::iter::empty(), S(103));
+        know(&mut log, 100, "v1", 103);
         assert_eq!(counts(&log, 103), [0; 4], "it was removed and made anew");
+    }
+
+    #[test]
+    fn scores_of_an_older_version_say_nothing_of_a_new_one() {
+        let mut log = log();
+        log.add(BLUE, &quality(), (0.1, 40), S(5), S(10));
+        know(&mut log, 0, "v2", 20);
+        assert_eq!(counts(&log, 20), [0, 0, 0, 40]);
+        log.add(BLUE, &quality(), (0.1, 1), S(19), S(21));
+        log.add(BLUE, &quality(), (0.9, 1), S(20), S(21));
+        assert_eq!(counts(&log, 21), [1, 1, 1, 42]);
     }
 
     #[test]
@@ -283,13 +336,13 @@ mod tests {
         let name = |index: usize| Name::new(&format!("n{index}")).unwrap();
         for index in 0..NAMES_MAX + 4 {
             assert_eq!(log.has_room(BLUE, std::iter::once(&name(index))), index < NAMES_MAX);
-            log.add(BLUE, &name(index), 0.5, S(0), S(0));
+            log.add(BLUE, &name(index), (0.5, 1), S(0), S(0));
         }
         assert_eq!(log.names(BLUE).count(), NAMES_MAX);
         let both = [name(0), name(99)];
         assert!(!log.has_room(BLUE, both.iter()) && log.has_room(BLUE, both[..1].iter()));
         for second in 0..50_000 {
-            log.add(BLUE, &name(0), 0.5, S(second), S(second));
+            log.add(BLUE, &name(0), (0.5, 1), S(second), S(second));
         }
         let recent = &log.environments[&BLUE].by_name[&name(0)];
         assert_eq!((recent.minutes5.0.len(), recent.hour.0.len()), (31, 61));

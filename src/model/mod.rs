@@ -11,6 +11,7 @@ pub mod argv;
 pub mod assignment;
 pub mod body_end;
 pub mod duration;
+pub mod entrance;
 pub mod environment;
 pub mod exchange_id;
 pub mod force_token;

@@ -169,7 +169,7 @@ mod tests {
                 "the result is not UTF-8: `\u{fffd}\u{fffd}0.87`",
             ),
             (b"0.87", ResultFormat::Auto, "the result is neither JSON nor JUnit XML: `0.87`"),
-            (JUNIT[..200].as_bytes(), ResultFormat::Auto, "the result is no JUnit XML: "),
+            (&JUNIT.as_bytes()[..200], ResultFormat::Auto, "the result is no JUnit XML: "),
             (
                 b"{}",
                 ResultFormat::Pytest,

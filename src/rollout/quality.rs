@@ -210,20 +210,20 @@ mod tests {
         }
     }
 
-    fn found(score: f64, cases: u32, passed: Option<u32>) -> Result<Evaluation, String> {
+    fn found(score: f64, cases: u32, passed: Option<u32>) -> Evaluation {
         let score = Score::new(score).unwrap();
-        Ok(Evaluation { format: ResultFormat::Json, score, cases, passed })
+        Evaluation { format: ResultFormat::Json, score, cases, passed }
     }
 
     #[test]
     fn an_evaluation_passes_at_the_threshold_with_enough_cases() {
         for (result, outcome, words) in [
-            (found(0.91, 40, None), Passed, "0.91 over 40 cases, 0.85 needed"),
-            (found(0.85, 20, Some(17)), Passed, "0.85, 17 of 20 cases passed, 0.85 needed"),
-            (found(0.849_999, 40, None), TooLow, "0.849 over 40 cases, 0.85 needed"),
-            (found(0.4, 20, Some(8)), TooLow, "0.40, 8 of 20 cases passed, 0.85 needed"),
-            (found(1.0, 19, None), TooFew, "1.00 over 19 cases, at least 20 cases needed"),
-            (found(0.0, 1, None), TooFew, "0.00 over 1 case, at least 20 cases needed"),
+            (Ok(found(0.91, 40, None)), Passed, "0.91 over 40 cases, 0.85 needed"),
+            (Ok(found(0.85, 20, Some(17))), Passed, "0.85, 17 of 20 cases passed, 0.85 needed"),
+            (Ok(found(0.849_999, 40, None)), TooLow, "0.849 over 40 cases, 0.85 needed"),
+            (Ok(found(0.4, 20, Some(8))), TooLow, "0.40, 8 of 20 cases passed, 0.85 needed"),
+            (Ok(found(1.0, 19, None)), TooFew, "1.00 over 19 cases, at least 20 cases needed"),
+            (Ok(found(0.0, 1, None)), TooFew, "0.00 over 1 case, at least 20 cases needed"),
             (Err("it is late".to_owned()), NoResult, "the evaluation has no result: it is late"),
         ] {
             let evaluated = Evaluated { result, took: Duration::from_millis(1_500) };
@@ -256,10 +256,10 @@ mod tests {
             let seen = ScoresSeen { count, mean: Some(0.9) };
             QualityReport::judge(&spec(Some(1), Some(20)), Some(&evaluated), seen)
         };
-        assert_eq!(judge(found(0.9, 1, None), 20).outcome, Passed);
-        assert_eq!(judge(found(0.9, 1, None), 2).outcome, TooFew);
+        assert_eq!(judge(Ok(found(0.9, 1, None)), 20).outcome, Passed);
+        assert_eq!(judge(Ok(found(0.9, 1, None)), 2).outcome, TooFew);
         assert_eq!(judge(Err("late".into()), 2).outcome, NoResult);
-        let low = judge(found(0.1, 1, None), 2);
+        let low = judge(Ok(found(0.1, 1, None)), 2);
         assert_eq!(low.outcome, TooLow);
         assert_eq!(
             low.explanation,

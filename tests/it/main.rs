@@ -16,6 +16,7 @@ mod cli_errors;
 mod crash;
 mod drain;
 mod ends;
+mod evaluate;
 mod forwarding;
 mod grpc;
 mod hooks;

@@ -117,6 +117,18 @@ async fn what_cannot_be_counted_is_named_and_nothing_is_counted() {
             "#/0/value",
             "2 scores cannot be counted, so nothing was; score 0: 2 is no score",
         ),
+        (
+            r#"{"environment":"green","value":1,"count":2}"#,
+            422,
+            "#/count",
+            "only an evaluation has cases; send each score by itself",
+        ),
+        (
+            r#"{"environment":"green","value":1,"count":0,"evaluation":true}"#,
+            422,
+            "#/count",
+            "0 is out of range; send 1 to 1000000",
+        ),
     ] {
         let answer = admin.post("/v1/scores", body).await;
         let problem = answer.json();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::name::Name;
 
 /// `POST /v1/scores`: one of these, or a list of them.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewScore {
     /// The answer's `X-Cyan-Exchange`. It names service and environment.
@@ -29,9 +29,38 @@ pub struct NewScore {
     /// When the request began, in seconds of Unix time; now when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<f64>,
+    /// How many cases of an evaluation have this score; 1 when left out.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: u32,
     /// It comes from an evaluation and not from a user's request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub evaluation: bool,
+}
+
+impl Default for NewScore {
+    /// The worst score, of nobody and nothing.
+    fn default() -> Self {
+        Self {
+            exchange: None,
+            service: None,
+            environment: None,
+            name: None,
+            value: 0.0,
+            key: None,
+            timestamp: None,
+            count: 1,
+            evaluation: false,
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// The answer: all were counted.
@@ -39,8 +68,8 @@ pub struct NewScore {
 pub struct ScoresCounted {
     /// The form of this answer; see [`super::SCHEMA`].
     pub schema: u32,
-    /// How many.
-    pub counted: usize,
+    /// How many, cases of an evaluation one by one.
+    pub counted: u64,
 }
 
 /// Scores of one kind in a window.

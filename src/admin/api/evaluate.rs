@@ -1,0 +1,25 @@
+//! What the admin API and its clients say about evaluations.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::name::Name;
+use crate::rollout::quality::QualityReport;
+
+/// `POST /v1/services/{service}/environments/{environment}/evaluate`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluate {}
+
+/// The answer: how the quality gate ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// The form of this answer; see [`super::SCHEMA`].
+    pub schema: u32,
+    /// The service.
+    pub service: Name,
+    /// The environment.
+    pub environment: Name,
+    /// What was found.
+    #[serde(flatten)]
+    pub report: QualityReport,
+}
