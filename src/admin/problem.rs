@@ -265,6 +265,7 @@ impl From<Refused> for Problem {
             Refused::Start(refused) => match *refused {
                 StartRefused::Assignment(error) => assignment(&error, detail),
                 StartRefused::Plan(_) => Self::new(ProblemKind::Invalid, detail).at("steps"),
+                StartRefused::Settings(_) => Self::new(ProblemKind::Invalid, detail).at("plan"),
                 _ => Self::new(ProblemKind::Conflict, detail),
             },
             Refused::State { .. } | Refused::NotNow(_) => Self::new(ProblemKind::Conflict, detail),

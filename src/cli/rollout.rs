@@ -245,19 +245,19 @@ fn tell(session: &Session, rollout: &Rollout) -> Result<(), Failure> {
 /// A rollout, one fact a line.
 fn text(rollout: &Rollout) -> String {
     let version = rollout.version.as_ref().map_or_else(String::new, |v| format!(" ({v})"));
-    let mut text = format!(
-        "{}  rollout {}: {}{version} {}\n",
-        rollout.service, rollout.id, rollout.candidate, rollout.place
-    );
+    // What is over says so in a whole sentence.
+    let is_over = matches!(rollout.stage.as_str(), "done" | "rolled_back");
+    let who = if is_over { String::new() } else { format!("{}{version} ", rollout.candidate) };
+    let mut text = format!("{}  rollout {}: {who}{}\n", rollout.service, rollout.id, rollout.place);
     let mut line = |label: &str, what: &str| {
-        let _ = writeln!(text, "  {label:9}{what}");
+        let _ = writeln!(text, "  {label:10}{what}");
     };
     line("steps", &rollout.steps.join(", "));
     if let Some(next) = rollout.next_percent {
         line("next", &format!("{next} %"));
     }
     for waits_for in &rollout.waits_for {
-        line("waits for", &format!(" {waits_for}"));
+        line("waits for", waits_for);
     }
     if let Some(judge) = &rollout.judge {
         line("why", &judge.text);

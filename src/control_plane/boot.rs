@@ -31,7 +31,7 @@ use super::smoke::Running;
 use super::store::lock::StateLock;
 use super::store::sqlite::SqliteStore;
 use super::store::writer::Writer;
-use super::store::{JournalReader, Store as _, StoreError, Write};
+use super::store::{Evidence, JournalReader, Store as _, StoreError, Write};
 use super::totals::Totals;
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreReport};
@@ -60,6 +60,7 @@ pub struct Boot {
     services: Services,
     snapshot: Arc<ArcSwap<Snapshot>>,
     owed: Option<(Vec<ServiceRecord>, Vec<NewEntry>)>,
+    evidence: Vec<Evidence>,
 }
 
 impl Boot {
@@ -74,10 +75,11 @@ impl Boot {
         let mut store = SqliteStore::open(&config.state_dir)?;
         let journal = JournalReader::new(store.path());
         let kept = store.load()?;
+        let evidence = store.load_evidence()?;
         let mut services = Services::default();
         services.dormant.extend(kept.into_iter().map(|record| (record.service.clone(), record)));
         let (records, entries) = restore(config, &mut services)?;
-        let write = Write { records, journal: entries };
+        let write = Write { records, journal: entries, ..Write::default() };
         // A disk that cannot be written keeps nobody from being served with what is known; the
         // controller tries again and says so.
         let owed =
@@ -85,7 +87,7 @@ impl Boot {
         let writer = Writer::start(store).map_err(|error| StartError::Thread(error.to_string()))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(services.snapshot()));
         let config = config.clone();
-        Ok(Self { config, lock, writer, journal, services, snapshot, owed })
+        Ok(Self { config, lock, writer, journal, services, snapshot, owed, evidence })
     }
 
     /// The tables, for the cores.
@@ -136,9 +138,10 @@ impl Boot {
         controller.publish_view();
         let observers = Observers::start(links, &shared);
         let deliveries = lanes.start(&shared);
+        let evidence = self.evidence;
         // The one task that changes anything. It ends by `shutdown`, and the observers and deliveries with it.
         tokio::spawn(async move {
-            controller.run(inbox, reports).await;
+            controller.run(inbox, reports, evidence).await;
             drop((observers, deliveries));
         });
         ControllerHandle { requests, shared }

@@ -14,6 +14,7 @@ mod disk_tests;
 #[cfg(test)]
 mod drain_tests;
 mod draining;
+mod observing;
 #[cfg(test)]
 mod reload_tests;
 mod reporting;
@@ -40,6 +41,7 @@ use super::journal::NewEntry;
 use super::published::{Published, PublishedService};
 use super::record::ServiceRecord;
 use super::services::Services;
+use super::store::Evidence;
 use super::store::lock::StateLock;
 use super::store::writer::{CommitResult, Writer};
 use crate::config::Config;
@@ -153,10 +155,11 @@ impl Controller {
         mut self,
         mut requests: mpsc::Receiver<Asked>,
         mut reports: mpsc::Receiver<CoreReport>,
+        evidence: Vec<Evidence>,
     ) {
         let mut tick = tokio::time::interval(TICK);
         self.flush();
-        self.restore_rollouts();
+        self.restore_rollouts(&evidence);
         let done = loop {
             tokio::select! {
                 asked = requests.recv() => match asked {
@@ -261,6 +264,7 @@ impl Controller {
         }
         self.tell(&services, &change);
         let effects = std::mem::take(&mut change.effects);
+        let said = (change.text.clone(), change.details.clone());
         self.close_idle(before);
         self.call_off_drains();
         let applied = Applied {
@@ -274,7 +278,8 @@ impl Controller {
         self.settlings.open(number, asked.reply, published_at, applied);
         self.await_acks(number, generation, quiesce);
         if let [service] = services.as_slice() {
-            self.carry_out(service, &effects);
+            self.share_published(service, number, published_at);
+            self.carry_out(service, &effects, &said);
         }
     }
 

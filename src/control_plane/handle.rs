@@ -98,6 +98,11 @@ pub struct ControllerHandle {
 }
 
 impl ControllerHandle {
+    /// A handle for the controller's own helpers: it reads, and its changes are refused.
+    pub(super) fn reading(shared: Arc<Shared>) -> Self {
+        Self { requests: mpsc::channel(1).0, shared }
+    }
+
     /// Asks for a change. Returns when every core has changed, or after a second with the cores
     /// that lag; a drain returns when it has finished. The change goes on if the caller stops
     /// waiting.
@@ -134,7 +139,8 @@ impl ControllerHandle {
     /// What an environment did in the last 15 minutes, as limits see it.
     pub fn base_measured(&self, environment: EnvironmentId, limits: &Limits) -> BaseMeasured {
         let measured = self.measured(environment, Window::Minutes15);
-        measured.map_or_else(BaseMeasured::default, |measured| measured.against(limits))
+        let measured = measured.map_or_else(BaseMeasured::default, |m| m.against(limits));
+        BaseMeasured { has_scores: !self.scores(environment).is_empty(), ..measured }
     }
 
     /// What the data plane works with.

@@ -123,6 +123,14 @@ impl Services {
         self.dormant.remove(&name);
     }
 
+    /// Notes how long the rollout of a service has been observed. The record with it, to be kept.
+    pub(super) fn touch_rollout(&mut self, service: &Name, now: Instant) -> Option<ServiceRecord> {
+        let live = self.list.iter_mut().find(|live| live.file.name == *service)?;
+        let observed = live.observed(now);
+        live.record.release.rollout.as_mut()?.observed = observed;
+        Some(live.record.clone())
+    }
+
     /// The clock of a rollout goes on while it stays the same one.
     fn clock_of(
         &self,

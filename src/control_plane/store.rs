@@ -6,6 +6,7 @@
 
 pub mod lock;
 mod reader;
+mod rollouts;
 mod schema;
 pub mod sqlite;
 pub mod writer;
@@ -17,11 +18,15 @@ pub use reader::JournalReader;
 
 use super::journal::NewEntry;
 use super::record::ServiceRecord;
+use crate::model::name::Name;
 
 /// A place that keeps records and journal.
 pub trait Store: Send + 'static {
     /// Every service's record.
     fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError>;
+
+    /// What the judges of rollouts knew.
+    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError>;
 
     /// Writes all of it, durably, in one transaction. Asks `still_wanted` at the last moment before
     /// the commit, since what was to be raised may have been rolled back while the disk was slow.
@@ -39,6 +44,34 @@ pub struct Write {
     pub records: Vec<ServiceRecord>,
     /// What is to be said about it.
     pub journal: Vec<NewEntry>,
+    /// What judges know, each in place of the service's older one.
+    pub evidence: Vec<Evidence>,
+    /// What judges were told.
+    pub lines: Vec<Line>,
+}
+
+/// What the judge of a service's rollout knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The service.
+    pub service: Name,
+    /// The number of the rollout.
+    pub rollout: u64,
+    /// As JSON.
+    pub snapshot: String,
+}
+
+/// One record that a judge was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// The service.
+    pub service: Name,
+    /// The number of the rollout.
+    pub rollout: u64,
+    /// When it was written down, in milliseconds of Unix time.
+    pub at: u64,
+    /// As JSON: docs/reference/replay.md.
+    pub text: String,
 }
 
 /// How a commit ended.

@@ -184,7 +184,9 @@ impl Measured {
         let failed = tallies.standings[Standing::Bad as usize];
         let of = |measure| self.counts.distributions.of(measure);
         // What streams is limited by its first content; whatever does not, by its end.
-        let latency = of(Measure::Ttft).or_else(|| of(Measure::Total)).map(Distribution::cells);
+        let (ttft, total) = (of(Measure::Ttft), of(Measure::Total));
+        let latency = ttft.or(total).map(Distribution::cells);
+        let count = |values: Option<&Distribution<u64>>| values.map_or(0, Distribution::count);
         let limit = u64::try_from(limits.latency_p99_max.as_micros()).unwrap_or(u64::MAX);
         let slow = latency.map_or(0, |cells| cells.len() - cells.count_between(0, limit));
         let timed = latency.map_or(0, Histogram::len);
@@ -193,6 +195,9 @@ impl Measured {
             time: self.covers,
             error_rate: share(failed, tallies.judged()),
             slow_share: share(slow, timed),
+            has_streams: count(ttft) > 0,
+            has_others: count(total) > count(ttft),
+            has_scores: false,
             latency_p99: latency.map(|cells| Duration::from_micros(cells.value_at_quantile(0.99))),
         }
     }

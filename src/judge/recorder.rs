@@ -70,7 +70,7 @@ pub struct Setup {
 }
 
 /// What could not be told, since the beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Losses {
     /// Notes and scores for which there was no room.
     pub lost: u64,

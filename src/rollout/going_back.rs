@@ -11,6 +11,8 @@ use super::stage::{Cause, Stage};
 use super::value::{Hold, Holder, Rollout};
 use crate::judge::decision::{Breach, Decision};
 
+/// The journal's code of a rollout that went back.
+pub const ROLLED_BACK: &str = "rollout_rolled_back";
 /// How long after a base that did not answer it is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
@@ -64,7 +66,7 @@ impl Rollout {
     /// Everything back, now.
     pub(super) fn back(&self, cause: Cause, scene: &Scene) -> Advance {
         let text = sentence::rolled_back(self, &cause);
-        let said = Said { kind: "rolled_back", text, details: cause.details.clone() };
+        let said = Said { kind: ROLLED_BACK, text, details: cause.details.clone() };
         let effects =
             vec![Effect::Tell(Occasion::RolledBack), Effect::Drain(self.candidate.clone())];
         self.entering(Stage::RolledBack { cause }, scene).with(Some(Traffic::Back), effects, said)

@@ -9,6 +9,7 @@ pub mod evaluation;
 pub mod event;
 pub mod gate;
 mod going_back;
+mod judging;
 pub mod notice;
 mod operator;
 pub mod progress;
@@ -19,6 +20,8 @@ pub mod sentence;
 pub mod stage;
 pub mod start;
 pub mod value;
+
+pub use going_back::ROLLED_BACK;
 
 #[cfg(test)]
 mod tests;

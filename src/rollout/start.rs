@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::judging::{self, Unarmed};
 use super::sentence;
 use super::stage::{Gate, Stage};
 use super::value::Rollout;
+use crate::judge::settings::SettingsError;
 use crate::model::assignment::{Assignment, AssignmentError};
 use crate::model::duration;
 use crate::model::name::Name;
@@ -67,6 +69,12 @@ pub struct BaseMeasured {
     pub slow_share: f64,
     /// p99 of latency.
     pub latency_p99: Option<Duration>,
+    /// Some were streamed.
+    pub has_streams: bool,
+    /// Some were not.
+    pub has_others: bool,
+    /// Quality scores came in.
+    pub has_scores: bool,
 }
 
 /// Rollouts of versions that were rolled back.
@@ -91,6 +99,9 @@ pub enum StartRefused {
     /// The plan is none.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The plan has limits that no judge can work with.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// One is under way.
     #[error("a rollout is running: {0}; end it first: cyan rollback, or wait")]
     Running(String),
@@ -161,7 +172,8 @@ pub fn start(
     if let Some(version) = version.as_deref().filter(|_| !wish.again) {
         situation.attempts.allow(version, &wish.plan, situation.unix_ms)?;
     }
-    let unarmed = broken_limits(&wish, situation)?;
+    let broken = broken_limits(&wish, situation)?;
+    let judging = judging::settings(&wish.plan, &situation.base, broken.unarmed)?;
     let warnings = warnings(&wish, situation);
     let rollout = Rollout {
         id: situation.last.map_or(1, |last| last.id + 1),
@@ -171,7 +183,8 @@ pub fn start(
         plan_name: wish.plan_name,
         plan: wish.plan,
         gates: wish.gates,
-        unarmed,
+        judging,
+        unarmed: broken.in_words,
         started_by: wish.actor,
         started_at: situation.unix_ms,
         stage: Stage::Ready,
@@ -197,11 +210,17 @@ fn join(
     Ok(assignment.set_candidate(candidate, random)?)
 }
 
-/// Limits that the active environment breaks, in words.
-fn broken_limits(wish: &Start, situation: &Situation<'_>) -> Result<Vec<String>, StartRefused> {
+/// Limits that the active environment breaks.
+#[derive(Default)]
+struct Broken {
+    unarmed: Unarmed,
+    in_words: Vec<String>,
+}
+
+fn broken_limits(wish: &Start, situation: &Situation<'_>) -> Result<Broken, StartRefused> {
     let (limits, base) = (&wish.plan.limits, &situation.base);
     if base.requests < REQUESTS_TO_KNOW {
-        return Ok(Vec::new());
+        return Ok(Broken::default());
     }
     let of = format!("of {} requests in {}", base.requests, duration::print(base.time));
     let errors = (base.error_rate > limits.error_rate_max).then(|| {
@@ -212,15 +231,16 @@ fn broken_limits(wish: &Start, situation: &Situation<'_>) -> Result<Vec<String>,
         let p99 = base.latency_p99.map_or("unknown".to_owned(), duration::print);
         (format!("{} p99", duration::print(limits.latency_p99_max)), format!("{p99} {of}"))
     });
-    let mut unarmed = Vec::new();
+    let unarmed = Unarmed { errors: errors.is_some(), latency: slow.is_some() };
+    let mut in_words = Vec::new();
     for (limit, seen) in errors.into_iter().chain(slow) {
         if !wish.without_broken_limits {
             let base = situation.assignment.active.clone();
             return Err(StartRefused::LimitBroken { base, limit, seen });
         }
-        unarmed.push(format!("{limit} ({seen})"));
+        in_words.push(format!("{limit} ({seen})"));
     }
-    Ok(unarmed)
+    Ok(Broken { unarmed, in_words })
 }
 
 /// Steps that would wait for their requests longer than they may.

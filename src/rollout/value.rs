@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::stage::{Gate, Stage};
+use crate::judge::settings::Settings;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::weight::Weight;
@@ -24,6 +25,8 @@ pub struct Rollout {
     pub plan_name: String,
     /// The rules it was started with.
     pub plan: Plan,
+    /// The judge's rules.
+    pub judging: Settings,
     /// What the candidate has to pass before the ramp, in order.
     pub gates: Vec<Gate>,
     /// Limits that the active environment broke already: not armed, with its own value in words.

@@ -16,8 +16,7 @@ class Cyan:
     """`cyan serve` with one service named `chat`. A context manager.
 
     `environments` maps each name to the URLs of its upstreams, `weights` to percent. The heaviest
-    is active; a rollback takes the candidate's traffic back. `service` are further keys of the
-    service, as its table in the config has them.
+    is active; a rollback takes the candidate's traffic back.
     """
 
     def __init__(
@@ -27,15 +26,13 @@ class Cyan:
         weights: dict[str, int],
         idle: str = "30s",
         candidate: str | None = None,
-        service: str = "",
     ):
         self.url = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "cyan.toml"
         self.access_log = directory / "access.log"
-        text = self._config_text(directory, environments, weights, idle, candidate, service)
-        self.config.write_text(text)
+        self.config.write_text(self._config_text(directory, environments, weights, idle, candidate))
         arguments = [str(PROGRAM), "serve", "--config", str(self.config)]
         self.process = Process("cyan", arguments, directory / "cyan.log")
 
@@ -115,9 +112,7 @@ class Cyan:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
-    def _config_text(
-        self, directory: Path, environments, weights, idle, candidate, service
-    ) -> str:
+    def _config_text(self, directory: Path, environments, weights, idle, candidate) -> str:
         text = f"""
             state_dir = "{directory}/state"
             [listen]
@@ -131,7 +126,6 @@ class Cyan:
         """
         if candidate:
             text += f'candidate = "{candidate}"'
-        text += f"\n{service}\n"
         for name, upstreams in environments.items():
             text += f"""
                 [service.chat.environment.{name}]

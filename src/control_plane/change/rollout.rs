@@ -18,7 +18,7 @@ use crate::model::weight::Weight;
 use crate::rollout::event::{Advance, Effect, Event, Operator, Scene, Traffic};
 use crate::rollout::notice::Occasion;
 use crate::rollout::release::Freeze;
-use crate::rollout::stage::Stage;
+use crate::rollout::stage::{Gate, Stage};
 use crate::rollout::start::{self, BaseMeasured, Situation, Start};
 use crate::rollout::value::Rollout;
 
@@ -46,7 +46,8 @@ pub(super) fn start(
         base,
         unix_ms: unix_ms(),
     };
-    let started = start::start(wish.clone(), &situation, random)
+    let wish = Start { gates: gates(live), ..wish.clone() };
+    let started = start::start(wish, &situation, random)
         .map_err(|refused| Refused::Start(Box::new(refused)))?;
     let rollout = started.rollout;
     let text = format!(
@@ -69,6 +70,13 @@ pub(super) fn start(
         change.warnings.extend(started.warnings);
     }
     Ok(planned)
+}
+
+/// What the file has a candidate pass.
+fn gates(live: &Live) -> Vec<Gate> {
+    let smoke = (!live.file.smoke.is_empty()).then_some(Gate::Smoke);
+    let quality = live.file.quality.as_ref().map(|_| Gate::Quality);
+    smoke.into_iter().chain(quality).collect()
 }
 
 /// Refuses what is meant for another rollout than the last one.
@@ -118,7 +126,7 @@ pub(in crate::control_plane) fn scene(live: &Live, actor: &str) -> Scene {
 }
 
 /// The candidate's share of the slot: all of it once it is active.
-fn share(live: &Live) -> Weight {
+pub(in crate::control_plane) fn share(live: &Live) -> Weight {
     let assignment = &live.record.assignment;
     let is_active = |rollout: &Rollout| rollout.candidate == assignment.active;
     if live.record.release.rollout.as_deref().is_some_and(is_active) {

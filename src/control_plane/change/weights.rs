@@ -63,7 +63,10 @@ pub(super) fn roll_back(live: &Live) -> Result<Planned, Refused> {
     let after = match before.roll_back() {
         Ok(after) => after,
         // The second press of a nervous finger is no error.
-        Err(AssignmentError::NothingToRollBack(_)) if live.record.last_change == ROLLED_BACK => {
+        Err(AssignmentError::NothingToRollBack(_))
+            if [ROLLED_BACK, crate::rollout::ROLLED_BACK]
+                .contains(&live.record.last_change.as_str()) =>
+        {
             let generation = live.record.generation;
             return Ok(Planned::Nothing { generation, warnings: vec![] });
         }

@@ -104,6 +104,7 @@ impl Controller {
                 });
             }
         }
+        self.share_taken(change);
         let is_everywhere = lagging.is_empty();
         let Some((took, waits_for_disk)) = self.settlings.acked(change, lagging) else { return };
         if is_everywhere {

@@ -12,11 +12,14 @@ use crate::control_plane::handle::StoreState;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::store::writer::{CommitResult, Recall, Writer};
-use crate::control_plane::store::{StoreError, Write};
+use crate::control_plane::store::{Evidence, Line, StoreError, Write};
 use crate::model::name::Name;
 
 /// Journal entries kept while the disk is away; beyond it the oldest are lost.
 const ENTRIES_MAX: usize = 1000;
+
+/// Records of judges kept while the disk is away; beyond it the oldest are lost.
+const LINES_MAX: usize = 20_000;
 
 /// The store's thread as the controller sees it.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Disk {
 pub(super) struct Unwritten {
     records: BTreeMap<Name, ServiceRecord>,
     journal: VecDeque<NewEntry>,
+    evidence: BTreeMap<Name, Evidence>,
+    lines: VecDeque<Line>,
     /// The changes that wait for it, by number.
     changes: Vec<u64>,
 }
@@ -81,7 +86,8 @@ impl Disk {
         &mut self,
         decided: Decided,
     ) -> Result<oneshot::Receiver<CommitResult>, (Box<Decided>, StoreError)> {
-        let write = Write { records: decided.records(), journal: decided.entries.clone() };
+        let (records, journal) = (decided.records(), decided.entries.clone());
+        let write = Write { records, journal, ..Write::default() };
         let recall = Recall::default();
         match self.writer.commit(write, recall.clone()) {
             Ok(answer) => {
@@ -110,6 +116,14 @@ impl Disk {
         self.unwritten.changes.extend(change);
     }
 
+    /// Takes note of what a judge knows and was told. Old records are lost while the disk is away.
+    pub(super) fn owe_evidence(&mut self, evidence: Evidence, lines: Vec<Line>) {
+        self.unwritten.evidence.insert(evidence.service.clone(), evidence);
+        self.unwritten.lines.extend(lines);
+        let excess = self.unwritten.lines.len().saturating_sub(LINES_MAX);
+        self.unwritten.lines.drain(..excess);
+    }
+
     /// Hands in what is owed, unless the disk is at work or nothing is owed.
     pub(super) fn flush(&mut self) -> Option<oneshot::Receiver<CommitResult>> {
         if self.under_way.is_some() || self.unwritten.is_empty() {
@@ -119,6 +133,8 @@ impl Disk {
         let write = Write {
             records: flushed.records.values().cloned().collect(),
             journal: flushed.journal.iter().cloned().collect(),
+            evidence: flushed.evidence.values().cloned().collect(),
+            lines: flushed.lines.iter().cloned().collect(),
         };
         match self.writer.commit(write, Recall::default()) {
             Ok(answer) => {
@@ -183,6 +199,13 @@ impl Disk {
         for (name, record) in flushed.records {
             self.unwritten.records.entry(name).or_insert(record);
         }
+        for (name, evidence) in flushed.evidence {
+            self.unwritten.evidence.entry(name).or_insert(evidence);
+        }
+        let since = std::mem::replace(&mut self.unwritten.lines, flushed.lines);
+        self.unwritten.lines.extend(since);
+        let excess = self.unwritten.lines.len().saturating_sub(LINES_MAX);
+        self.unwritten.lines.drain(..excess);
         let since = std::mem::replace(&mut self.unwritten.journal, flushed.journal);
         self.unwritten.journal.extend(since);
         let excess = self.unwritten.journal.len().saturating_sub(ENTRIES_MAX);
@@ -193,7 +216,7 @@ impl Disk {
 
 impl Unwritten {
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.journal.is_empty()
+        self.records.is_empty() && self.journal.is_empty() && self.evidence.is_empty()
     }
 }
 

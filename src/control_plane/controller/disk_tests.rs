@@ -9,7 +9,7 @@ use super::super::journal::Query;
 use super::super::record::ServiceRecord;
 use super::super::store::sqlite::SqliteStore;
 use super::super::store::writer::Writer;
-use super::super::store::{Committed, Store, StoreError, Write};
+use super::super::store::{Committed, Evidence, Store, StoreError, Write};
 use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set};
 use crate::config::Config;
 
@@ -22,6 +22,10 @@ struct Slow {
 impl Store for Slow {
     fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError> {
         self.store.load()
+    }
+
+    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
+        self.store.load_evidence()
     }
 
     fn commit(

@@ -11,14 +11,22 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::observing::Watch;
 use super::{Controller, Outcome, Waiting};
 use crate::control_plane::change::rollout::{CONTROLLER, scene};
 use crate::control_plane::command::{Applied, Command, Refused, Request};
+use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::health;
+use crate::control_plane::smoke::{self, SmokeContext};
+use crate::control_plane::store::Evidence;
 use crate::model::environment::Environment;
 use crate::model::name::Name;
-use crate::rollout::event::{Effect, Event, Look};
-use crate::rollout::stage::Stage;
+use crate::model::occasion::Occasion;
+use crate::model::routing_table::RoutingTable;
+use crate::rollout::event::{Effect, Event, Judged, Look};
+use crate::rollout::gate::GateReport;
+use crate::rollout::notice::Notice;
+use crate::rollout::stage::{Gate, Stage};
 use crate::rollout::value::Rollout;
 
 /// How often a rollout is looked at when nothing happens.
@@ -46,13 +54,36 @@ struct Run {
     refused_at: Option<Instant>,
     /// The question to an environment that is under way.
     asking: Option<AbortHandle>,
+    gate: Option<AbortHandle>,
+    watch: Option<Watch>,
     /// What the candidate said when it was last asked whether it is ready.
     ready: Option<Result<(), String>>,
+}
+
+impl Runs {
+    /// The judge at work for a service.
+    pub(super) fn watch(&mut self, service: &Name) -> Option<&mut Watch> {
+        self.list.get_mut(service)?.watch.as_mut()
+    }
+
+    /// What belongs to this rollout.
+    fn of(&mut self, service: &Name, rollout: u64) -> &mut Run {
+        let run = self.list.entry(service.clone()).or_default();
+        run.rollout = rollout;
+        run
+    }
+
+    /// All judges at work.
+    pub(super) fn watches(&mut self) -> impl Iterator<Item = &mut Watch> {
+        self.list.values_mut().filter_map(|run| run.watch.as_mut())
+    }
 }
 
 /// Something that a rollout waited for.
 #[derive(Debug)]
 pub(super) enum Happened {
+    /// A gate has come to its end.
+    GateEnded(Gate, Box<GateReport>),
     /// The candidate was asked whether it is ready.
     Ready(Result<(), String>),
     /// The base was asked whether it can take its traffic back.
@@ -63,21 +94,40 @@ pub(super) enum Happened {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if let Some(task) = &self.asking {
+        for task in [&self.asking, &self.gate].into_iter().flatten() {
             task.abort();
         }
     }
 }
 
 impl Controller {
-    /// Begins again what was under way when the process before this one ended.
-    pub(super) fn restore_rollouts(&mut self) {
+    /// Begins again what was under way when the process before this one ended, with what judges knew.
+    pub(super) fn restore_rollouts(&mut self, evidence: &[Evidence]) {
         let services: Vec<Name> =
             self.services.list.iter().map(|live| live.file.name.clone()).collect();
         for service in services {
-            if self.running(&service).is_some() {
-                self.tell_rollout(&service, Event::Restored);
+            let Some(rollout) = self.running(&service) else { continue };
+            if rollout.stage.is_judged() {
+                let id = rollout.id;
+                let kept = evidence.iter().find(|e| e.service == service && e.rollout == id);
+                self.restore_watch(&service, kept);
             }
+            self.tell_rollout(&service, Event::Restored);
+        }
+    }
+
+    fn restore_watch(&mut self, service: &Name, evidence: Option<&Evidence>) {
+        let kept = evidence.and_then(|evidence| serde_json::from_str(&evidence.snapshot).ok());
+        if kept.is_none() {
+            let text = format!("{service}: what the judge knew was lost; it begins anew");
+            self.shared.events.tell(Some(service), "evidence_lost", text, serde_json::Value::Null);
+        }
+        let is_anew = kept.is_none();
+        self.begin_watch(service, kept);
+        if is_anew {
+            let change = self.number_change();
+            self.share_published(service, change, Instant::now());
+            self.share_taken(change);
         }
     }
 
@@ -86,32 +136,59 @@ impl Controller {
         let running = |name: &Name| self.running(name).map(|rollout| (name.clone(), rollout.id));
         let live = self.services.list.iter();
         let running: Vec<(Name, u64)> = live.filter_map(|live| running(&live.file.name)).collect();
-        self.runs.list.retain(|service, run| running.contains(&(service.clone(), run.rollout)));
+        self.end_runs(&running, now);
         for (service, rollout) in running {
-            let run = self.runs.list.entry(service.clone()).or_default();
-            run.rollout = rollout;
+            let run = self.runs.of(&service, rollout);
             let is_due = run
                 .looked_at
                 .is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_EVERY);
-            if is_due {
+            let is_urgent = run.watch.as_ref().is_some_and(Watch::is_urgent);
+            if is_due || is_urgent {
                 run.looked_at = Some(now);
                 self.look_at_rollout(&service, now);
             }
         }
     }
 
+    /// What is over needs nothing any more; the last records of its judge are written down.
+    fn end_runs(&mut self, running: &[(Name, u64)], now: Instant) {
+        let is_over =
+            |(service, run): &(&Name, &Run)| !running.contains(&((*service).clone(), run.rollout));
+        let over: Vec<Name> =
+            self.runs.list.iter().filter(is_over).map(|(service, _)| service.clone()).collect();
+        for service in over {
+            self.owe_evidence(&service, now);
+            self.runs.list.remove(&service);
+            self.publish_judged(&service, None);
+            self.flush();
+        }
+    }
+
+    /// Makes readable what a judge says.
+    fn publish_judged(&self, service: &Name, judged: Option<Judged>) {
+        let mut all = (**self.shared.judged.load()).clone();
+        match judged {
+            Some(judged) => all.insert(service.to_string(), judged),
+            None => all.remove(service.as_str()),
+        };
+        self.shared.judged.store(Arc::new(all));
+    }
+
     fn look_at_rollout(&mut self, service: &Name, now: Instant) {
-        let Some(rollout) = self.running(service) else { return };
+        let Some(rollout) = self.running(service).cloned() else { return };
         let is_ready_asked = rollout.stage == Stage::Ready;
-        let candidate = rollout.candidate.clone();
         if is_ready_asked {
-            self.ask_whether_ready(service, &candidate);
+            self.ask_whether_ready(service, &rollout.candidate);
+        }
+        let judged = self.runs.watch(service).map(|watch| watch.judged(&rollout));
+        if judged.is_some() {
+            self.publish_judged(service, judged.clone());
         }
         let run = self.runs.list.get(service);
         let ready = run.and_then(|run| run.ready.clone());
         let look = Look {
             ready: ready.unwrap_or_else(|| Err("not asked yet".to_owned())),
-            judged: None,
+            judged,
             comparison: None,
         };
         self.offer(service, Event::Looked(Box::new(look)), now);
@@ -170,6 +247,9 @@ impl Controller {
                     run.ready = Some(answer);
                 }
             }
+            Happened::GateEnded(gate, report) => {
+                self.tell_rollout(service, Event::GateEnded(gate, *report));
+            }
             Happened::BaseProbed(answer) => self.tell_rollout(service, Event::BaseProbed(answer)),
             Happened::Answered(Err(Refused::Store(_))) => {
                 if let Some(run) = self.runs.list.get_mut(service) {
@@ -181,12 +261,24 @@ impl Controller {
     }
 
     /// Does what a rollout asks for, now that its change is published.
-    pub(super) fn carry_out(&mut self, service: &Name, effects: &[Effect]) {
+    pub(super) fn carry_out(
+        &mut self,
+        service: &Name,
+        effects: &[Effect],
+        said: &(String, serde_json::Value),
+    ) {
         for effect in effects {
             match effect {
                 Effect::ProbeBase => self.probe_base(service),
                 Effect::Drain(environment) => self.drain_for_rollout(service, environment),
-                Effect::Start(_) | Effect::Stop(_) | Effect::ResumeJudge | Effect::Tell(_) => {}
+                Effect::ResumeJudge => {
+                    if let Some(watch) = self.runs.watch(service) {
+                        watch.resume();
+                    }
+                }
+                Effect::Start(gate) => self.start_gate(service, *gate),
+                Effect::Stop(_) => self.stop_gate(service),
+                Effect::Tell(occasion) => self.tell_hooks(service, *occasion, said),
             }
         }
     }
@@ -223,6 +315,54 @@ impl Controller {
         });
     }
 
+    fn tell_hooks(
+        &self,
+        service: &Name,
+        occasion: Occasion,
+        (text, details): &(String, serde_json::Value),
+    ) {
+        let Some(live) = self.services.find(service) else { return };
+        let Some(rollout) = live.record.release.rollout.as_deref() else { return };
+        self.shared.hooks.tell(Notice {
+            occasion,
+            service: Some(service.clone()),
+            environment: Some(rollout.candidate.clone()),
+            rollout: Some(rollout.id),
+            version: rollout.version.clone(),
+            text: text.clone(),
+            details: details.clone(),
+        });
+    }
+
+    fn stop_gate(&mut self, service: &Name) {
+        if let Some(gate) = self.runs.list.get_mut(service).and_then(|run| run.gate.take()) {
+            gate.abort();
+        }
+    }
+
+    fn start_gate(&mut self, service: &Name, gate: Gate) {
+        let Some(live) = self.services.find(service) else { return };
+        let Some(rollout) = live.record.release.running() else { return };
+        let (id, table) = (rollout.id, Arc::clone(&live.table));
+        let candidate = rollout.candidate.clone();
+        let name = service.clone();
+        let handle = ControllerHandle::reading(Arc::clone(&self.shared));
+        let task = self.work.spawn(async move {
+            let report = run_gate(gate, &handle, &table, &candidate, id).await;
+            let happened = Happened::GateEnded(gate, Box::new(report));
+            Outcome::Rollout { service: name, rollout: id, happened }
+        });
+        let run = self.runs.of(service, id);
+        run.gate = Some(task);
+    }
+
+    /// Takes a judge to work.
+    pub(super) fn put_watch(&mut self, service: &Name, watch: Watch) {
+        if let Some(id) = self.running(service).map(|rollout| rollout.id) {
+            self.runs.of(service, id).watch = Some(watch);
+        }
+    }
+
     fn drain_for_rollout(&mut self, service: &Name, environment: &Name) {
         let command = Command::Drain {
             service: service.clone(),
@@ -233,6 +373,31 @@ impl Controller {
         // Nobody waits for its end: events and status tell of it.
         let (reply, _) = oneshot::channel();
         self.take(Waiting { request, reply, since: Instant::now() });
+    }
+}
+
+/// Does the work of a gate.
+async fn run_gate(
+    gate: Gate,
+    handle: &ControllerHandle,
+    table: &RoutingTable,
+    candidate: &Name,
+    rollout: u64,
+) -> GateReport {
+    let failed = |why: String| GateReport::failed(why, serde_json::Value::Null);
+    let gone = || failed(format!("{candidate} is gone"));
+    match gate {
+        Gate::Smoke => match SmokeContext::of(table, candidate, Some(rollout)) {
+            Some(context) => GateReport::from(&smoke::run(&context).await),
+            None => gone(),
+        },
+        Gate::Quality => {
+            match handle.evaluate(&table.service.name, candidate, Some(rollout)).await {
+                Ok(report) => report.gate(),
+                Err(refused) => failed(refused.to_string()),
+            }
+        }
+        Gate::WarmUp => gone(),
     }
 }
 

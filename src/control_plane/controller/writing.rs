@@ -112,6 +112,7 @@ impl Controller {
         }
         self.serve_waiting();
         self.look_at_rollouts(Instant::now());
+        self.keep_evidence(Instant::now());
     }
 
     /// Hands in what the disk is owed.
@@ -194,6 +195,10 @@ impl Controller {
             self.refuse(asked, Refused::ShuttingDown);
         }
         self.retry_at = None;
+        let watched = self.services.list.iter().map(|live| live.file.name.clone());
+        for service in watched.collect::<Vec<_>>() {
+            self.owe_evidence(&service, Instant::now());
+        }
         self.flush();
         let settle = async {
             while !self.disk.is_free() || !self.settlings.is_empty() {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::schema::{self, Content, unreadable};
-use super::{Committed, Store, StoreError, Write};
+use super::{Committed, Evidence, Store, StoreError, Write, rollouts};
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
@@ -89,8 +89,10 @@ impl SqliteStore {
         for entry in &write.journal {
             append(&transaction, entry)?;
         }
+        rollouts::keep(&transaction, &write.evidence, &write.lines)?;
         if prune {
             forget_old_entries(&transaction)?;
+            rollouts::forget_old_lines(&transaction)?;
         }
         if !still_wanted() {
             transaction.rollback()?;
@@ -125,6 +127,10 @@ impl Store for SqliteStore {
         let records = rows.into_iter().map(into_record).collect::<Result<_, _>>()?;
         keep_log_on_close(&self.connection, false).map_err(failed)?;
         Ok(records)
+    }
+
+    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
+        rollouts::load_evidence(&self.connection).map_err(|error| unreadable(&self.path, &error))
     }
 
     fn commit(
@@ -236,7 +242,7 @@ fn to_json(value: &impl serde::Serialize) -> String {
 }
 
 /// The file's integers are signed; generations and times stay below 2^63.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -303,7 +309,8 @@ mod tests {
     }
 
     fn write(generation: u64) -> Write {
-        Write { records: vec![record(generation)], journal: vec![entry(generation)] }
+        let (records, journal) = (vec![record(generation)], vec![entry(generation)]);
+        Write { records, journal, ..Write::default() }
     }
 
     #[tokio::test]
@@ -463,7 +470,7 @@ mod tests {
         let mut store = SqliteStore::open(dir.path()).unwrap();
         let old = NewEntry { at: 1, ..entry(1) };
         let journal = vec![old, entry(2)];
-        store.commit(&Write { records: vec![], journal }, &|| true).unwrap();
+        store.commit(&Write { journal, ..Write::default() }, &|| true).unwrap();
         let left: Vec<String> = store
             .connection
             .prepare("SELECT text FROM journal")

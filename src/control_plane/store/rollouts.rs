@@ -1,0 +1,70 @@
+//! What the state file keeps of rollouts beside their state: what judges know, and what they were told.
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::sqlite::signed;
+use super::{Evidence, Line};
+use crate::control_plane::clock::unix_ms;
+use crate::model::name::Name;
+
+/// Records are kept for 30 days, and no more than these bytes of them. (At two judgements a second a day
+/// is some 50 MB.)
+const DAYS: u64 = 30;
+const LINE_BYTES_MAX: i64 = 200_000_000;
+
+pub(super) fn keep(
+    transaction: &Transaction<'_>,
+    evidence: &[Evidence],
+    lines: &[Line],
+) -> rusqlite::Result<()> {
+    for Evidence { service, rollout, snapshot } in evidence {
+        transaction
+            .prepare_cached(
+                "INSERT INTO evidence (service, rollout, snapshot) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (service) DO UPDATE SET rollout = excluded.rollout,
+                     snapshot = excluded.snapshot",
+            )?
+            .execute(params![service.as_str(), signed(*rollout), snapshot])?;
+    }
+    for Line { service, rollout, at, text } in lines {
+        transaction
+            .prepare_cached(
+                "INSERT INTO record (service, rollout, at, line) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![service.as_str(), signed(*rollout), signed(*at), text])?;
+    }
+    Ok(())
+}
+
+/// Old records go, and the oldest where there are too many.
+pub(super) fn forget_old_lines(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let oldest = unix_ms().saturating_sub(DAYS * 24 * 3600 * 1000);
+    transaction.execute("DELETE FROM record WHERE at < ?1", params![signed(oldest)])?;
+    let (bytes, first, last): (i64, i64, i64) = transaction.query_row(
+        "SELECT ifnull(sum(length(line)), 0), ifnull(min(id), 0), ifnull(max(id), 0) FROM record",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    if bytes > LINE_BYTES_MAX {
+        // A tenth at a time, so that this is rare.
+        let up_to = first + (last - first) / 10;
+        transaction.execute("DELETE FROM record WHERE id <= ?1", params![up_to])?;
+    }
+    Ok(())
+}
+
+/// Evidence that cannot be read as a name is nobody's.
+pub(super) fn load_evidence(connection: &Connection) -> rusqlite::Result<Vec<Evidence>> {
+    let mut statement = connection.prepare("SELECT service, rollout, snapshot FROM evidence")?;
+    let rows = statement.query_map([], |row| {
+        let service: String = row.get(0)?;
+        let rollout: i64 = row.get(1)?;
+        Ok((service, rollout, row.get(2)?))
+    })?;
+    let rows: Vec<(String, i64, String)> = rows.collect::<Result<_, _>>()?;
+    let evidence = rows.into_iter().filter_map(|(service, rollout, snapshot)| {
+        let rollout = u64::try_from(rollout).ok()?;
+        Some(Evidence { service: Name::new(&service).ok()?, rollout, snapshot })
+    });
+    Ok(evidence.collect())
+}

@@ -1,0 +1,97 @@
+//! By which rules the judge judges a rollout: from its plan, and from what the service has.
+//!
+//! Settled before the start. What a service cannot have (scores, streams) is left out now and never
+//! later, when the data are known: doing it then would be a second bet.
+
+use super::start::BaseMeasured;
+use crate::judge::metric::{Metric, Metrics};
+use crate::judge::settings::{Bake, Limits, Settings, SettingsError, TooLittleData};
+use crate::judge::window::WindowRules;
+use crate::model::plan::{self, Plan};
+use crate::model::weight::Weight;
+
+/// Limits that are not armed, because the active environment breaks them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Unarmed {
+    pub(super) errors: bool,
+    pub(super) latency: bool,
+}
+
+/// The judge's rules for this plan.
+///
+/// # Errors
+/// When the plan has limits that no judge can work with.
+pub(super) fn settings(
+    plan: &Plan,
+    base: &BaseMeasured,
+    unarmed: Unarmed,
+) -> Result<Settings, SettingsError> {
+    let settings = Settings {
+        judge: plan.judge,
+        planned_steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
+        metrics: metrics(base, unarmed),
+        limits: Limits {
+            error_rate_max: plan.limits.error_rate_max,
+            quality_min: plan.limits.quality_min,
+            ..Limits::default()
+        },
+        bake: bake(plan),
+        window: WindowRules { check_interval: plan.check_interval, ..WindowRules::default() },
+        ..Settings::default()
+    };
+    settings.check().map(|()| settings)
+}
+
+fn metrics(base: &BaseMeasured, unarmed: Unarmed) -> Metrics {
+    // Of a service that had no requests lately nobody knows what it has.
+    let is_unknown = base.requests == 0;
+    let has = |metric: &Metric| match metric {
+        Metric::Errors | Metric::Refused => true,
+        Metric::Ttft => is_unknown || base.has_streams,
+        Metric::Latency => is_unknown || base.has_others,
+        Metric::Quality => base.has_scores,
+        Metric::ErrorLimit => !unarmed.errors,
+        Metric::LatencyLimit => !unarmed.latency,
+    };
+    Metrics::new(Metric::ALL.into_iter().filter(has))
+}
+
+/// The least that any step asks. What a single one asks beyond it, the rollout itself sees to.
+fn bake(plan: &Plan) -> Bake {
+    let steps = || plan.steps.iter().filter(|step| step.share != Weight::FULL);
+    let requests_min = steps().map(|step| step.requests_min).min().unwrap_or(1);
+    Bake {
+        time_min: steps().map(|step| step.bake).min().unwrap_or_default(),
+        requests_min,
+        requests_min_at_one_percent: requests_min,
+        wait_max: plan.wait_max,
+        too_little_data: match plan.too_little_data {
+            plan::TooLittleData::Hold => TooLittleData::Hold,
+            plan::TooLittleData::Advance => TooLittleData::Advance,
+            plan::TooLittleData::RollBack => TooLittleData::RollBack,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_has_not_is_left_out() {
+        let base = BaseMeasured { requests: 10, has_streams: true, ..BaseMeasured::default() };
+        let unarmed = Unarmed { latency: true, ..Unarmed::default() };
+        let metrics = settings(&Plan::default(), &base, unarmed).unwrap().metrics;
+        let expected =
+            Metrics::new([Metric::Errors, Metric::Refused, Metric::Ttft, Metric::ErrorLimit]);
+        assert_eq!(metrics, expected);
+    }
+
+    #[test]
+    fn the_judge_asks_for_the_least_of_all_steps() {
+        let settings =
+            settings(&Plan::default(), &BaseMeasured::default(), Unarmed::default()).unwrap();
+        assert_eq!((settings.bake.requests_min, settings.planned_steps), (50, 5));
+        assert!(!settings.metrics.has(Metric::Quality));
+    }
+}
