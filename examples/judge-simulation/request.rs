@@ -104,14 +104,14 @@ impl<'a> Source<'a> {
     pub fn next(&mut self, at: f64) -> Request {
         let world = self.world;
         let Some(index) = self.choose_user() else {
-            let side = side(self.random.f64() < self.share);
+            let side = side(self.random.f64() < self.share * world.split_factor);
             let ttft = world.ttft_median * (world.ttft_sigma * normal(&mut self.random)).exp();
             let end = self.end(at, side, world.error_rate);
             return self.finish(at, side, None, (true, false), ttft, end);
         };
         let key = hash(index as u64 ^ self.salt);
         let place = f64::from(u32::try_from(key >> 32).expect("32 bits are left")) / 2_f64.powi(32);
-        let side = side(place < self.share);
+        let side = side(place < self.share * world.split_factor);
         let user = &mut self.users[index];
         let is_new = user.seen_in != self.step;
         let moved = user.was_on.is_some_and(|was_on| was_on != side);
@@ -154,7 +154,7 @@ impl<'a> Source<'a> {
             Some(FaultKind::Cut(rate)) => cut = rate,
             Some(FaultKind::Refused(rate)) => refused = rate,
             Some(FaultKind::Bursts(every, rate)) if at % every < 2.0 => errors = rate,
-            Some(FaultKind::Ttft(_) | FaultKind::Bursts(..)) | None => {}
+            Some(FaultKind::Ttft(_) | FaultKind::Tail(_) | FaultKind::Bursts(..)) | None => {}
         }
         let soon = 0.05 + 0.1 * self.random.f64();
         if self.random.f64() < errors {
@@ -181,6 +181,7 @@ impl<'a> Source<'a> {
     ) -> Request {
         match self.fault(at, side).map(|fault| fault.kind) {
             Some(FaultKind::Ttft(factor)) => ttft *= factor,
+            Some(FaultKind::Tail(factor)) if ttft > self.world.ttft_p90() => ttft *= factor,
             Some(FaultKind::Incident(_)) => ttft *= 2.0,
             _ => {}
         }

@@ -13,6 +13,8 @@ const FALSE_POINT_MAX: f64 = 0.02;
 const RUNS_FOR_A_POINT: u32 = 100;
 /// Share of healthy candidates that must get through in time.
 const IN_TIME_MIN: f64 = 0.95;
+/// Share of rollouts that must be held where no comparison can be trusted.
+const HELD_MIN: f64 = 0.95;
 /// How much later than the method's first simulation a fault may be found.
 const SLACK: f64 = 1.25;
 
@@ -21,6 +23,10 @@ const SLACK: f64 = 1.25;
 pub enum Asks {
     /// The candidate is healthy: nobody may roll it back, and it gets through in time.
     Healthy,
+    /// The same, but nobody asks when: there is too little traffic for the plan.
+    Kept,
+    /// Not the candidate's fault and not to be trusted: held, and not rolled back.
+    Held,
     /// The fault is found.
     Found {
         /// The median of candidate requests that the method's first simulation needed.
@@ -58,6 +64,16 @@ impl Asks {
                 let in_time = (summary.got_through, summary.runs);
                 complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
                 complaints.extend(too_late(in_time, reaches));
+            }
+            Self::Kept => {
+                complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
+            }
+            Self::Held => {
+                complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
+                let (held, runs) = (summary.held, summary.runs);
+                let (_, high) = interval(held, runs);
+                complaints
+                    .extend((high < HELD_MIN).then(|| format!("held in {held} of {runs} only")));
             }
             Self::Found { median, share } => {
                 complaints.extend(too_many(evidence.false_ones, summary));

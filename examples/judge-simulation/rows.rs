@@ -43,6 +43,7 @@ pub fn all() -> Vec<Row> {
     rows.extend(healthy());
     rows.extend(found());
     rows.extend(independent());
+    rows.extend(other_traffic());
     rows.extend(after_the_switch());
     rows
 }
@@ -194,7 +195,7 @@ fn found() -> Vec<Row> {
             .in_share(0.88)
             .falls_short(
                 Reaches::Median(2_900),
-                "most of the coin by users is kept for other hours",
+                "most of the coin by users is kept for other hours; spent by steps, more healthy ones fall",
             ),
     ]
 }
@@ -222,6 +223,39 @@ fn independent() -> Vec<Row> {
         ),
         slow("alone: TTFT + 100 %", 34, FaultKind::Ttft(2.0)),
         row("alone: TTFT + 100 %, after 6 h", 6.0 * HOUR, FaultKind::Ttft(2.0), 82),
+    ]
+}
+
+/// Little, much and comfortable traffic, trouble in the tail alone, and users who do not come as set.
+fn other_traffic() -> Vec<Row> {
+    let comfortable = |rate| World { rate, ttft_median: 0.39, error_rate: 0.005, ..World::day() };
+    let little = World { rate: 0.2, ..World::day() };
+    let little_and_failing = World {
+        rate: 0.2,
+        steps: vec![(0.05, 8 * 3_600)],
+        fault: Some(Fault::candidate(0.0, FaultKind::Errors(1.0))),
+        ..World::plain()
+    };
+    let tail = |factor| World {
+        steps: vec![(0.1, 8 * 3_600)],
+        fault: Some(Fault::candidate(0.0, FaultKind::Tail(factor))),
+        ..World::plain()
+    };
+    let wrong_split = World {
+        users: Users::Equal(20_000),
+        split_factor: 1.25,
+        steps: vec![(0.05, 6 * 3_600)],
+        ..World::plain()
+    };
+    vec![
+        Row { asks: Asks::Kept, ..Row::healthy("a/a, 0.2 req/s, 24 h", little, 300) },
+        Row::healthy("a/a, 100 req/s, 24 h", World { rate: 100.0, ..World::day() }, 60),
+        Row::healthy("a/a, comfortable limits, 10 req/s, 24 h", comfortable(10.0), 100),
+        Row::healthy("a/a, comfortable limits, 1 req/s, 24 h", comfortable(1.0), 150),
+        Row::found("alone: 0 -> 100 % errors, 0.2 req/s, 5 %", little_and_failing, 4, 200),
+        Row::found("alone: TTFT + 20 %, slowest tenth only", tail(1.2), 5_076, 100),
+        Row::found("alone: TTFT + 100 %, slowest tenth only", tail(2.0), 499, 100),
+        Row { asks: Asks::Held, ..Row::healthy("split 6.25 % where 5 % is set", wrong_split, 100) },
     ]
 }
 

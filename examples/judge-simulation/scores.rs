@@ -60,8 +60,8 @@ impl ScoreRow {
     /// One line of a Markdown table.
     pub fn line(&self, summary: &Summary) -> String {
         let asked = match self.asks {
-            Asks::Healthy => "at most 1 %".to_owned(),
             Asks::Found { median, .. } => format!("median {median}"),
+            _ => "at most 1 %".to_owned(),
         };
         let found = summary.share(summary.evidence.rolled_back);
         let scores = match summary.evidence.requests {

@@ -48,6 +48,12 @@ impl Summary {
                 format!("{:.0} % in time", percent(self.got_through, self.runs)),
                 self.share(self.window.rolled_back + self.window.false_ones),
             ],
+            Asks::Kept | Asks::Held => [
+                if row.asks == Asks::Held { "held, at most 1 %" } else { "at most 1 %" }.to_owned(),
+                self.share(self.evidence.rolled_back + self.evidence.false_ones),
+                "not asked".to_owned(),
+                self.share(self.window.rolled_back + self.window.false_ones),
+            ],
             Asks::Found { median, .. } => [
                 format!("median {median}"),
                 self.share(self.evidence.rolled_back),

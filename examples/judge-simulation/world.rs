@@ -9,6 +9,8 @@ use cyan::judge::settings::Bake;
 pub struct World {
     /// Requests per second, Poisson.
     pub rate: f64,
+    /// Users come to the candidate in this many times the share that is set.
+    pub split_factor: f64,
     /// The candidate's shares, and for how many seconds each.
     pub steps: Vec<(f64, u32)>,
     pub users: Users,
@@ -68,6 +70,8 @@ pub enum FaultKind {
     Cut(f64),
     /// TTFT times this.
     Ttft(f64),
+    /// TTFT times this where it is in the slowest tenth.
+    Tail(f64),
     /// This share is refused.
     Refused(f64),
     /// An incident: this share fails, and TTFT is doubled.
@@ -88,6 +92,7 @@ impl World {
     pub fn plain() -> Self {
         Self {
             rate: 10.0,
+            split_factor: 1.0,
             steps: vec![(0.1, 6 * 3_600)],
             users: Users::Keyless,
             error_rate: 0.01,
@@ -116,6 +121,11 @@ impl World {
     pub fn twenty_minutes() -> Self {
         let steps = [0.01, 0.05, 0.25, 0.5].map(|share| (share, 300)).to_vec();
         Self { steps, ..Self::plain() }
+    }
+
+    /// The TTFT that a tenth exceeds.
+    pub fn ttft_p90(&self) -> f64 {
+        self.ttft_median * (1.2816 * self.ttft_sigma.hypot(self.ttft_sigma_users)).exp()
     }
 
     /// The age at which the last failures are read: 15 s, or the p99 of an answer's duration.
