@@ -208,33 +208,35 @@ fn a_stream_is_finished_until_another_choice_begins_and_for_good_by_its_terminat
     };
     let usage = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#;
     let mut stream_of_two = scan(Api::Chat, EVENTS);
-    for (data, is_finished) in [
-        (ROLE, false),
-        (WORD, false),
-        (STOP, true),
-        (&of_second("null"), false), // some servers write one choice after the other
-        (&of_second("\"stop\""), true),
-        (usage, true),
-        (DONE, true),
-        (WORD, true),
-        (&of_second("null"), true),
+    for (data, is_finished, has_ended) in [
+        (ROLE, false, false),
+        (WORD, false, false),
+        (STOP, true, false),
+        (&of_second("null"), false, false), // some servers write one choice after the other
+        (&of_second("\"stop\""), true, false),
+        (usage, true, false),
+        (DONE, true, true),
+        (WORD, true, true),
+        (&of_second("null"), true, true),
     ] {
         let passed = stream_of_two.push(stream(&[data]).as_bytes());
-        assert_eq!(passed.is_finished, is_finished, "{data}");
+        assert_eq!((passed.is_finished, passed.has_ended), (is_finished, has_ended), "{data}");
     }
     let concluded = stream_of_two.conclude(Whole);
     assert_eq!((concluded.verdict, concluded.tokens.output), (Complete, Some(5)));
 
     let last_words = [
-        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
-        r#"{"type":"message_stop"}"#,
-        r#"{"type":"response.completed","response":{"status":"completed"}}"#,
-        r#"{"message":{"content":""},"done":true}"#,
+        (r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#, false),
+        (r#"{"type":"message_stop"}"#, true),
+        (r#"{"type":"response.completed","response":{"status":"completed"}}"#, true),
+        (r#"{"type":"response.failed","response":{"status":"failed"}}"#, true),
+        (r#"{"message":{"content":""},"done":true}"#, true),
     ];
-    for last in last_words {
+    for (last, has_ended) in last_words {
         let mut scan = scan(Api::Chat, EVENTS);
         for data in [last, r#"{"type":"ping"}"#, last] {
-            assert!(scan.push(stream(&[data]).as_bytes()).is_finished, "{last}");
+            let passed = scan.push(stream(&[data]).as_bytes());
+            assert_eq!((passed.is_finished, passed.has_ended), (true, has_ended), "{last}");
         }
     }
 }

@@ -144,7 +144,7 @@ fn where_something_is_to_be_generated_no_byte_is_no_answer() {
     for (method, path, status, is_inspected, verdict) in [
         ("POST", CHAT, 204, true, Verdict::Empty),
         ("POST", CHAT, 200, true, Verdict::Empty),
-        ("POST", "/v1/messages", 202, true, Verdict::Empty),
+        ("POST", "/v1/messages", 202, true, Verdict::Complete),
         ("POST", CHAT, 200, false, Verdict::Complete),
         ("GET", CHAT, 204, true, Verdict::Complete),
         ("POST", "/v1/files", 204, true, Verdict::Complete),
@@ -217,6 +217,47 @@ fn a_stream_that_goes_on_after_it_seemed_to_stop_can_still_stall() {
     assert_eq!(exchange.deadline(), Some(now + s(31)));
     exchange.on_response_end(BodyEnd::Whole, now + s(2));
     assert_eq!(open(), 0);
+}
+
+/// Its silence afterwards would make its upstream suspect.
+#[test]
+fn a_stream_that_has_said_its_last_word_is_not_open_though_its_body_is() {
+    let mut engine = engine(|_, spec| spec.upstreams.truncate(1));
+    let (snapshot, now) = (Arc::clone(&engine.snapshot), engine.now);
+    let environment = &snapshot.table("chat").expect("the service").environments[0];
+    let open = || environment.upstreams[0].progress().streams().open();
+    for last in [
+        "data: [DONE]\n\n",
+        "data: {\"type\":\"message_stop\"}\n\n",
+        "data: {\"type\":\"response.failed\",\"response\":{}}\n\n",
+    ] {
+        let mut exchange = answered(&mut engine, 200, &[SSE]);
+        comes(&mut exchange, &word(), now);
+        assert_eq!(open(), 1);
+        comes(&mut exchange, last, now);
+        assert_eq!(open(), 0, "{last}");
+        exchange.on_response_end(BodyEnd::Whole, now + s(9));
+        assert_eq!(open(), 0);
+    }
+}
+
+/// MCP: a 202 without a body, with a word, or with an empty list, and the answer on another stream.
+#[test]
+fn a_202_promises_nothing_and_is_judged_by_what_it_brings() {
+    for (content_type, body, verdict) in [
+        ("application/json", "", Verdict::Complete),
+        ("text/plain", "Accepted", Verdict::Complete),
+        ("application/json", "[]", Verdict::Complete),
+        ("text/event-stream", PING, Verdict::Complete),
+        ("text/event-stream", &word(), Verdict::Truncated),
+    ] {
+        let mut engine = engine(|_, _| {});
+        let mut exchange = answered(&mut engine, 202, &[("content-type", content_type)]);
+        comes(&mut exchange, body, engine.now);
+        exchange.on_response_end(BodyEnd::Whole, engine.now);
+        drop(exchange);
+        assert_eq!(engine.verdicts(0), [(verdict, 1)], "{content_type} {body:?}");
+    }
 }
 
 #[test]

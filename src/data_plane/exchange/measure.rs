@@ -36,8 +36,9 @@ pub(super) struct Measured {
     is_finished: bool,
     /// How long the client was waited for, until it took what there was.
     pub(super) client_waited: Duration,
-    /// Counts the stream for its upstream until its body has ended: what says that it stops may go on, as
-    /// one choice of several does.
+    /// Counts the stream for its upstream until its terminator or the end of its body: what only says why
+    /// it stops may go on, as one choice of several does. A server that leaves the body open after the
+    /// terminator owes no more content.
     pub(super) stream: Option<StreamGuard>,
     pub(super) gap_max: Option<Duration>,
     /// What the answer came to.
@@ -128,14 +129,14 @@ impl Exchange {
         let scan = AnswerScan::of(&AnswerHead {
             content_type: head.first(HeaderId::CONTENT_TYPE),
             content_encoding: head.first(HeaderId::CONTENT_ENCODING),
-            api: self.measured.api,
+            api: self.promised(),
         });
         match scan {
             Ok(scan) => {
                 self.measured.is_stream = scan.is_stream();
                 if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place
                     && scan.is_stream()
-                    && self.measured.api.generates()
+                    && self.promised().generates()
                 {
                     self.measured.stream = Some(upstream.stream_opened());
                 }
@@ -143,6 +144,12 @@ impl Exchange {
             }
             Err(why) => self.measured.inspection = why,
         }
+    }
+
+    /// What its answer has to bring. A 202 says that the request was taken and promises nothing: the SSE
+    /// transport of MCP answers every `POST …/messages` with one, and the words come on another stream.
+    fn promised(&self) -> Api {
+        if self.status == 202 { Api::Other } else { self.measured.api }
     }
 
     /// Whether its answer is judged by its words: one that is not 2xx is by its status.
@@ -160,6 +167,9 @@ impl Exchange {
         self.measured.is_finished = passed.is_finished;
         if passed.content_events > 0 && self.measured.is_stream {
             self.content_came(passed.content_events, now);
+        }
+        if passed.has_ended {
+            self.measured.stream = None;
         }
         if passed.has_failed {
             self.judge_now(Verdict::ErrorInBand, now);
@@ -223,7 +233,7 @@ impl Exchange {
 
     /// Whether something was to be generated, and no byte of it came: a 204, or a body of length 0.
     fn is_without_a_word(&self) -> bool {
-        self.measured.api.generates() && self.response_bytes == 0 && self.is_inspected()
+        self.promised().generates() && self.response_bytes == 0 && self.is_inspected()
     }
 
     /// The verdict of an exchange whose end nobody told of: the client went away.

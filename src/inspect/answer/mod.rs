@@ -68,6 +68,9 @@ pub struct Passed {
     /// By what the stream has said so far no more content is to come: a terminator, or why it stopped. Another
     /// choice may begin all the same, and then it is not finished any more.
     pub is_finished: bool,
+    /// The stream's own terminator has come: `[DONE]`, or the last event of its API. Unlike a reason to
+    /// stop, which each choice has for itself, it speaks for the whole stream.
+    pub has_ended: bool,
 }
 
 /// What a whole answer came to.
@@ -126,7 +129,9 @@ impl AnswerScan {
         let content_events = self.reading.tally.content_events - before;
         let has_failed = !self.is_failure_told && self.has_failed();
         self.is_failure_told |= has_failed;
-        Passed { content_events, has_failed, is_finished: self.reading.tally.is_finished() }
+        let tally = &self.reading.tally;
+        let (is_finished, has_ended) = (tally.is_finished(), tally.is_terminated());
+        Passed { content_events, has_failed, is_finished, has_ended }
     }
 
     /// The body has ended, or the exchange has.

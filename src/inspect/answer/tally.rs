@@ -89,7 +89,12 @@ impl Tally {
     /// Whether no more content is to come, as far as the events so far tell.
     pub fn is_finished(&self) -> bool {
         let have_all_stopped = self.choices.is_any() && self.choices.have_all_finished();
-        self.has_done_mark || self.has_ended || self.reason.is_some() || have_all_stopped
+        self.is_terminated() || self.reason.is_some() || have_all_stopped
+    }
+
+    /// Whether the terminator of the stream came, and not only why one choice of it stopped.
+    pub fn is_terminated(&self) -> bool {
+        self.has_done_mark || self.has_ended
     }
 
     /// The tokens; counted ones only where the answer came in pieces that can stand for them.

@@ -19,6 +19,7 @@ pub fn is_spoken(facts: &Facts) -> bool {
 /// Content is any delta that is not empty, and an item that begins with a name: a tool's.
 pub fn read(facts: &Facts, tally: &mut Tally) {
     tally.has_error |= facts.kind == Kind::ResponseFailed || facts.status == Some(Status::Failed);
+    tally.has_ended |= facts.kind == Kind::ResponseFailed;
     if facts.kind == Kind::ResponseContent {
         tally.add_content(u32::from(facts.has_content));
     }
