@@ -4,7 +4,7 @@
 //! is stuck delays nobody and its mailbox does not fill up with questions.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -44,6 +44,11 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
     publish.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            // In this order: a step begins with the change, so what is heard together with it comes after.
+            // Changes and reports are few: nobody is kept from their turn.
+            biased;
+            // The sender is in `shared` and never gone.
+            _ = changed.changed() => know(&mut totals, &shared),
             heard = inbox.recv() => match heard {
                 Some(Heard::Report(core, report)) => {
                     keys.add(&report.keys);
@@ -53,8 +58,6 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
                 Some(Heard::Nothing(core)) => totals.unanswered(core),
                 None => break,
             },
-            // At once, because a step begins with the change. The sender is in `shared` and never gone.
-            _ = changed.changed() => know(&mut totals, &shared),
             _ = publish.tick() => {
                 know(&mut totals, &shared);
                 totals.heavy_keys = keys.judge(&shared.snapshot.load(), &shared.events);
@@ -73,7 +76,7 @@ pub(super) async fn run(links: CoreLinks, shared: Arc<Shared>) {
 /// Takes over which environments there are now, and their weights.
 fn know(totals: &mut Totals, shared: &Shared) {
     let published = shared.published.load();
-    totals.know(published.environments());
+    totals.know(published.environments(), SystemTime::now());
     shared.measurements.know(published.tables(), Instant::now());
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::key_watch::HeavyKey;
 use crate::metrics::counts::{Counts, UpstreamCounts};
@@ -57,6 +58,8 @@ pub struct EnvironmentTotals {
     pub service: Name,
     /// Its name.
     pub environment: Name,
+    /// Since when it is counted: the start of the process, or when it was made.
+    pub since: SystemTime,
     /// What was counted.
     pub counts: Counts<u64>,
 }
@@ -107,13 +110,14 @@ impl Totals {
     pub(super) fn know<'a>(
         &mut self,
         known: impl Iterator<Item = (&'a Name, &'a Arc<Environment>)>,
+        now: SystemTime,
     ) {
         let mut environments = std::mem::take(&mut self.environments);
         let mut upstreams = std::mem::take(&mut self.upstreams);
         for (service, environment) in known {
             let totals = environments
                 .remove(&environment.id)
-                .unwrap_or_else(|| Arc::new(EnvironmentTotals::new(service, environment)));
+                .unwrap_or_else(|| Arc::new(EnvironmentTotals::new(service, environment, now)));
             self.environments.insert(environment.id, totals);
             for upstream in &environment.upstreams {
                 let totals = upstreams.remove(&upstream.id).unwrap_or_else(|| UpstreamTotals {
@@ -168,15 +172,15 @@ impl Totals {
 }
 
 impl EnvironmentTotals {
-    fn new(service: &Name, environment: &Environment) -> Self {
+    fn new(service: &Name, environment: &Environment, since: SystemTime) -> Self {
         let environment = environment.name().clone();
-        Self { service: service.clone(), environment, counts: Counts::default() }
+        Self { service: service.clone(), environment, since, counts: Counts::default() }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::{Duration, Instant, UNIX_EPOCH};
 
     use super::*;
     use crate::metrics::measure::Measure;
@@ -186,8 +190,12 @@ mod tests {
     use crate::model::standing::Standing;
     use crate::model::upstream::Upstream;
 
-    /// Environments with these numbers, each with an upstream of the same number.
-    fn know(totals: &mut Totals, ids: &[u32]) {
+    fn moment(second: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    /// Environments with these numbers, each with an upstream of the same number, as of this second.
+    fn know(totals: &mut Totals, ids: &[u32], second: u64) {
         let name = |text: &str| Name::new(text).unwrap();
         let environment = |id: &u32| {
             let address: crate::model::upstream::UpstreamSpec =
@@ -203,7 +211,8 @@ mod tests {
         };
         let environments: Vec<_> = ids.iter().map(environment).collect();
         let service = name("chat");
-        totals.know(environments.iter().map(|environment| (&service, environment)));
+        let known = environments.iter().map(|environment| (&service, environment));
+        totals.know(known, moment(second));
     }
 
     fn report(environment: u32, latency_ms: u64) -> ShardReport {
@@ -218,7 +227,7 @@ mod tests {
     #[test]
     fn counts_of_all_cores_add_up() {
         let mut totals = Totals::new(2);
-        know(&mut totals, &[1, 2]);
+        know(&mut totals, &[1, 2], 1);
         totals.add(0, &report(1, 100));
         totals.add(1, &report(1, 300));
         totals.add(1, &report(1, 300));
@@ -239,10 +248,20 @@ mod tests {
     #[test]
     fn an_environment_that_is_gone_is_forgotten() {
         let mut totals = Totals::new(1);
-        know(&mut totals, &[1]);
-        know(&mut totals, &[2]);
+        know(&mut totals, &[1], 1);
+        know(&mut totals, &[2], 2);
         totals.add(0, &report(1, 1));
         assert_eq!(totals.environments.keys().collect::<Vec<_>>(), [&EnvironmentId(2)]);
         assert_eq!(totals.upstreams.keys().collect::<Vec<_>>(), [&UpstreamId(2)]);
+    }
+
+    #[test]
+    fn each_environment_is_counted_since_it_was_made() {
+        let mut totals = Totals::new(1);
+        know(&mut totals, &[1], 1);
+        know(&mut totals, &[1, 2], 60);
+        know(&mut totals, &[1, 2], 61);
+        let since: Vec<_> = totals.environments.values().map(|each| each.since).collect();
+        assert_eq!(since, [moment(1), moment(60)]);
     }
 }

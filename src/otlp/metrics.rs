@@ -5,7 +5,7 @@
 //! that one. Labels are names that the operator chose and words of Cyan's own, never a client's.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use super::attributes::Attributes;
 use super::exponential;
+use super::spans::nanos;
 use crate::control_plane::command::ServiceView;
 use crate::control_plane::totals::{EnvironmentTotals, Totals};
 use crate::metrics::measure::{Measure, Unit};
@@ -48,7 +49,7 @@ pub(super) struct Seen {
     pub(super) services: Vec<ServiceView>,
     /// Spans that were lost.
     pub(super) spans_lost: u64,
-    /// Since when it is counted, and now.
+    /// Since when the process is counted, and now. Each environment has a start of its own.
     pub(super) times: (SystemTime, SystemTime),
 }
 
@@ -99,14 +100,14 @@ impl Seen {
         measure: Measure,
         token: Option<&str>,
     ) -> Vec<ExponentialHistogramDataPoint> {
-        let (start, now) = self.nanos();
+        let now = nanos(self.times.1);
         let point = |of: &EnvironmentTotals| {
             let values = of.counts.distributions.of(measure)?;
             Some(ExponentialHistogramDataPoint {
                 attributes: place(&of.service, &of.environment)
                     .text_if("gen_ai.token.type", token)
                     .finish(),
-                start_time_unix_nano: start,
+                start_time_unix_nano: nanos(of.since),
                 time_unix_nano: now,
                 ..exponential::point(values, unit(measure.unit()).1)
             })
@@ -121,7 +122,9 @@ impl Seen {
                 let count = of.counts.tallies.verdicts[verdict as usize];
                 let mut attributes = place(&of.service, &of.environment);
                 attributes.text("cyan.verdict", verdict.label());
-                points.push(self.point(attributes.finish(), whole(count)));
+                let start_time_unix_nano = nanos(of.since);
+                let point = self.point(attributes.finish(), whole(count));
+                points.push(NumberDataPoint { start_time_unix_nano, ..point });
             }
         }
         points
@@ -158,22 +161,14 @@ impl Seen {
     }
 
     fn point(&self, attributes: Vec<KeyValue>, value: Value) -> NumberDataPoint {
-        let (start, now) = self.nanos();
+        let (since, now) = self.times;
         NumberDataPoint {
             attributes,
-            start_time_unix_nano: start,
-            time_unix_nano: now,
+            start_time_unix_nano: nanos(since),
+            time_unix_nano: nanos(now),
             value: Some(value),
             ..NumberDataPoint::default()
         }
-    }
-
-    fn nanos(&self) -> (u64, u64) {
-        let nanos = |moment: SystemTime| {
-            let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        };
-        (nanos(self.times.0), nanos(self.times.1))
     }
 }
 
@@ -217,6 +212,7 @@ fn unit(unit: Unit) -> (&'static str, f64) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::time::UNIX_EPOCH;
 
     use super::*;
 

@@ -147,7 +147,8 @@ fn is_error(record: &ExchangeRecord) -> bool {
     is_refusal || Standing::of(record.verdict, record.status) == Standing::Bad
 }
 
-fn nanos(moment: SystemTime) -> u64 {
+/// A moment as OTLP writes it.
+pub(super) fn nanos(moment: SystemTime) -> u64 {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cyan::config::resolved::OtlpSpec;
+use cyan::control_plane::command::Command;
 use cyan::model::environment::Secret;
 use cyan::model::header_id::HeaderId;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -17,7 +18,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 use crate::support::eventually;
-use crate::support::proxy::{Builder, Proxy, environment};
+use crate::support::proxy::{Builder, Proxy, environment, name};
 use crate::support::upstream::Upstream;
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -237,6 +238,45 @@ async fn counts_are_pushed_by_their_names() {
     let labels: Vec<_> = point.attributes.iter().map(|label| label.key.as_str()).collect();
     assert_eq!(labels, ["cyan.service", "cyan.environment"]);
     assert!(point.start_time_unix_nano < point.time_unix_nano && point.time_unix_nano <= now());
+}
+
+/// A rate since the start of the process would be too low for an environment that is younger.
+#[tokio::test]
+async fn counts_of_an_environment_begin_when_it_was_made() {
+    let collector = Collector::taking().await;
+    let upstream = Upstream::replying(200, "hello").await;
+    let proxy = proxy(&upstream, collector.upstream.address, Duration::from_millis(20));
+    eventually("a push", || start_of(&collector.metrics(), "blue").is_some()).await;
+    let before = now();
+    let command = Command::PutEnvironment {
+        service: name("chat"),
+        environment: name("green"),
+        upstreams: Some(vec![format!("http://{}", upstream.address)]),
+        version: None,
+        model: None,
+        if_generation: None,
+    };
+    proxy.ask(command).await.expect("it is made");
+    let mut pushed = Vec::new();
+    eventually("green is pushed", || {
+        pushed = collector.metrics();
+        start_of(&pushed, "green").is_some()
+    })
+    .await;
+    assert!(start_of(&pushed, "blue").unwrap() < before);
+    assert!((before..now()).contains(&start_of(&pushed, "green").unwrap()));
+}
+
+/// Since when the exchanges of an environment are counted, if it is among these metrics.
+fn start_of(metrics: &[Metric], environment: &str) -> Option<u64> {
+    let requests = metrics.iter().find(|metric| metric.name == "cyan.requests")?;
+    let Some(Data::Sum(sum)) = &requests.data else { return None };
+    let wanted = Some(Value::StringValue(environment.to_owned()));
+    let point = sum.data_points.iter().find(|point| {
+        let mut labels = point.attributes.iter().filter_map(|label| label.value.as_ref());
+        labels.any(|label| label.value == wanted)
+    })?;
+    Some(point.start_time_unix_nano)
 }
 
 /// How many exchanges were complete, if this metric says so.
