@@ -15,9 +15,9 @@ use super::age::AgeClass;
 use super::near_map::NearMap;
 use crate::model::environment::EnvironmentId;
 
-/// Different counts that a core holds between two collections: 16 bytes each, 1 MB. What the present
-/// second brings fills some hundreds; as old exchanges end there is one more for each second that they
-/// began in.
+/// Different counts that a core holds between two collections: 1.7 MB when all are of one environment,
+/// 2 MB however they are spread over several. What the present second brings fills some hundreds; as old
+/// exchanges end there is one more for each second that they began in.
 const ENTRIES_MAX: usize = 1 << 16;
 
 /// What happened to an exchange, as its cohort counts it.
@@ -184,5 +184,8 @@ mod tests {
         assert_eq!(marks.lost(), 100_000 - ENTRIES_MAX as u64);
         let fifth = marks.iter().find(|(_, second, ..)| *second == 5).unwrap();
         assert_eq!((fifth.2.mark(), fifth.3), (Mark::Ended, 100_001));
+        // Slots are a power of two, of which a part stays free, and each has a byte beside it.
+        let slots = marks.environments.of(EnvironmentId(1)).capacity().next_power_of_two();
+        assert_eq!(slots * (size_of::<((u32, MarkAtAge), u32)>() + 1), 1_703_936);
     }
 }

@@ -8,7 +8,8 @@
 
 use std::collections::HashMap;
 
-/// Keys held: 16 KB. Twice what a judge of users needs to see a doubling of failures.
+/// Keys held: 34 KB, per environment on every core and once more in the log of cohorts. Twice what a
+/// judge of users needs to see a doubling of failures.
 const KEYS_MAX: usize = 1024;
 
 /// Keys that failed, with the second in which the first failed exchange of each began.
@@ -86,6 +87,15 @@ mod tests {
         #[expect(clippy::cast_precision_loss, reason = "a thousand keys")]
         let estimate = keys.keys.len() as f64 / keys.sampled_share();
         assert!((80_000.0..=120_000.0).contains(&estimate), "{estimate}");
+    }
+
+    #[test]
+    fn a_full_set_is_as_large_as_is_said() {
+        let mut keys = FailedKeys::default();
+        (0..100_000).for_each(|key| keys.see(key, 1));
+        // Slots are a power of two, of which a part stays free, and each has a byte beside it.
+        let slots = keys.keys.capacity().next_power_of_two();
+        assert_eq!(slots * (size_of::<(u64, u32)>() + 1), 34_816);
     }
 
     #[test]

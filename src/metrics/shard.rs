@@ -6,8 +6,8 @@
 //! Memory: 0.5 KB per environment that had an exchange since the last collection, and 13 KB per measure
 //! of which it had a value: at most 147 KB per environment and core for all eleven, 122 KB for a chat
 //! service without tunnels whose upstreams send usage (`benches/recording.rs`). Beside it stand the marks
-//! of cohorts (`cohort::Marks`, 1 MB at most per core) and the keys that failed (`failed_keys`, 16 KB at
-//! most per environment).
+//! of cohorts (`cohort::Marks`, 2 MB at most per core) and the keys that failed (`failed_keys`, 34 KB at
+//! most per environment and core).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -9,13 +9,13 @@ const HEADER: &str = "\
 # Metrics
 
 `GET /metrics` on the admin listener: Prometheus' text format 0.0.4, or OpenMetrics 1.0 where the
-`Accept` header prefers `application/openmetrics-text`. Counts are at most a second old, states are of
-the moment.
+`Accept` header prefers `application/openmetrics-text`. Counts are at most two seconds old (cores are
+asked once a second, and their sums published once a second), states are of the moment.
 
 Labels are names from the config (`service`, `environment`), addresses from it (`upstream`), words of
 Cyan's own (`verdict`, `standing`, `reason`, `outcome`, `window`) and names of quality scores (`score`, at
 most 16 per environment). Nothing that a client or a model says becomes a label: there is no model name,
-no path and no key. So the number of series is known: about 290 per environment, 8 per upstream and 5 per
+no path and no key. So the number of series is known: about 250 per environment, 9 per upstream and 5 per
 name of a score.
 
 Histograms are kept with 2 significant digits: a value is counted at most 1 % too high. Sums are exact.
