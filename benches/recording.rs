@@ -9,13 +9,14 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cyan::control_plane::windows::Windows;
+use cyan::control_plane::windows::{Span, Windows};
 use cyan::data_plane::recorder::Recorder;
 use cyan::judge::record::{Measure as RecordMeasure, Side};
 use cyan::judge::recorder::{Baseline, Recorder as JudgeRecorder, Setup};
 use cyan::judge::tick::Tick;
 use cyan::metrics::cohort::{Mark, Marks};
 use cyan::metrics::cohort_log::CohortLog;
+use cyan::metrics::measure::Measure;
 use cyan::metrics::near_map::NearMap;
 use cyan::metrics::shard::{Ended, Values};
 use cyan::model::answer::{FinishReason, Inspection, Tokens};
@@ -53,6 +54,8 @@ static COUNTING: Counting = Counting;
 
 /// Events, or exchanges, between two collections.
 const PER_COLLECTION: u32 = 20_000;
+/// How often a window is read.
+const READS: u32 = 200;
 const COLLECTIONS: u32 = 50;
 
 fn main() {
@@ -200,7 +203,19 @@ fn memory() {
         windows.add(&recorder.collect(Instant::now()), Duration::from_secs(second.into()));
     }
     held("15 min of windows, 50/s", before);
-    black_box(&windows);
+    let now = Duration::from_secs(1_000);
+    for (what, span) in [
+        ("read 5 min to compare", Span::Past(Duration::from_secs(300))),
+        ("read 15 min to compare", Span::Past(Duration::from_secs(900))),
+        ("read a step to compare", Span::Step),
+    ] {
+        let began = Instant::now();
+        for _ in 0..READS {
+            let measures = [Measure::Ttft, Measure::Total];
+            black_box(windows.read_some(EnvironmentId(0), span, &measures, now));
+        }
+        println!("{what:24} {:?}", began.elapsed() / READS);
+    }
 }
 
 fn held(what: &str, before: isize) {

@@ -6,6 +6,7 @@ mod change;
 mod clock;
 mod collector;
 pub mod command;
+pub mod comparison;
 mod controller;
 pub mod drain;
 mod drain_watch;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::broadcast;
 
 use super::handle::{ControllerHandle, Shared};
-use crate::metrics::scores::{NAMES_MAX, ScoreSum, ScoreWindow};
+use crate::metrics::scores::{NAMES_MAX, ScoreOrigin, ScoreSum, ScoreWindow};
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
 use crate::model::score::Score;
@@ -188,7 +188,8 @@ impl Shared {
         }
         for scored in found {
             let Scored { environment_id, name, score, count, began, .. } = &scored;
-            log.add(*environment_id, name, (score.value(), *count), *began, now);
+            let kind = (name, scored.origin());
+            log.add(*environment_id, kind, (score.value(), *count), *began, now);
             // An error says that nobody listens.
             let _ = self.score_listeners.0.send(scored);
         }
@@ -212,6 +213,12 @@ impl Shared {
                 known: names(known),
             }
         })
+    }
+}
+
+impl Scored {
+    fn origin(&self) -> ScoreOrigin {
+        if self.is_evaluation { ScoreOrigin::Evaluations } else { ScoreOrigin::Users }
     }
 }
 

@@ -51,6 +51,15 @@ pub enum Window {
     Start,
 }
 
+/// A time of any length, for whoever wants a few measures only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// The last so much of it; 15 min at most are kept.
+    Past(Duration),
+    /// Since the weights of the service changed last.
+    Step,
+}
+
 /// What was counted in a window.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
@@ -160,7 +169,8 @@ impl Windows {
         now: Duration,
     ) -> Option<Measured> {
         let recent = self.environments.get(&environment)?;
-        let past = |row, seconds| recent.past(row, Duration::from_secs(seconds), now);
+        let past =
+            |row, seconds| recent.past(row, Duration::from_secs(seconds), &Measure::ALL, now);
         Some(match window {
             Window::Seconds10 => past(FINE, 10),
             Window::Minute1 => past(COARSE, 60),
@@ -172,6 +182,31 @@ impl Windows {
             }
             Window::Start => {
                 Measured { counts: Counts::default(), covers: now.saturating_sub(recent.since) }
+            }
+        })
+    }
+}
+
+impl Windows {
+    /// The counts of a span with the distributions of these measures and no others: less work than `read`.
+    pub fn read_some(
+        &self,
+        environment: EnvironmentId,
+        span: Span,
+        measures: &[Measure],
+        now: Duration,
+    ) -> Option<Measured> {
+        let recent = self.environments.get(&environment)?;
+        Some(match span {
+            Span::Past(length) => {
+                let is_short = length <= Duration::from_secs(FINE.kept_s);
+                recent.past(if is_short { FINE } else { COARSE }, length, measures, now)
+            }
+            Span::Step => {
+                let Counts { tallies, distributions } = &recent.step;
+                let distributions = distributions.only(measures);
+                let counts = Counts { tallies: tallies.clone(), distributions };
+                Measured { counts, covers: now.saturating_sub(recent.step_since) }
             }
         })
     }
@@ -243,15 +278,16 @@ impl Recent {
         }
     }
 
-    fn past(&self, row: Row, length: Duration, now: Duration) -> Measured {
+    fn past(&self, row: Row, length: Duration, measures: &[Measure], now: Duration) -> Measured {
         let first = row.first(length, now);
         let is_fine = row.slot_s == FINE.slot_s;
         let slots = if is_fine { &self.fine } else { &self.coarse };
         let mut counts = Counts::default();
         for slot in slots.iter().filter(|slot| slot.number >= first) {
-            slot.add_to(&mut counts);
+            slot.add_to(&mut counts, measures);
         }
-        let begin = Duration::from_secs(first * row.slot_s).max(self.since);
+        let kept = row.first(Duration::from_secs(row.kept_s), now);
+        let begin = Duration::from_secs(first.max(kept) * row.slot_s).max(self.since);
         let begin = if is_fine { begin } else { begin.max(self.coarse_since) };
         Measured { counts, covers: now.saturating_sub(begin) }
     }
@@ -278,10 +314,10 @@ impl Slot {
         }
     }
 
-    fn add_to(&self, counts: &mut Counts<u64>) {
+    fn add_to(&self, counts: &mut Counts<u64>, measures: &[Measure]) {
         counts.tallies.add(&self.tallies);
-        for (measure, sparse) in Measure::ALL.into_iter().zip(&self.distributions) {
-            counts.distributions.add_sparse(measure, sparse);
+        for measure in measures {
+            counts.distributions.add_sparse(*measure, &self.distributions[*measure as usize]);
         }
     }
 }

@@ -10,11 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Both;
 
+mod sentence;
+
+pub use sentence::Explained;
+
 /// The two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.96;
 /// Scores per side without which a mean says nothing: the normal interval needs some.
 const SCORES_MIN: u32 = 20;
-const QUANTILE: f64 = 0.99;
+/// Share of values above the p99.
+const ABOVE: f64 = 0.01;
+/// Values from which on the interval of a p99 has an upper end: 0.99^368 is the first below 2.5 %.
+const LATENCIES_MIN: u32 = 368;
+/// Up to here the ranks of that interval are exact. Beyond, 500 values lie above the p99, and the normal
+/// distribution gives the same ranks within one.
+const EXACT_MAX: f64 = 50_000.0;
 
 /// What was measured of one environment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -149,7 +159,7 @@ struct Quantile {
 
 impl Quantile {
     fn of(buckets: &[(Duration, u32)]) -> Self {
-        let n: f64 = buckets.iter().map(|(_, count)| f64::from(*count)).sum();
+        let n = count(buckets);
         let at_rank = |rank: f64| {
             let mut below = 0.0;
             let holds = |(_, count): &&(Duration, u32)| {
@@ -159,15 +169,39 @@ impl Quantile {
             (rank >= 1.0).then(|| buckets.iter().find(holds)).flatten()
         };
         let at_rank = |rank: f64| at_rank(rank).map(|(bound, _)| bound.as_secs_f64());
-        let spread = Z * (n * QUANTILE * (1.0 - QUANTILE)).sqrt();
-        let rank = (n * QUANTILE).ceil();
-        // The upper end must be a rank that exists: from 368 requests on.
+        let (few, many) = above(n);
         Self {
-            value: at_rank(rank),
-            low: at_rank((n * QUANTILE - spread).floor()),
-            high: at_rank((n * QUANTILE + spread).ceil() + 1.0),
+            value: at_rank((n * (1.0 - ABOVE)).ceil()),
+            low: at_rank(n - many),
+            high: few.and_then(|few| at_rank(n - few)),
         }
     }
+}
+
+/// How many values there are.
+fn count(buckets: &[(Duration, u32)]) -> f64 {
+    buckets.iter().map(|(_, count)| f64::from(*count)).sum()
+}
+
+/// Of `n` values, how many lie above the true p99 at least and at most, each but for 2.5 %. (Binomial.)
+/// `None` while it may well be that none does.
+fn above(n: f64) -> (Option<f64>, f64) {
+    if n > EXACT_MAX {
+        let spread = Z * (n * ABOVE * (1.0 - ABOVE)).sqrt();
+        return (Some((n * ABOVE - spread).floor()), (n * ABOVE + spread).ceil());
+    }
+    let (mut few, mut k) = (None, 0.0);
+    let mut chance = (1.0 - ABOVE).powf(n);
+    let mut at_most_k = chance;
+    while at_most_k < 0.975 && k < n {
+        if at_most_k <= 0.025 {
+            few = Some(k);
+        }
+        k += 1.0;
+        chance *= (n - k + 1.0) / k * ABOVE / (1.0 - ABOVE);
+        at_most_k += chance;
+    }
+    (few, k)
 }
 
 /// The candidate's own share against its limit (Wilson's interval).
@@ -220,7 +254,7 @@ mod tests {
         for (candidate, expected) in [
             (side(10_000, 20, 1_000), Safe),
             (side(10_000, 20, 1_500), Unsafe),
-            (side(300, 0, 1_000), NotEnoughData), // no upper end of a p99 before 368
+            (side(300, 0, 1_000), NotEnoughData), // no upper end of a p99
             (side(10_000, 200, 1_000), Unsafe),
             (side(10_000, 100, 1_000), NotEnoughData), // exactly 1 %
             (Measured::default(), NotEnoughData),
@@ -244,6 +278,25 @@ mod tests {
         assert_eq!(safe(with(2_000, 0.85), with(2_000, 0.80)), Safety::Unsafe);
         assert_eq!(safe(with(2_000, 0.85), with(10, 0.85)), Safety::NotEnoughData);
         assert_eq!(safe(with(100, 0.85), with(100, 0.85)), Safety::NotEnoughData);
+    }
+
+    #[test]
+    fn a_p99_has_the_interval_of_its_order_statistics() {
+        let of = |n: u32| {
+            let buckets: Vec<_> = (1..=n).map(|s| (Duration::from_secs(s.into()), 1)).collect();
+            let Quantile { value, low, high } = Quantile::of(&buckets);
+            [low, value, high].map(|end| end.map(f64::round))
+        };
+        // From tables of the binomial distribution with p = 0.99.
+        assert_eq!(of(0), [None; 3]);
+        assert_eq!(of(1), [Some(1.0), Some(1.0), None]);
+        assert_eq!(of(LATENCIES_MIN - 1)[2], None);
+        assert_eq!(of(LATENCIES_MIN), [Some(360.0), Some(365.0), Some(368.0)]);
+        assert_eq!(of(1_000), [Some(983.0), Some(990.0), Some(997.0)]);
+        let (few, many) = above(EXACT_MAX);
+        let (few_normal, many_normal) = above(EXACT_MAX + 1.0);
+        assert!((few.unwrap() - few_normal.unwrap()).abs() <= 1.0);
+        assert!((many - many_normal).abs() <= 1.0);
     }
 
     #[test]

@@ -87,6 +87,16 @@ impl<C: Counter> Distributions<C> {
         self.by_measure[measure as usize].as_deref()
     }
 
+    /// A copy of these measures alone.
+    #[must_use]
+    pub fn only(&self, measures: &[Measure]) -> Self {
+        let mut only = Self::default();
+        for measure in measures {
+            only.by_measure[*measure as usize].clone_from(&self.by_measure[*measure as usize]);
+        }
+        only
+    }
+
     #[inline]
     fn of_mut(&mut self, measure: Measure) -> &mut Distribution<C> {
         self.by_measure[measure as usize].get_or_insert_default()

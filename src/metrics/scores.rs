@@ -2,8 +2,9 @@
 //!
 //! A score counts in the windows of 5 min and 1 h when it comes in, since scores are late by nature and
 //! people ask what was said lately; it counts for a step only if its exchange began in that step. With a
-//! new version all but the total begins anew, since scores of the old one say nothing of it. Sums
-//! are all that is kept, so memory is known: 16 names per environment with 92 slots of 32 bytes, 48 KB.
+//! new version all but the total begins anew, since scores of the old one say nothing of it. Those of
+//! evaluations are kept apart, for a comparison must leave them out. Sums are all that is kept, so memory
+//! is known: 16 names per environment with 184 slots of 32 bytes, 96 KB.
 //!
 //! Pure: time since the epoch is an argument.
 
@@ -28,6 +29,15 @@ pub enum ScoreWindow {
     Step,
     /// All since the process started, or the environment was made.
     Start,
+}
+
+/// Where a score comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScoreOrigin {
+    /// The answer to a user's request.
+    Users,
+    /// An evaluation, whose questions somebody chose.
+    Evaluations,
 }
 
 /// Scores: how many there are, their sum and the sum of their squares.
@@ -61,10 +71,11 @@ struct Kinds {
     step_since: Duration,
     version: Option<Arc<str>>,
     version_since: Duration,
-    by_name: BTreeMap<Name, Recent>,
+    /// Of each origin.
+    by_name: BTreeMap<Name, [Recent; 2]>,
 }
 
-/// The scores of one name.
+/// The scores of one name and origin.
 #[derive(Debug, Default)]
 struct Recent {
     minutes5: Slots<10, 30>,
@@ -141,7 +152,8 @@ impl ScoreLog {
                 }
                 if kinds.step_since != step_since {
                     kinds.step_since = step_since;
-                    kinds.by_name.values_mut().for_each(|recent| recent.step = ScoreSum::default());
+                    let recent = kinds.by_name.values_mut().flatten();
+                    recent.for_each(|recent| recent.step = ScoreSum::default());
                 }
                 kinds
             });
@@ -158,12 +170,12 @@ impl ScoreLog {
         known.map_or(0, |kinds| kinds.by_name.len()) + new.len() <= NAMES_MAX
     }
 
-    /// Counts a score, and how many have it, of an exchange that began then. A name that finds no place is not counted;
-    /// `has_room` says so before.
+    /// Counts a score, and how many have it, of an exchange that began then. A name that finds no place is
+    /// not counted; `has_room` says so before.
     pub fn add(
         &mut self,
         id: EnvironmentId,
-        name: &Name,
+        (name, origin): (&Name, ScoreOrigin),
         (value, times): (f64, u32),
         began: Duration,
         now: Duration,
@@ -172,7 +184,7 @@ impl ScoreLog {
             return;
         }
         let kinds = self.environments.entry(id).or_default();
-        let recent = kinds.by_name.entry(name.clone()).or_default();
+        let recent = &mut kinds.by_name.entry(name.clone()).or_default()[origin as usize];
         recent.start.add(value, times);
         if began < kinds.version_since {
             return;
@@ -192,7 +204,21 @@ impl ScoreLog {
         window: ScoreWindow,
         now: Duration,
     ) -> ScoreSum {
-        let recent = self.environments.get(&id).and_then(|kinds| kinds.by_name.get(name));
+        let mut sum = self.read_of(id, (name, ScoreOrigin::Users), window, now);
+        sum.merge(&self.read_of(id, (name, ScoreOrigin::Evaluations), window, now));
+        sum
+    }
+
+    /// What there is of a name and origin.
+    pub fn read_of(
+        &self,
+        id: EnvironmentId,
+        (name, origin): (&Name, ScoreOrigin),
+        window: ScoreWindow,
+        now: Duration,
+    ) -> ScoreSum {
+        let kinds = self.environments.get(&id).and_then(|kinds| kinds.by_name.get(name));
+        let recent = kinds.map(|origins| &origins[origin as usize]);
         recent.map_or_else(ScoreSum::default, |recent| match window {
             ScoreWindow::Minutes5 => recent.minutes5.sum(now),
             ScoreWindow::Hour => recent.hour.sum(now),
@@ -210,7 +236,7 @@ impl ScoreLog {
 impl Kinds {
     fn begin_version(&mut self, version: Option<Arc<str>>, now: Duration) {
         (self.version, self.version_since) = (version, now);
-        for recent in self.by_name.values_mut() {
+        for recent in self.by_name.values_mut().flatten() {
             *recent = Recent { start: recent.start, ..Recent::default() };
         }
     }
@@ -292,7 +318,7 @@ mod tests {
     #[test]
     fn a_score_leaves_each_window_at_its_time() {
         let mut log = log();
-        log.add(BLUE, &quality(), (0.5, 1), S(0), S(7));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.5, 1), S(0), S(7));
         for (now, expected) in [
             (7, [1, 1, 1, 1]),
             (307, [1, 1, 1, 1]), // never shorter than its name says
@@ -307,11 +333,11 @@ mod tests {
     #[test]
     fn a_late_score_counts_for_the_step_of_its_exchange_only() {
         let mut log = log();
-        log.add(BLUE, &quality(), (0.5, 1), S(0), S(10));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.5, 1), S(0), S(10));
         know(&mut log, 100, "v1", 100);
         assert_eq!(counts(&log, 100), [1, 1, 0, 1]);
-        log.add(BLUE, &quality(), (0.5, 1), S(99), S(101));
-        log.add(BLUE, &quality(), (0.5, 1), S(100), S(102));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.5, 1), S(99), S(101));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.5, 1), S(100), S(102));
         know(&mut log, 100, "v1", 102);
         assert_eq!(counts(&log, 102), [3, 3, 1, 3]);
         log.know(std::iter::empty(), S(103));
@@ -322,12 +348,25 @@ mod tests {
     #[test]
     fn scores_of_an_older_version_say_nothing_of_a_new_one() {
         let mut log = log();
-        log.add(BLUE, &quality(), (0.1, 40), S(5), S(10));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.1, 40), S(5), S(10));
         know(&mut log, 0, "v2", 20);
         assert_eq!(counts(&log, 20), [0, 0, 0, 40]);
-        log.add(BLUE, &quality(), (0.1, 1), S(19), S(21));
-        log.add(BLUE, &quality(), (0.9, 1), S(20), S(21));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.1, 1), S(19), S(21));
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.9, 1), S(20), S(21));
         assert_eq!(counts(&log, 21), [1, 1, 1, 42]);
+    }
+
+    #[test]
+    fn evaluations_are_told_apart_and_count_with_the_others() {
+        use ScoreOrigin::{Evaluations, Users};
+        let mut log = log();
+        log.add(BLUE, (&quality(), Users), (0.5, 2), S(0), S(10));
+        log.add(BLUE, (&quality(), Evaluations), (1.0, 40), S(0), S(10));
+        for window in ScoreWindow::ALL {
+            let of = |origin| log.read_of(BLUE, (&quality(), origin), window, S(10)).mean();
+            assert_eq!((of(Users), of(Evaluations)), (Some(0.5), Some(1.0)));
+            assert_eq!(log.read(BLUE, &quality(), window, S(10)).count(), 42);
+        }
     }
 
     #[test]
@@ -336,15 +375,15 @@ mod tests {
         let name = |index: usize| Name::new(&format!("n{index}")).unwrap();
         for index in 0..NAMES_MAX + 4 {
             assert_eq!(log.has_room(BLUE, std::iter::once(&name(index))), index < NAMES_MAX);
-            log.add(BLUE, &name(index), (0.5, 1), S(0), S(0));
+            log.add(BLUE, (&name(index), ScoreOrigin::Users), (0.5, 1), S(0), S(0));
         }
         assert_eq!(log.names(BLUE).count(), NAMES_MAX);
         let both = [name(0), name(99)];
         assert!(!log.has_room(BLUE, both.iter()) && log.has_room(BLUE, both[..1].iter()));
         for second in 0..50_000 {
-            log.add(BLUE, &name(0), (0.5, 1), S(second), S(second));
+            log.add(BLUE, (&name(0), ScoreOrigin::Users), (0.5, 1), S(second), S(second));
         }
-        let recent = &log.environments[&BLUE].by_name[&name(0)];
+        let recent = &log.environments[&BLUE].by_name[&name(0)][0];
         assert_eq!((recent.minutes5.0.len(), recent.hour.0.len()), (31, 61));
     }
 }

@@ -15,10 +15,12 @@ use super::observing::Watch;
 use super::{Controller, Outcome, Waiting};
 use crate::control_plane::change::rollout::{CONTROLLER, scene};
 use crate::control_plane::command::{Applied, Command, Refused, Request};
+use crate::control_plane::comparison;
 use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::health;
 use crate::control_plane::smoke::{self, SmokeContext};
 use crate::control_plane::store::Evidence;
+use crate::judge::comparison::Safety;
 use crate::model::environment::Environment;
 use crate::model::name::Name;
 use crate::model::occasion::Occasion;
@@ -189,9 +191,15 @@ impl Controller {
         let look = Look {
             ready: ready.unwrap_or_else(|| Err("not asked yet".to_owned())),
             judged,
-            comparison: None,
+            comparison: self.comparison(service),
         };
         self.offer(service, Event::Looked(Box::new(look)), now);
+    }
+
+    /// Whether the switch would be safe, to a rollout that comes to it next.
+    fn comparison(&self, service: &Name) -> Option<(Safety, String)> {
+        let live = self.services.find(service)?;
+        comparison::for_rollout(&self.shared, &live.table, live.record.release.running()?)
     }
 
     /// Tells a rollout of something, if it makes a difference and the disk is not busy with its last step.
