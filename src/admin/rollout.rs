@@ -12,13 +12,15 @@ use super::path::{OfAction, OfService};
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, Change};
 use crate::control_plane::command::{Command, ServiceView};
+use crate::judge::decision::Decision;
 use crate::model::name::Name;
 use crate::model::plan::{self, Plan, Plans, WrittenStep};
 use crate::model::rfc3339;
-use crate::rollout::event::{Event, Operator};
+use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::Progress;
 use crate::rollout::stage::Stage;
 use crate::rollout::start::Start;
+use crate::rollout::value::{self, Holder};
 
 /// The last rollout of the service.
 pub(super) async fn show(
@@ -36,6 +38,7 @@ pub(super) async fn show(
     let judged = admin.controller.judged(service.as_str());
     let progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
     Ok(Json(Rollout {
+        needs_somebody: needs_somebody(&rollout, judged.as_ref()),
         schema: SCHEMA,
         id: rollout.id,
         service,
@@ -70,6 +73,16 @@ pub(super) async fn show(
             details: judged.details,
         }),
     }))
+}
+
+/// Whether only a human ends its hold.
+fn needs_somebody(rollout: &value::Rollout, judged: Option<&Judged>) -> bool {
+    let Some(hold) = &rollout.held else { return false };
+    match (hold.by, judged.map(|judged| judged.decision)) {
+        (Holder::TooLittleData, _) => true,
+        (Holder::Judge, Some(Decision::Hold(reason))) => !reason.ends_by_itself(),
+        _ => false,
+    }
 }
 
 /// Starts a rollout.

@@ -223,7 +223,7 @@ fn end(rollout: &Rollout) -> Option<Result<(), Failure>> {
             Some(Err(failure(exit_code::ROLLED_BACK, message, hint)))
         }
         _ => {
-            let held = rollout.held.as_ref()?;
+            let held = rollout.held.as_ref().filter(|_| rollout.needs_somebody)?;
             let hint = "go on with `cyan rollout resume`, or back with `cyan rollback`";
             let message = format!("{} is held: {held}", rollout.candidate);
             Some(Err(failure(exit_code::HELD, message, hint)))

@@ -103,6 +103,13 @@ impl HoldReason {
     }
 }
 
+impl HoldReason {
+    /// Whether it ends when its cause is gone; what does not is ended by a human.
+    pub fn ends_by_itself(self) -> bool {
+        matches!(self, Self::Evidence(_) | Self::SharedIncident(_))
+    }
+}
+
 /// What a rollback is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -105,6 +105,8 @@ pub struct Rollout {
     pub paused: Option<Paused>,
     /// What holds it, in words.
     pub held: Option<String>,
+    /// Whether it is held by something that only a human ends.
+    pub needs_somebody: bool,
     /// Why no automatic step may be taken in this service.
     pub frozen: Option<String>,
     /// Why it went back.
