@@ -4,6 +4,7 @@
 //! fields, so clients ignore what they do not know. Units stand last in a name (`_percent`, `_ms`).
 //! The command line uses these types and nothing else of the server.
 
+pub mod comparison;
 pub mod evaluate;
 pub mod rollout;
 pub mod scores;

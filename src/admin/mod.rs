@@ -9,6 +9,7 @@ pub mod api;
 mod body;
 mod caller;
 mod cohorts;
+mod comparison;
 mod drain;
 mod environments;
 mod evaluate;

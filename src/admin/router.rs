@@ -15,9 +15,9 @@ use super::access::Access;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
-    cohorts, drain, environments, evaluate, events, freeze, histogram, journal, metrics, probes,
-    problem_page, reload, requests, rollout, scores, services, smoke, stats, status, switch,
-    weights,
+    cohorts, comparison, drain, environments, evaluate, events, freeze, histogram, journal,
+    metrics, probes, problem_page, reload, requests, rollout, scores, services, smoke, stats,
+    status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -36,6 +36,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/services/{service}/rollback", post(switch::roll_back))
         .route("/v1/services/{service}/rollout", get(rollout::show).post(rollout::start))
         .route("/v1/services/{service}/rollout/{action}", post(rollout::act))
+        .route("/v1/services/{service}/comparison", get(comparison::show))
         .route("/v1/services/{service}/freeze", put(freeze::set).delete(freeze::lift))
         .route(
             "/v1/services/{service}/environments/{environment}",

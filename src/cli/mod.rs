@@ -4,6 +4,7 @@
 pub mod admin_address;
 pub mod check;
 pub mod client;
+pub mod compare;
 pub mod confirm;
 pub mod drain;
 pub mod environment;
@@ -54,7 +55,7 @@ pub struct Cli {
 /// Stands below `cyan --help`; `exit_code` is the same list.
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 unexpected · 2 usage · 3 config invalid · \
 4 admin API not reachable · 5 refused, nothing changed · 6 not permitted · \
-10 rolled back, not safe · 11 held · 12 still running when the time was up · 130 Ctrl-C";
+10 rolled back, not safe · 11 held, not enough data · 12 still running when the time was up · 130 Ctrl-C";
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -82,6 +83,9 @@ enum Ask {
     Status(status::Args),
     /// Show how the environments did lately, side by side
     Stats(stats::Args),
+    /// Show two environments side by side, and whether the switch is safe; exit code 10 when it is not, 11
+    /// when nobody can tell yet
+    Compare(compare::Args),
     /// Show or set the weights of a service
     Weights(weights::Args),
     /// Give all of the active environment's traffic to another one
@@ -133,7 +137,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, &globals),
         Verb::Check(args) => check::run(&args, &globals),
-        Verb::Ask(verb) => ask(globals, verb).map(|()| ExitCode::SUCCESS),
+        Verb::Ask(verb) => ask(globals, verb),
         Verb::Pin(args) => pin::run(&args, &globals).map(|()| ExitCode::SUCCESS),
         Verb::Replay(args) => replay::run(&args, &globals),
         Verb::MockLlm(args) => Ok(mock_llm::run(*args)),
@@ -142,7 +146,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
 }
 
 /// Asks a running Cyan, until it has answered or Ctrl-C ends the waiting.
-fn ask(globals: Globals, verb: Ask) -> Result<(), Failure> {
+fn ask(globals: Globals, verb: Ask) -> Result<ExitCode, Failure> {
     let session = Session::open(globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
@@ -156,8 +160,9 @@ fn ask(globals: Globals, verb: Ask) -> Result<(), Failure> {
 }
 
 impl Ask {
-    async fn run(self, session: &Session) -> Result<(), Failure> {
-        match self {
+    async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
+        let done = match self {
+            Self::Compare(args) => return compare::run(&args, session).await,
             Self::Status(args) => status::run(&args, session).await,
             Self::Stats(args) => stats::run(&args, session).await,
             Self::Weights(args) => weights::run(&args, session).await,
@@ -173,7 +178,8 @@ impl Ask {
             Self::Journal(args) => journal::run(&args, session).await,
             Self::Config(verb) => reset::run(&verb, session).await,
             Self::Reload(args) => reload::run(&args, session).await,
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

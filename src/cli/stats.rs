@@ -134,7 +134,7 @@ fn verdicts(row: &Stats) -> String {
 }
 
 /// Three digits and a unit: `0.42 ms`, `310 ms`, `1.31 s`.
-fn duration(ms: f64) -> String {
+pub(super) fn duration(ms: f64) -> String {
     if ms < 999.5 { format!("{} ms", short(ms)) } else { format!("{} s", short(ms / 1e3)) }
 }
 

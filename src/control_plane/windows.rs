@@ -31,6 +31,8 @@ use crate::rollout::start::BaseMeasured;
 const FINE: Row = Row { slot_s: 1, kept_s: 10 };
 /// The same for coarse slots.
 const COARSE: Row = Row { slot_s: 10, kept_s: 15 * 60 };
+/// The longest time back that can be asked for.
+pub const KEPT_MAX: Duration = Duration::from_secs(COARSE.kept_s);
 /// Cells that all slots of an environment may hold together.
 const CELLS_MAX: usize = 1 << 19;
 

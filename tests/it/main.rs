@@ -13,6 +13,7 @@ mod admin_stats;
 mod blame;
 mod cli_changes;
 mod cli_errors;
+mod comparison;
 mod crash;
 mod drain;
 mod ends;
