@@ -27,8 +27,17 @@ impl Rollout {
             Decision::Hold(_) => {
                 self.hold(Holder::Judge, &judged.text, judged.details.clone(), scene)
             }
-            _ => self.let_go(Holder::Judge).or_else(|| self.go_on(taken, judged, look, scene)),
+            _ => self
+                .let_go(Holder::Judge)
+                .or_else(|| self.let_comparison_go(look))
+                .or_else(|| self.go_on(taken, judged, look, scene)),
         }
+    }
+
+    /// A comparison that no longer objects holds nothing.
+    fn let_comparison_go(&self, look: &Look) -> Option<Advance> {
+        let objects = matches!(look.comparison, None | Some((Safety::Unsafe, _)));
+        if objects { None } else { self.let_go(Holder::Comparison) }
     }
 
     /// Nobody meets the candidate: there is nothing to judge, but a hold may be on since a step back.

@@ -279,7 +279,9 @@ fn the_switch_waits_for_the_comparison() {
     assert!(!drive.look_with(1, ADVANCE, 999, Some(Safety::NotEnoughData)));
     assert!(drive.look_with(1, ADVANCE, 999, Some(Safety::Unsafe)));
     assert_eq!(drive.rollout.held.as_ref().unwrap().by, Holder::Comparison);
-    assert!(drive.ask(Operator::Resume));
+    assert!(!drive.look_with(1, ADVANCE, 999, Some(Safety::Unsafe)), "told once");
+    assert!(drive.look_with(1, ADVANCE, 999, Some(Safety::NotEnoughData)), "let go");
+    assert_eq!(drive.rollout.held, None);
     assert!(drive.look_with(1, ADVANCE, 999, Some(Safety::Safe)));
     assert_eq!(drive.rollout.stage, Stage::Switched);
 }
