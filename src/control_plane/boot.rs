@@ -136,6 +136,7 @@ impl Boot {
             controller.owe_first_records(records, entries);
         }
         controller.publish_view();
+        shared.measurements.know(shared.published.load().tables(), std::time::Instant::now());
         let observers = Observers::start(links, &shared);
         let deliveries = lanes.start(&shared);
         let evidence = self.evidence;

@@ -50,7 +50,11 @@ impl Measurements {
         let knows = |id| tables.clone().any(|table| table.environments.iter().any(|e| e.id == id));
         self.cohorts().know(knows);
         let mut windows = self.windows();
-        windows.know(tables.clone(), self.since_epoch(now));
+        // What the process starts with was there before anybody looked: requests of the first moments,
+        // and scores of them, belong to its first step. (Zero would stand for a time before the epoch.)
+        let start = Duration::from_nanos(1);
+        let since = if windows.is_empty() { start } else { self.since_epoch(now) };
+        windows.know(tables.clone(), since);
         let scenes = tables.flat_map(|table| &table.environments).filter_map(|environment| {
             let (id, version) = (environment.id, environment.spec.version.clone());
             Some(Scene { id, step_since: windows.step_since(id)?, version })

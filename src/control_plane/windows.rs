@@ -157,6 +157,11 @@ impl Windows {
         }
     }
 
+    /// Whether no environment is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.environments.is_empty()
+    }
+
     /// When the present step of an environment began; `None` for one that there is not.
     pub fn step_since(&self, environment: EnvironmentId) -> Option<Duration> {
         self.environments.get(&environment).map(|recent| recent.step_since)
