@@ -56,17 +56,38 @@ impl PartialEq for Job {
     }
 }
 
-/// Asks every upstream of an environment at once: by its health path, or only for a connection where it
-/// has none. One answer per upstream, in their order.
-pub(super) async fn ask_all(
-    environment: &Environment,
-    within: Duration,
-) -> Vec<(String, Result<String, String>)> {
+/// Whether every upstream of an environment answers now; else those that do not, with what they said.
+pub(super) async fn all_answer(environment: &Environment, within: Duration) -> Result<(), String> {
+    let mut answers = ask(environment, within).join_all().await;
+    answers.sort_by_key(|(index, _)| *index);
+    let failed: Vec<String> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join(", ")) }
+}
+
+/// Whether any upstream answers, as soon as one does; else what they said.
+pub(super) async fn one_answers(environment: &Environment, within: Duration) -> Result<(), String> {
+    let mut asked = ask(environment, within);
+    let mut failed = Vec::new();
+    while let Some(answer) = asked.join_next().await {
+        match answer {
+            Ok((_, Ok(()))) => return Ok(()),
+            Ok((_, Err(said))) => failed.push(said),
+            Err(error) => failed.push(error.to_string()),
+        }
+    }
+    Err(if failed.is_empty() { "it has no upstreams".to_owned() } else { failed.join(", ") })
+}
+
+/// An upstream by its place, and what was wrong with it.
+type Said = (usize, Result<(), String>);
+
+/// Asks every upstream at once: by its health path, or only for a connection where it has none. A task
+/// each, so that one that hangs takes no time from the others; dropping the set ends them.
+fn ask(environment: &Environment, within: Duration) -> JoinSet<Said> {
     let path = environment.spec.health.path.clone();
     let is_by_path = path.is_some();
     let prober = Prober::new(&environment.spec, &path.unwrap_or_else(|| "/".into()));
     let prober = Arc::new(prober);
-    // A task each, so that one that hangs takes no time from the others; they end with this future.
     let mut asked = JoinSet::new();
     for (index, upstream) in environment.upstreams.iter().cloned().enumerate() {
         let prober = Arc::clone(&prober);
@@ -76,12 +97,10 @@ pub(super) async fn ask_all(
             } else {
                 call::connects(&upstream, within).await
             };
-            (index, upstream.spec.to_string(), answer)
+            (index, answer.map(drop).map_err(|said| format!("{}: {said}", upstream.spec)))
         });
     }
-    let mut answers = asked.join_all().await;
-    answers.sort_by_key(|(index, ..)| *index);
-    answers.into_iter().map(|(_, upstream, answer)| (upstream, answer)).collect()
+    asked
 }
 
 /// Runs until it is dropped.
@@ -194,8 +213,9 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    use super::super::test_rig::{PATIENCE, Rig, chat, config};
+    use super::super::test_rig::{PATIENCE, Rig, chat, config, name};
     use super::*;
+    use crate::model::environment::EnvironmentId;
 
     /// A server that answers every connection with `status`, and counts them.
     async fn upstream(status: &Arc<AtomicU16>, asked: &Arc<AtomicU32>) -> String {
@@ -284,5 +304,31 @@ mod tests {
         assert!(started.elapsed() >= Duration::from_secs(2));
         rig.handle.announce_shutdown();
         assert!(!rig.handle.readiness().is_ready());
+    }
+
+    #[tokio::test]
+    async fn one_that_answers_is_enough_to_go_back_and_not_to_be_ready() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = format!("http://{}", listener.local_addr().unwrap());
+        let good = upstream(&Arc::new(AtomicU16::new(200)), &Arc::default()).await;
+        let environment = |addresses: &[&String]| {
+            let specs = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            let mut spec = EnvironmentSpec::new(name("blue"), specs);
+            spec.health.path = Some("/health".into());
+            let upstreams = spec.upstreams.iter().cloned();
+            let upstreams = upstreams.map(|spec| Upstream::new(UpstreamId(1), spec, Instant::now()));
+            let upstreams = upstreams.map(Arc::new).collect();
+            let in_flight = Arc::default();
+            Environment { id: EnvironmentId(1), spec: Arc::new(spec), upstreams, in_flight }
+        };
+        let both = environment(&[&silent, &good]);
+        // The silent one would take longer than this test may.
+        let back = one_answers(&both, 10 * PATIENCE);
+        assert_eq!(tokio::time::timeout(PATIENCE, back).await.unwrap(), Ok(()));
+        let briefly = Duration::from_millis(50);
+        let said = all_answer(&both, briefly).await.unwrap_err();
+        assert_eq!(said, format!("{silent}: no answer in 50ms"));
+        assert!(one_answers(&environment(&[&silent]), briefly).await.is_err());
+        assert!(one_answers(&environment(&[]), briefly).await.is_err());
     }
 }

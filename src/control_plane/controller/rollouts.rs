@@ -307,7 +307,7 @@ impl Controller {
         }
         let (service, rollout) = (service.clone(), run.rollout);
         run.asking = Some(self.work.spawn(async move {
-            let answer = all_answer(&environment, READY_MAX).await;
+            let answer = health::all_answer(&environment, READY_MAX).await;
             Outcome::Rollout { service, rollout, happened: Happened::Ready(answer) }
         }));
     }
@@ -318,7 +318,7 @@ impl Controller {
         let Some(environment) = self.environment_of(service, &base) else { return };
         let service = service.clone();
         self.work.spawn(async move {
-            let answer = one_answers(&environment, BASE_MAX).await;
+            let answer = health::one_answers(&environment, BASE_MAX).await;
             Outcome::Rollout { service, rollout: id, happened: Happened::BaseProbed(answer) }
         });
     }
@@ -407,27 +407,4 @@ async fn run_gate(
         }
         Gate::WarmUp => gone(),
     }
-}
-
-/// Whether every upstream answers; else those that do not, with what they said.
-async fn all_answer(environment: &Environment, within: Duration) -> Result<(), String> {
-    let answers = health::ask_all(environment, within).await;
-    let failed: Vec<String> = answers
-        .into_iter()
-        .filter_map(|(upstream, answer)| Some(format!("{upstream}: {}", answer.err()?)))
-        .collect();
-    if failed.is_empty() { Ok(()) } else { Err(failed.join(", ")) }
-}
-
-/// Whether any upstream answers; else what they said.
-async fn one_answers(environment: &Environment, within: Duration) -> Result<(), String> {
-    let answers = health::ask_all(environment, within).await;
-    if answers.iter().any(|(_, answer)| answer.is_ok()) {
-        return Ok(());
-    }
-    let said = answers
-        .into_iter()
-        .filter_map(|(upstream, answer)| Some(format!("{upstream}: {}", answer.err()?)));
-    let said: Vec<String> = said.collect();
-    Err(if said.is_empty() { "it has no upstreams".to_owned() } else { said.join(", ") })
 }
