@@ -316,7 +316,8 @@ mod tests {
             let mut spec = EnvironmentSpec::new(name("blue"), specs);
             spec.health.path = Some("/health".into());
             let upstreams = spec.upstreams.iter().cloned();
-            let upstreams = upstreams.map(|spec| Upstream::new(UpstreamId(1), spec, Instant::now()));
+            let upstreams =
+                upstreams.map(|spec| Upstream::new(UpstreamId(1), spec, Instant::now()));
             let upstreams = upstreams.map(Arc::new).collect();
             let in_flight = Arc::default();
             Environment { id: EnvironmentId(1), spec: Arc::new(spec), upstreams, in_flight }
