@@ -255,7 +255,7 @@ fn list(items: impl IntoIterator<Item = impl Display>) -> Shown {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::keys::KEYS;
+    use super::super::keys;
     use super::super::specimen::Specimen;
     use super::*;
 
@@ -271,7 +271,7 @@ mod tests {
             .flat_map(|table| table.entries.iter().map(move |entry| field(table, entry)))
             .collect();
         let as_header = "service.NAME.environment.NAME.credentials";
-        let keys = KEYS.iter().filter(|key| !key.is_short_form && key.path != as_header);
+        let keys = keys::all().filter(|key| !key.is_short_form && key.path != as_header);
         for key in keys {
             assert!(shown.contains(&Specimen::field(key.path)), "{}", key.path);
         }

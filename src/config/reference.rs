@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{self, KEYS, Kind, TABLES};
+use super::keys::{self, Kind, TABLES};
 
 /// Keys that a file cannot do without: their examples are active.
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
@@ -30,7 +30,7 @@ const SWITCHES: [&str; 14] = [
 
 const TOML_HEADER: &str = "\
 # Every key of Cyan. An active line shows the default, or what has to be written; `#key = …` an example.
-# Printed from src/config/keys.rs by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference
+# Printed from src/config/keys/ by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference
 # Values and their units: docs/reference/config.md. Check a file with: cyan check FILE
 ";
 
@@ -56,13 +56,13 @@ A reload (SIGHUP, or a change of the file) is all or nothing. It takes over what
 stands before them needs a restart. Weights and roles in the file are those of a first start: afterwards
 the state in `state_dir` knows better.
 
-<!-- Printed from src/config/keys.rs by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference -->
+<!-- Printed from src/config/keys/ by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference -->
 ";
 
 fn toml() -> String {
     let mut text = TOML_HEADER.to_owned();
     let mut table = None;
-    for key in KEYS {
+    for key in keys::all() {
         let (path, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         let is_switch = SWITCHES.contains(&path);
         if table != Some(path) {
@@ -120,7 +120,7 @@ fn comment(words: &str) -> String {
 fn markdown() -> String {
     let mut text = MARKDOWN_HEADER.to_owned();
     let mut table = None;
-    for key in KEYS {
+    for key in keys::all() {
         let (path, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         if table != Some(path) {
             table = Some(path);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::error::ConfigErrors;
-use super::keys::{self, KEYS, Key};
+use super::keys::{self, Key};
 use super::resolved::Config;
 use super::source::Source;
 use super::surroundings::Surroundings;
@@ -25,7 +25,7 @@ const OTHERS: [(&str, &str); 4] = [
 impl Specimen {
     /// Every key but the short forms.
     pub(super) fn full() -> Self {
-        let keys = KEYS.iter().filter(|key| !key.is_short_form);
+        let keys = keys::all().filter(|key| !key.is_short_form);
         let keys = keys.map(|key| (Self::field(key.path), key.example.to_owned()));
         let others = OTHERS.map(|(field, value)| (field.to_owned(), value.to_owned()));
         Self(keys.chain(others).collect())

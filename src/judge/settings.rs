@@ -8,6 +8,7 @@ use super::metric::Metrics;
 use super::seconds;
 use super::window::WindowRules;
 use crate::model::plan::JudgeKind;
+pub use crate::model::plan::TooLittleData;
 
 /// Limits that hold by themselves, without a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,19 +26,6 @@ impl Default for Limits {
     fn default() -> Self {
         Self { error_rate_max: 0.05, slow_share_max: 0.01, quality_min: 0.70 }
     }
-}
-
-/// What happens to a step that never gets the requests it needs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TooLittleData {
-    /// Wait for a human.
-    #[default]
-    Hold,
-    /// Go on.
-    Advance,
-    /// Go back.
-    RollBack,
 }
 
 /// At which numbers the judge acts.

@@ -5,9 +5,9 @@
 
 use super::start::BaseMeasured;
 use crate::judge::metric::{Metric, Metrics};
-use crate::judge::settings::{Bake, Limits, Settings, SettingsError, TooLittleData};
+use crate::judge::settings::{Bake, Limits, Settings, SettingsError};
 use crate::judge::window::WindowRules;
-use crate::model::plan::{self, Plan};
+use crate::model::plan::Plan;
 use crate::model::weight::Weight;
 
 /// Limits that are not armed, because the active environment breaks them.
@@ -65,11 +65,7 @@ fn bake(plan: &Plan) -> Bake {
         requests_min,
         requests_min_at_one_percent: requests_min,
         wait_max: plan.wait_max,
-        too_little_data: match plan.too_little_data {
-            plan::TooLittleData::Hold => TooLittleData::Hold,
-            plan::TooLittleData::Advance => TooLittleData::Advance,
-            plan::TooLittleData::RollBack => TooLittleData::RollBack,
-        },
+        too_little_data: plan.too_little_data,
     }
 }
 

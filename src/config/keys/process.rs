@@ -1,0 +1,83 @@
+//! What the process itself takes, and its hooks.
+
+use super::Kind::{Duration, Number, Path, Secret, Size, Text, Texts, Whole};
+use super::{Key, preset, short, unset};
+
+#[rustfmt::skip] // one key, two lines
+pub(super) const KEYS: &[Key] = &[
+    preset("state_dir", Path, "'./cyan-state'", "'/var/lib/cyan'",
+        "Directory of state and journal; made when it is missing."),
+    unset("workers", Whole, "4",
+        "Threads that serve requests, 1 to 1024; when not written, one per core that the process may use."),
+
+    unset("listen.http", Texts, "['127.0.0.1:8080', 'unix:/run/cyan.sock']",
+        "Addresses that speak plain HTTP: `IP:PORT` or `unix:/path`; at least one of `http` and `https` is needed."),
+    unset("listen.https", Texts, "'0.0.0.0:8443'",
+        "Addresses that speak HTTP over TLS; they need a certificate and its key."),
+    unset("listen.certificate_file", Path, "'/etc/cyan/tls.crt'",
+        "Certificate chain in PEM, leaf first."),
+    unset("listen.key_file", Path, "'/etc/cyan/tls.key'",
+        "Private key of the certificate, in PEM."),
+    preset("listen.trusted_proxies", Texts, "[]", "['10.0.0.0/8', '::1']",
+        "Addresses or CIDR ranges whose `X-Forwarded-*` headers are believed."),
+    preset("listen.connections_max", Whole, "20000", "5000",
+        "Most open connections per address, 1 to 1000000; beyond it accepting pauses."),
+    preset("listen.head_bytes_max", Size, "'32KiB'", "'64KiB'",
+        "Most bytes of a request head, 4KiB to 1MiB; beyond it 431."),
+    preset("listen.timeouts.handshake", Duration, "'5s'", "'10s'",
+        "A TLS handshake."),
+    preset("listen.timeouts.head", Duration, "'10s'", "'20s'",
+        "From the first byte of a request head to its last."),
+    preset("listen.timeouts.idle", Duration, "'1m30s'", "'2m'",
+        "A connection without a request; above the 60 s that most client pools keep one."),
+    preset("listen.timeouts.body_idle", Duration, "'30s'", "'1m'",
+        "A request body that brings no byte."),
+
+    preset("admin.address", Text, "'127.0.0.1:9901'", "'unix:/run/cyan-admin.sock'",
+        "`IP:PORT` or `unix:/path`; an address that is not loopback needs a token."),
+    unset("admin.token", Secret, "{ env = 'CYAN_ADMIN_TOKEN' }",
+        "Asked for as `Authorization: Bearer …`; at least 8 characters."),
+    short("admin.token_file", Path, "'/run/secrets/cyan-token'",
+        "The same as `token = { file = … }`."),
+
+    preset("shutdown.pre_stop", Duration, "'0s'", "'5s'",
+        "`/readyz` answers 503 for this long while connections are still accepted; may be 0s."),
+    preset("shutdown.drain", Duration, "'5m'", "'10m'",
+        "Time for what is in flight after that; then it is ended."),
+
+    preset("access_log.path", Path, "'-'", "'/var/log/cyan/access.log'",
+        "A file that is appended to, or `-` for standard output."),
+    preset("access_log.sample", Number, "1.0", "0.1",
+        "Share of requests that are logged, 0 to 1; failed and forced ones always are."),
+    preset("access_log.format", Text, "'json'", "'logfmt'",
+        "How a line is written: `json` or `logfmt`; the fields are in docs/reference/access-log.md."),
+
+    preset("otlp.endpoint", Text, "'http://127.0.0.1:4318'", "'https://otlp.example.com'",
+        "The collector; `/v1/traces` and `/v1/metrics` are appended."),
+    preset("otlp.interval", Duration, "'10s'", "'30s'",
+        "Time between two pushes."),
+    preset("otlp.sample", Number, "1.0", "0.1",
+        "Share of the traces begun here that are recorded, 0 to 1; in a trace that a client began, the client decides."),
+    unset("otlp.headers.NAME", Secret, "{ env = 'OTLP_KEY' }",
+        "A header of this name."),
+
+    preset("limits.body_buffer_max", Size, "'128MiB'", "'256MiB'",
+        "Most bytes of request bodies held by all cores together, for sticky keys and replays; 1MiB to 1024GiB."),
+
+    unset("hooks.NAME.on", Texts, "['rolled_back', 'alert']",
+        "What it is told of: `started`, `stepped`, `switched`, `done`, `held`, `rolled_back`, `drained`, `alert`."),
+    preset("hooks.NAME.services", Texts, "[]", "'chat'",
+        "The services it is told of; none for every service."),
+    unset("hooks.NAME.exec", Texts, "['/usr/local/bin/scale', 'down']",
+        "A program and its arguments; no shell reads them. It gets the notice as JSON on its standard input."),
+    unset("hooks.NAME.url", Secret, "'https://hooks.example.com/cyan'",
+        "An address that gets the notice by `POST`. At least one of `exec` and `url` is needed; with both, both are told."),
+    preset("hooks.NAME.format", Text, "'json'", "'slack'",
+        "What the address gets: `json` for the whole notice, `slack` for `{\"text\": …}`."),
+    unset("hooks.NAME.secret", Secret, "{ env = 'CYAN_HOOK_SECRET' }",
+        "Key of the signature that the address gets as `X-Cyan-Signature`, at least 16 characters."),
+    preset("hooks.NAME.timeout", Duration, "'10s'", "'30s'",
+        "Time of one attempt; then the program and all it has started is killed."),
+    preset("hooks.NAME.retries", Whole, "3", "5",
+        "Attempts after the first that failed, 0 to 10; 1 s after it, then 2 s, 4 s, up to 30 s."),
+];

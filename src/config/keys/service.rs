@@ -1,0 +1,48 @@
+//! What a service takes, beside its rollouts and environments.
+
+use super::Kind::{Duration, Secret, Size, Text, Texts};
+use super::{Key, preset, short, unset};
+
+#[rustfmt::skip] // one key, two lines
+pub(super) const KEYS: &[Key] = &[
+    preset("service.NAME.hosts", Texts, "[]", "['api.example.com', '*.example.org']",
+        "Hosts the service answers to, `*.` for every name below; none for every host."),
+    preset("service.NAME.paths", Texts, "[]", "['/v1', '/embeddings']",
+        "Path prefixes it answers to, each on a segment boundary; none for every path."),
+    preset("service.NAME.body_max", Size, "'32MiB'", "'64MiB'",
+        "Most bytes of a request body; beyond it 413."),
+    unset("service.NAME.active", Text, "'blue'",
+        "The active environment; when not written, the only one with weight 100, else the first."),
+    unset("service.NAME.candidate", Text, "'green'",
+        "The environment under judgement; when not written, the only one that is neither active nor fallback."),
+    unset("service.NAME.fallback", Text, "'red'",
+        "The environment that serves when the active one has no usable upstream."),
+    short("service.NAME.sticky", Texts, "['header:x-user-id', 'json:/user']",
+        "Short for `sticky.sources`."),
+    preset("service.NAME.sticky.sources", Texts,
+        "['header:x-session-id', 'header:x-user-id', 'json:/user', 'json:/safety_identifier', 'json:/prompt_cache_key']",
+        "['cookie:sid', 'query:user', 'bearer', 'client-address']",
+        "Where the key of a user may stand, 1 to 16 of `header:NAME`, `cookie:NAME`, `query:NAME`, `json:/pointer`, `bearer`, `client-address`; the first that a request has wins."),
+    preset("service.NAME.sticky.body_max", Size, "'1MiB'", "'256KiB'",
+        "Most bytes of a body read to find a `json:` key, up to 64MiB; beyond it the next source."),
+    short("service.NAME.sticky.cookie", Text, "'cyan'",
+        "Short for `sticky.cookie.name`."),
+    unset("service.NAME.sticky.cookie.name", Text, "'cyan'",
+        "Cookie given to users that bring no key, and looked up before every source; when not written, none is given."),
+    preset("service.NAME.sticky.cookie.max_age", Duration, "'30d'", "'7d'",
+        "How long the browser keeps it."),
+    preset("service.NAME.headers.deployment", Text, "'x-deployment'", "'x-served-by'",
+        "Names the environment, on requests and answers."),
+    preset("service.NAME.headers.request_id", Text, "'x-request-id'", "'x-correlation-id'",
+        "Identifies the request; kept when the client sent one."),
+    preset("service.NAME.headers.exchange", Text, "'x-cyan-exchange'", "'x-exchange'",
+        "Identifies the exchange in answers; quality scores are sent back with it."),
+    preset("service.NAME.force.header", Text, "'x-cyan-environment'", "'x-environment'",
+        "The header that names the environment."),
+    unset("service.NAME.force.cookie", Text, "'environment'",
+        "A cookie that names it too."),
+    preset("service.NAME.force.trusted", Texts, "[]", "['127.0.0.1', '10.1.0.0/16']",
+        "Addresses or CIDR ranges that may name one without a signature."),
+    unset("service.NAME.force.secret", Secret, "{ env = 'CYAN_FORCE_SECRET' }",
+        "Key of signed values, at least 16 characters; with it anybody who has a signed value may name one."),
+];
