@@ -5,6 +5,8 @@
 //! nor a clock that jumps bakes a step.
 
 mod advance;
+pub mod attempts;
+mod estimate;
 pub mod evaluation;
 pub mod event;
 pub mod gate;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::start::Attempts;
+use super::attempts::Attempts;
 use super::value::Rollout;
 
 /// The last rollout, what came before it, and whether any may go on.

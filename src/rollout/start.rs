@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::attempts::{AttemptRefused, Attempts};
+use super::estimate;
 use super::judging::{self, Unarmed};
 use super::sentence;
 use super::stage::{Gate, Stage};
@@ -13,10 +13,7 @@ use crate::model::assignment::{Assignment, AssignmentError};
 use crate::model::duration;
 use crate::model::name::Name;
 use crate::model::plan::{Plan, PlanError};
-use crate::model::weight::Weight;
 
-/// Versions whose attempts are remembered.
-const VERSIONS_MAX: usize = 64;
 /// Requests of the active environment without which its own rates say nothing.
 const REQUESTS_TO_KNOW: u32 = 200;
 
@@ -77,19 +74,6 @@ pub struct BaseMeasured {
     pub has_scores: bool,
 }
 
-/// Rollouts of versions that were rolled back.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Attempts(Vec<Attempt>);
-
-/// Of one version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Attempt {
-    version: String,
-    rolled_back: u32,
-    last_ms: u64,
-}
-
 /// Why a rollout does not start. `Display` is safe to show to an API client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StartRefused {
@@ -105,29 +89,9 @@ pub enum StartRefused {
     /// One is under way.
     #[error("a rollout is running: {0}; end it first: cyan rollback, or wait")]
     Running(String),
-    /// Rolled back a moment ago.
-    #[error(
-        "{version} was rolled back a moment ago; wait {} (its cool-down), or start with --again",
-        duration::print(*.left)
-    )]
-    CoolingDown {
-        /// The version.
-        version: String,
-        /// How much longer.
-        left: Duration,
-    },
-    /// Rolled back too often.
-    #[error(
-        "{version} was rolled back {times} times, at most {max} attempts; release another version, or start with --again"
-    )]
-    TooManyAttempts {
-        /// The version.
-        version: String,
-        /// How often.
-        times: u32,
-        /// The limit.
-        max: u32,
-    },
+    /// This version was rolled back a moment ago, or too often.
+    #[error(transparent)]
+    Attempt(#[from] AttemptRefused),
     /// The active environment does not keep a limit that the candidate shall keep.
     #[error(
         "{base} itself breaks the limit of {limit}: {seen}; raise the limit, or start with --without-broken-limits"
@@ -243,79 +207,23 @@ fn broken_limits(wish: &Start, situation: &Situation<'_>) -> Result<Broken, Star
     Ok(Broken { unarmed, in_words })
 }
 
-/// Steps that would wait for their requests longer than they may.
+/// What somebody should know before the first user meets the candidate.
 fn warnings(wish: &Start, situation: &Situation<'_>) -> Vec<String> {
     let base = &situation.base;
-    let per_second = f64::from(base.requests) / base.time.as_secs_f64().max(1.0);
-    if base.requests == 0 {
+    let mut warnings = if base.requests == 0 {
         let active = &situation.assignment.active;
-        return vec![format!("{active} had no requests lately: how long steps take is unknown")];
-    }
-    let too_long = |step: &crate::model::plan::Step| {
-        let rate = per_second * step.share.percent() / 100.0;
-        let needed = Duration::try_from_secs_f64(f64::from(step.requests_min) / rate).ok();
-        let is_too_long = needed.is_none_or(|needed| needed > wish.plan.wait_max);
-        is_too_long.then(|| {
-            let needed = needed.map_or("ages".to_owned(), |n| duration::print(whole_minutes(n)));
-            format!(
-                "the step to {} % needs {} requests, about {needed} at {per_second:.1} requests/s, and may wait {}",
-                step.share,
-                step.requests_min,
-                duration::print(wish.plan.wait_max)
-            )
-        })
+        vec![format!("{active} had no requests lately: how long steps take is unknown")]
+    } else {
+        estimate::too_long_steps(&wish.plan, base)
     };
-    let mut warnings: Vec<String> = wish
-        .plan
-        .steps
-        .iter()
-        .filter(|step| step.share != Weight::FULL)
-        .filter_map(too_long)
-        .collect();
     if wish.version.is_none() {
         warnings.push(format!("{} has no version label: attempts are not counted", wish.candidate));
     }
     warnings
 }
 
-fn whole_minutes(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs().div_ceil(60) * 60)
-}
-
 fn rounded(percent: f64) -> f64 {
     (percent * 10.0).round() / 10.0
-}
-
-impl Attempts {
-    /// Remembers that a version was rolled back.
-    pub fn rolled_back(&mut self, version: &str, unix_ms: u64) {
-        if let Some(known) = self.0.iter_mut().find(|attempt| attempt.version == version) {
-            known.rolled_back = known.rolled_back.saturating_add(1);
-            known.last_ms = unix_ms;
-            return;
-        }
-        if self.0.len() == VERSIONS_MAX {
-            self.0.remove(0);
-        }
-        self.0.push(Attempt { version: version.to_owned(), rolled_back: 1, last_ms: unix_ms });
-    }
-
-    fn allow(&self, version: &str, plan: &Plan, unix_ms: u64) -> Result<(), StartRefused> {
-        let Some(known) = self.0.iter().find(|attempt| attempt.version == version) else {
-            return Ok(());
-        };
-        let version = version.to_owned();
-        if known.rolled_back >= plan.attempts_max {
-            let (times, max) = (known.rolled_back, plan.attempts_max);
-            return Err(StartRefused::TooManyAttempts { version, times, max });
-        }
-        // A clock that was set back must not lock a version out for longer than its cool-down.
-        let passed = Duration::from_millis(unix_ms.saturating_sub(known.last_ms));
-        match plan.cool_down.checked_sub(passed).filter(|left| !left.is_zero()) {
-            Some(left) => Err(StartRefused::CoolingDown { version, left }),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -324,6 +232,7 @@ mod tests {
     use crate::model::plan::Step;
     use crate::model::routing_table::Weighted;
     use crate::model::service::InitialSplit;
+    use crate::model::weight::Weight;
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
@@ -357,53 +266,52 @@ mod tests {
         }
     }
 
-    /// A situation that owns what it is made of.
+    /// A situation that owns what it is made of: 90 % on blue, 10 % on red, plenty of requests.
     struct Now {
+        assignment: Assignment,
         last: Option<Rollout>,
         attempts: Attempts,
         base: BaseMeasured,
-        unix_ms: u64,
     }
 
-    /// What is said when this is asked for in this situation.
-    fn said(wish: Start, change: impl FnOnce(&mut Now)) -> String {
-        let assignment = split([("blue", 90.0), ("green", 0.0), ("red", 10.0)]);
-        let time = Duration::from_secs(900);
-        let mut now = Now {
-            last: None,
-            attempts: Attempts::default(),
-            base: BaseMeasured { requests: 90_000, time, ..BaseMeasured::default() },
-            unix_ms: 0,
-        };
-        change(&mut now);
-        let situation = Situation {
-            assignment: &assignment,
-            last: now.last.as_ref(),
-            attempts: &now.attempts,
-            base: now.base,
-            unix_ms: now.unix_ms,
-        };
-        match start(wish, &situation, || 9) {
-            Ok(started) => started.warnings.join(" / "),
-            Err(refused) => refused.to_string(),
+    impl Default for Now {
+        fn default() -> Self {
+            let time = Duration::from_secs(900);
+            Self {
+                assignment: split([("blue", 90.0), ("green", 0.0), ("red", 10.0)]),
+                last: None,
+                attempts: Attempts::default(),
+                base: BaseMeasured { requests: 90_000, time, ..BaseMeasured::default() },
+            }
+        }
+    }
+
+    impl Now {
+        fn start(&self, wish: Start) -> Result<Started, StartRefused> {
+            let situation = Situation {
+                assignment: &self.assignment,
+                last: self.last.as_ref(),
+                attempts: &self.attempts,
+                base: self.base,
+                unix_ms: 0,
+            };
+            start(wish, &situation, || 9)
+        }
+
+        fn said(&self, wish: Start) -> String {
+            match self.start(wish) {
+                Ok(started) => started.warnings.join(" / "),
+                Err(refused) => refused.to_string(),
+            }
         }
     }
 
     #[test]
     fn starting_moves_nobody_and_draws_a_fresh_salt() {
-        let assignment = split([("blue", 90.0), ("green", 0.0), ("red", 10.0)]);
-        let attempts = Attempts::default();
-        let base = BaseMeasured::default();
-        let situation = Situation {
-            assignment: &assignment,
-            last: None,
-            attempts: &attempts,
-            base,
-            unix_ms: 5,
-        };
-        let started = start(wish(), &situation, || 9).unwrap();
-        assert_eq!(started.assignment.weights(), assignment.weights());
-        assert_ne!(started.assignment.rollout_salt, assignment.rollout_salt);
+        let now = Now::default();
+        let started = now.start(wish()).unwrap();
+        assert_eq!(started.assignment.weights(), now.assignment.weights());
+        assert_ne!(started.assignment.rollout_salt, now.assignment.rollout_salt);
         assert!(started.assignment.is_partner(&name("green")));
         assert_eq!((started.rollout.id, started.rollout.base), (1, name("blue")));
     }
@@ -429,65 +337,46 @@ mod tests {
             ),
             (steps(&[5.0, 50.0]), "the last step is 50 %, must be 100; to stay there, pause it"),
         ] {
-            assert_eq!(said(wish, |_| ()), expected);
+            assert_eq!(Now::default().said(wish), expected);
         }
     }
 
     #[test]
     fn one_rollout_at_a_time() {
-        let assignment = split([("blue", 90.0), ("green", 0.0), ("red", 10.0)]);
-        let attempts = Attempts::default();
-        let base = BaseMeasured::default();
-        let situation = Situation {
-            assignment: &assignment,
-            last: None,
-            attempts: &attempts,
-            base,
-            unix_ms: 5,
-        };
-        let running = start(wish(), &situation, || 9).unwrap().rollout;
-        let said = said(wish(), |now| now.last = Some(running));
+        let last = Now::default().start(wish()).unwrap().rollout;
+        let said = Now { last: Some(last), ..Now::default() }.said(wish());
         assert!(said.starts_with("a rollout is running: green at waiting to be ready"), "{said}");
     }
 
     #[test]
-    fn a_version_that_was_rolled_back_waits_and_is_not_tried_for_ever() {
-        let minute = 60_000;
+    fn a_version_that_was_rolled_back_starts_when_somebody_insists() {
         let mut attempts = Attempts::default();
         attempts.rolled_back("v42", 0);
-        let at = |attempts: &Attempts, unix_ms| {
-            said(wish(), |now| {
-                now.attempts.clone_from(attempts);
-                now.unix_ms = unix_ms;
-            })
-        };
-        let cooling =
-            "v42 was rolled back a moment ago; wait 20m (its cool-down), or start with --again";
-        assert_eq!(at(&attempts, 10 * minute), cooling);
-        assert_eq!(at(&attempts, 30 * minute), "");
-        attempts.rolled_back("v42", 30 * minute);
-        assert!(at(&attempts, 90 * minute).starts_with("v42 was rolled back 2 times, at most 2"));
-        let again = said(Start { again: true, ..wish() }, |now| now.attempts = attempts);
-        assert_eq!(again, "");
+        let now = Now { attempts, ..Now::default() };
+        assert!(now.said(wish()).starts_with("v42 was rolled back a moment ago"));
+        assert_eq!(now.said(Start { again: true, ..wish() }), "");
     }
 
     #[test]
     fn a_limit_that_the_base_breaks_is_not_armed() {
-        let broken = |now: &mut Now| now.base.error_rate = 0.071;
+        let mut now = Now::default();
+        now.base.error_rate = 0.071;
         assert_eq!(
-            said(wish(), broken),
+            now.said(wish()),
             "blue itself breaks the limit of 5 % failures: 7.1 % of 90000 requests in 15m; raise the limit, or start with --without-broken-limits"
         );
-        let all_the_same = Start { without_broken_limits: true, ..wish() };
-        assert_eq!(said(all_the_same, broken), "");
+        let started = now.start(Start { without_broken_limits: true, ..wish() }).unwrap();
+        assert_eq!(started.rollout.unarmed, ["5 % failures (7.1 % of 90000 requests in 15m)"]);
     }
 
     #[test]
-    fn steps_that_take_too_long_are_told_before() {
-        let slow = |now: &mut Now| now.base.requests = 90;
-        let said = said(wish(), slow);
-        let first =
-            "the step to 1 % needs 50 requests, about 13h54m at 0.1 requests/s, and may wait 2h";
-        assert!(said.starts_with(first), "{said}");
+    fn what_somebody_should_know_is_told_before() {
+        let base = BaseMeasured::default();
+        let quiet = Now { base, ..Now::default() };
+        assert_eq!(
+            quiet.said(Start { version: None, ..wish() }),
+            "blue had no requests lately: how long steps take is unknown / \
+             green has no version label: attempts are not counted"
+        );
     }
 }

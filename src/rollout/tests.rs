@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::attempts::Attempts;
 use super::event::{Advance, Effect, Event, Judged, Look, Operator, Scene, Traffic};
 use super::gate::GateReport;
 use super::notice::Occasion;
 use super::stage::{Gate, Stage};
-use super::start::{Attempts, BaseMeasured, Situation, Start, start};
+use super::start::{BaseMeasured, Situation, Start, start};
 use super::value::{Holder, Rollout};
 use crate::judge::comparison::Safety;
 use crate::judge::decision::{Breach, Decision, HoldReason, Waiting};
