@@ -25,9 +25,11 @@ pub(super) async fn page(
 ) -> Result<Json<Journal>, Problem> {
     let limit = which.limit.map(|limit| limit.clamp(1, journal::PAGE_ENTRIES_MAX));
     let query = journal::Query { service: which.service, before: which.before, limit };
-    let page = admin.controller.journal(query).await.map_err(|error| {
-        Problem::new(ProblemKind::StoreUnavailable, format!("the journal cannot be read: {error}"))
-    })?;
+    let page = admin
+        .controller
+        .journal(query)
+        .await
+        .map_err(|error| Problem::new(ProblemKind::StoreUnavailable, error.to_string()))?;
     let entries = page.entries.into_iter().map(JournalEntry::from).collect();
     Ok(Json(Journal { entries, next_before: page.next_before }))
 }

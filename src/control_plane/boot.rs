@@ -31,7 +31,7 @@ use super::smoke::Running;
 use super::store::lock::StateLock;
 use super::store::sqlite::SqliteStore;
 use super::store::writer::Writer;
-use super::store::{Evidence, JournalReader, Store as _, StoreError, Write};
+use super::store::{Evidence, StateReader, Store as _, StoreError, Write};
 use super::totals::Totals;
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreReport};
@@ -56,7 +56,7 @@ pub struct Boot {
     config: Config,
     lock: StateLock,
     pub(super) writer: Writer,
-    journal: JournalReader,
+    kept: StateReader,
     services: Services,
     snapshot: Arc<ArcSwap<Snapshot>>,
     owed: Option<(Vec<ServiceRecord>, Vec<NewEntry>)>,
@@ -73,7 +73,7 @@ impl Boot {
     pub fn open(config: &Config) -> Result<Self, StartError> {
         let lock = StateLock::take(&config.state_dir)?;
         let mut store = SqliteStore::open(&config.state_dir)?;
-        let journal = JournalReader::new(store.path());
+        let reader = StateReader::new(store.path());
         let kept = store.load()?;
         let evidence = store.load_evidence()?;
         let mut services = Services::default();
@@ -87,7 +87,7 @@ impl Boot {
         let writer = Writer::start(store).map_err(|error| StartError::Thread(error.to_string()))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(services.snapshot()));
         let config = config.clone();
-        Ok(Self { config, lock, writer, journal, services, snapshot, owed, evidence })
+        Ok(Self { config, lock, writer, kept: reader, services, snapshot, owed, evidence })
     }
 
     /// The tables, for the cores.
@@ -118,7 +118,7 @@ impl Boot {
             score_listeners: ScoreListeners::default(),
             evaluating: Evaluating::default(),
             entrance: OnceLock::new(),
-            journal: self.journal,
+            kept: self.kept,
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),
             judged: ArcSwap::default(),

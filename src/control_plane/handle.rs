@@ -21,7 +21,7 @@ use super::readiness::Readiness;
 use super::remarks::Remarks;
 use super::scores::ScoreListeners;
 use super::smoke::Running;
-use super::store::{JournalReader, StoreError};
+use super::store::{StateReader, StoreError};
 use super::totals::Totals;
 use super::windows::{Measured, Window};
 use crate::link::CoreLinks;
@@ -81,7 +81,7 @@ pub(super) struct Shared {
     pub(super) evaluating: Evaluating,
     /// Where programs beside Cyan find its services; nothing until the listeners are up.
     pub(super) entrance: OnceLock<Entrance>,
-    pub(super) journal: JournalReader,
+    pub(super) kept: StateReader,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) store: ArcSwap<StoreState>,
     /// What judges say, by service.
@@ -197,7 +197,12 @@ impl ControllerHandle {
     /// # Errors
     /// When the state file cannot be read.
     pub async fn journal(&self, query: Query) -> Result<Page, StoreError> {
-        self.shared.journal.page(query).await
+        self.shared.kept.page(query).await
+    }
+
+    /// What the state file keeps, for reading: past rollouts and their records.
+    pub fn kept(&self) -> &StateReader {
+        &self.shared.kept
     }
 
     /// Whether the last changes are on the disk.

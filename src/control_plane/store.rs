@@ -4,6 +4,7 @@
 //! What must stay true: a change and its journal entry are written together or not at all; nothing
 //! that cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
 
+pub mod history;
 pub mod lock;
 mod reader;
 mod rollouts;
@@ -14,7 +15,7 @@ pub mod writer;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use reader::JournalReader;
+pub use reader::StateReader;
 
 use super::journal::NewEntry;
 use super::record::ServiceRecord;
@@ -132,8 +133,8 @@ pub enum StoreError {
     /// A write failed.
     #[error("the state file cannot be written: {0}")]
     Write(String),
-    /// The journal could not be read.
-    #[error("the journal cannot be read: {0}")]
+    /// Something could not be read.
+    #[error("the state file cannot be read: {0}")]
     Read(String),
     /// The disk is silent.
     #[error("the disk has not answered within {0:?}")]

@@ -1,5 +1,5 @@
-//! Reads the journal back, beside the writer: on its own connection, so that a page of history
-//! never waits for a commit and never delays one.
+//! Reads the state file beside the writer: on a connection of its own, so that a page of history never
+//! waits for a commit and never delays one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,40 +13,58 @@ use tokio::sync::Semaphore;
 use super::StoreError;
 use crate::control_plane::journal::{Entry, PAGE_ENTRIES_MAX, Page, Query};
 
-/// Pages read at once; more callers wait their turn.
+/// Readers at once; more callers wait their turn.
 const READERS_MAX: usize = 2;
+/// How long a reader waits for a tool that holds the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Reads pages of the journal. Clones share the bound on readers.
+/// Reads what is kept. Clones share the bound on readers.
 #[derive(Debug, Clone)]
-pub struct JournalReader {
+pub struct StateReader {
     path: PathBuf,
     readers: Arc<Semaphore>,
 }
 
-impl JournalReader {
+impl StateReader {
     /// Reads from the state file at `path`.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), readers: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 
-    /// Some entries, newest first. Cancel safe.
+    /// Some entries of the journal, newest first. Cancel safe.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub async fn page(&self, query: Query) -> Result<Page, StoreError> {
+        self.read(move |connection| read_page(connection, &query)).await
+    }
+
+    /// Reads on a thread of the blocking pool, because `SQLite` waits for the disk.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let closed = |_| StoreError::Closed;
         let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(closed)?;
         let path = self.path.clone();
-        // A thread of the blocking pool, because SQLite waits for the disk. The permit goes along,
-        // so that a caller who gives up does not make room for more readers than there may be.
+        // The permit goes along, so that a caller who gives up does not make room for more readers
+        // than there may be.
         let reading = tokio::task::spawn_blocking(move || {
-            let page = read_page(&path, &query);
+            let read = open(&path).and_then(|connection| read(&connection));
             drop(permit);
-            page
+            read
         });
-        let page = reading.await.map_err(|error| StoreError::Read(error.to_string()))?;
-        page.map_err(|error| StoreError::Read(error.to_string()))
+        let read = reading.await.map_err(|error| StoreError::Read(error.to_string()))?;
+        read.map_err(|error| StoreError::Read(error.to_string()))
     }
+}
+
+/// Opens the state file for reading only.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
 }
 
 /// The part that both statements share.
@@ -57,10 +75,7 @@ macro_rules! select {
     };
 }
 
-fn read_page(path: &Path, query: &Query) -> rusqlite::Result<Page> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(1))?;
+fn read_page(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
     let limit = query.limit.unwrap_or(PAGE_ENTRIES_MAX).clamp(1, PAGE_ENTRIES_MAX);
     // One more than asked for tells whether there is another page.
     let rows = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -97,7 +112,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 }
 
 /// Numbers are written from `u64`s below 2^63, so none is negative.
-fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 

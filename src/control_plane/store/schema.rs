@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::StoreError;
 
 /// The schema this version writes, and the latest it can read.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 const CREATE: &str = "
 CREATE TABLE cyan (schema_version INTEGER NOT NULL) STRICT;
@@ -48,6 +48,33 @@ CREATE TABLE record (
     at          INTEGER NOT NULL, -- milliseconds of Unix time
     line        TEXT NOT NULL     -- JSON: docs/reference/replay.md
 ) STRICT;
+CREATE TABLE rollout (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    service     TEXT NOT NULL,
+    rollout     INTEGER NOT NULL, -- its number in the service
+    candidate   TEXT NOT NULL,
+    base        TEXT NOT NULL,
+    version     TEXT,
+    started_by  TEXT NOT NULL,
+    started_at  INTEGER NOT NULL, -- milliseconds of Unix time
+    ended_at    INTEGER,          -- the same; none while it runs
+    stage       TEXT NOT NULL,    -- where it stands, or how it ended
+    cause       TEXT,             -- a code: why it went back
+    text        TEXT,             -- the same in a sentence
+    UNIQUE (service, rollout)
+) STRICT;
+CREATE TABLE score (
+    service     TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    version     TEXT NOT NULL,    -- the environment's label; empty for none
+    name        TEXT NOT NULL,
+    origin      TEXT NOT NULL,    -- users, evaluations
+    at          INTEGER NOT NULL, -- first of ten seconds of Unix time in which they came in
+    n           INTEGER NOT NULL,
+    sum         REAL NOT NULL,
+    squares     REAL NOT NULL,
+    PRIMARY KEY (service, environment, version, name, origin, at)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX record_by_rollout ON record (service, rollout, id);
 CREATE INDEX journal_by_service ON journal (service, id);
 CREATE INDEX journal_by_time ON journal (at);
@@ -115,6 +142,21 @@ CREATE TABLE record (
 CREATE INDEX record_by_rollout ON record (service, rollout, id);
 ";
 
+/// From the second to the third: past rollouts, and scores.
+const THIRD: &str = "
+CREATE TABLE rollout (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, rollout INTEGER NOT NULL,
+    candidate TEXT NOT NULL, base TEXT NOT NULL, version TEXT, started_by TEXT NOT NULL,
+    started_at INTEGER NOT NULL, ended_at INTEGER, stage TEXT NOT NULL, cause TEXT, text TEXT,
+    UNIQUE (service, rollout)
+) STRICT;
+CREATE TABLE score (
+    service TEXT NOT NULL, environment TEXT NOT NULL, version TEXT NOT NULL, name TEXT NOT NULL,
+    origin TEXT NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL, sum REAL NOT NULL,
+    squares REAL NOT NULL, PRIMARY KEY (service, environment, version, name, origin, at)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Brings an older file of ours up to this version, or leaves it as it is.
 pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
     let version: i64 =
@@ -123,7 +165,11 @@ pub(super) fn upgrade(connection: &mut Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SECOND)?;
+    for (step, brings_to) in [(SECOND, 2), (THIRD, 3)] {
+        if version < brings_to {
+            transaction.execute_batch(step)?;
+        }
+    }
     transaction.execute("UPDATE cyan SET schema_version = ?1", params![SCHEMA_VERSION])?;
     transaction.commit()
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::schema::{self, Content, unreadable};
-use super::{Committed, Evidence, Store, StoreError, Write, rollouts};
+use super::{Committed, Evidence, Store, StoreError, Write, history, rollouts};
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
@@ -85,6 +85,7 @@ impl SqliteStore {
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         for record in &write.records {
             keep(&transaction, record)?;
+            history::keep(&transaction, record)?;
         }
         for entry in &write.journal {
             append(&transaction, entry)?;
@@ -93,6 +94,7 @@ impl SqliteStore {
         if prune {
             forget_old_entries(&transaction)?;
             rollouts::forget_old_lines(&transaction)?;
+            history::forget_old(&transaction)?;
         }
         if !still_wanted() {
             transaction.rollback()?;
@@ -267,7 +269,7 @@ mod tests {
     use super::*;
     use crate::control_plane::journal::Query;
     use crate::control_plane::record::Override;
-    use crate::control_plane::store::JournalReader;
+    use crate::control_plane::store::StateReader;
     use crate::model::assignment::Assignment;
     use crate::model::routing_table::Weighted;
     use crate::model::service::InitialSplit;
@@ -325,7 +327,7 @@ mod tests {
         drop(store);
         let mut store = SqliteStore::open(dir.path()).unwrap();
         assert_eq!(store.load().unwrap(), [record(3)]);
-        let reader = JournalReader::new(store.path());
+        let reader = StateReader::new(store.path());
         let page = reader.page(Query { limit: Some(2), ..Query::default() }).await.unwrap();
         let texts = |page: &crate::control_plane::journal::Page| -> Vec<String> {
             page.entries.iter().map(|entry| entry.text.clone()).collect()
@@ -357,7 +359,8 @@ mod tests {
         let mut store = SqliteStore::open(dir.path()).unwrap();
         store.commit(&write(1), &|| true).unwrap();
         let back = "ALTER TABLE service DROP COLUMN release; DROP TABLE evidence;
-                    DROP TABLE record; UPDATE cyan SET schema_version = 1;";
+                    DROP TABLE record; DROP TABLE rollout; DROP TABLE score;
+                    UPDATE cyan SET schema_version = 1;";
         store.connection.execute_batch(back).unwrap();
         drop(store);
         let mut store = SqliteStore::open(dir.path()).unwrap();
@@ -373,10 +376,10 @@ mod tests {
         drop(store);
         let before = std::fs::read(dir.path().join(FILE_NAME)).unwrap();
         let error = SqliteStore::open(dir.path()).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 2, .. }));
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 3, .. }));
         let text = error.to_string();
         assert!(
-            text.contains("has schema 7, this version knows up to 2; run the newer version again"),
+            text.contains("has schema 7, this version knows up to 3; run the newer version again"),
             "{text}"
         );
         assert_eq!(std::fs::read(dir.path().join(FILE_NAME)).unwrap(), before);
