@@ -320,7 +320,13 @@ mod tests {
                 upstreams.map(|spec| Upstream::new(UpstreamId(1), spec, Instant::now()));
             let upstreams = upstreams.map(Arc::new).collect();
             let in_flight = Arc::default();
-            Environment { id: EnvironmentId(1), spec: Arc::new(spec), upstreams, in_flight }
+            Environment {
+                id: EnvironmentId(1),
+                spec: Arc::new(spec),
+                upstreams,
+                in_flight,
+                mirror: Arc::default(),
+            }
         };
         let both = environment(&[&silent, &good]);
         // The silent one would take longer than this test may.

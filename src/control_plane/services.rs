@@ -185,13 +185,13 @@ impl Services {
             )
         });
         let upstreams = addresses.collect();
-        let (id, in_flight) = if let Some(known) = known {
-            (known.id, Arc::clone(&known.in_flight))
+        let (id, in_flight, mirror) = if let Some(known) = known {
+            (known.id, Arc::clone(&known.in_flight), Arc::clone(&known.mirror))
         } else {
             self.environments_numbered += 1;
-            (EnvironmentId(self.environments_numbered), Arc::default())
+            (EnvironmentId(self.environments_numbered), Arc::default(), Arc::default())
         };
-        Arc::new(Environment { id, spec: Arc::new(spec), upstreams, in_flight })
+        Arc::new(Environment { id, spec: Arc::new(spec), upstreams, in_flight, mirror })
     }
 }
 

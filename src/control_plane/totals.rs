@@ -207,6 +207,7 @@ mod tests {
                 spec: Arc::new(spec),
                 upstreams: vec![Arc::new(upstream)],
                 in_flight: Arc::default(),
+                mirror: Arc::default(),
             })
         };
         let environments: Vec<_> = ids.iter().map(environment).collect();

@@ -4,6 +4,8 @@
 //! and hears back. A mailbox is bounded: a core that cannot keep up is shown as lagging, it does not
 //! make anybody wait.
 
+pub mod mirror;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::header_id::HeaderId;
 use super::in_flight::InFlight;
+use super::mirror::counts::MirrorCounts;
 use super::model_names::ModelNames;
 use super::name::Name;
 use super::timeouts::Timeouts;
@@ -200,6 +201,8 @@ pub struct Environment {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Exchanges in flight: streams and tunnels included. The same counter in every table.
     pub in_flight: Arc<InFlight>,
+    /// What became of requests mirrored to it. The same counts in every table.
+    pub mirror: Arc<MirrorCounts>,
 }
 
 impl Environment {

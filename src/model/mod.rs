@@ -20,6 +20,7 @@ pub mod hook;
 pub mod in_flight;
 pub mod listener;
 pub mod media_type;
+pub mod mirror;
 pub mod model_names;
 pub mod name;
 pub mod note;

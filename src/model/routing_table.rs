@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::assignment::Assignment;
 use super::environment::Environment;
+use super::mirror::tap::MirrorTap;
 use super::name::Name;
 use super::salt::Salt;
 use super::service::ServiceSpec;
@@ -44,6 +45,8 @@ pub struct RoutingTable {
     pub environments: Vec<Arc<Environment>>,
     /// Weights, roles and salts as they were when the table was made.
     pub assignment: Assignment,
+    /// Takes copies of requests while a candidate warms up.
+    pub mirror: Option<Arc<MirrorTap>>,
     active: usize,
     partner: Option<usize>,
     fallback: Option<usize>,
@@ -113,12 +116,19 @@ impl RoutingTable {
             service,
             environments,
             assignment,
+            mirror: None,
             active,
             partner,
             fallback,
             slots,
             split,
         }
+    }
+
+    /// The same table with a tap, or without one.
+    #[must_use]
+    pub fn with_mirror(self, mirror: Option<Arc<MirrorTap>>) -> Self {
+        Self { mirror, ..self }
     }
 
     /// The environment for a key: an index into `environments`.

@@ -92,7 +92,7 @@ fn rank(table: &RoutingTable, host: &str, path: &str) -> Option<(usize, usize)> 
 }
 
 /// Whether `path` lies under `prefix`, on a segment boundary: `/api` holds `/api` and `/api/x`, not `/apix`.
-fn has_prefix(path: &str, prefix: &str) -> bool {
+pub(super) fn has_prefix(path: &str, prefix: &str) -> bool {
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -33,7 +33,13 @@ fn table(green_percent: f64) -> RoutingTable {
     let environment = |(id, text)| {
         let spec = Arc::new(EnvironmentSpec::new(name(text), vec![]));
         let id = EnvironmentId(id);
-        Arc::new(Environment { id, spec, upstreams: vec![], in_flight: Arc::default() })
+        Arc::new(Environment {
+            id,
+            spec,
+            upstreams: vec![],
+            in_flight: Arc::default(),
+            mirror: Arc::default(),
+        })
     };
     let environments = [(1, "blue"), (2, "green")].map(environment).into();
     RoutingTable::new(1, Arc::new(chat()), environments, assignment)

@@ -108,6 +108,7 @@ mod tests {
             spec: Arc::new(EnvironmentSpec::new(Name::new("blue").unwrap(), vec![])),
             upstreams: (0..3).map(upstream).collect(),
             in_flight: Arc::default(),
+            mirror: Arc::default(),
         }
     }
 

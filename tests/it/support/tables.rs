@@ -67,6 +67,7 @@ pub fn table_with(
             spec,
             upstreams,
             in_flight: Arc::default(),
+            mirror: Arc::default(),
         })
     };
     let environments: Vec<_> = assignment.members.iter().enumerate().map(environment).collect();
