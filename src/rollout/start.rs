@@ -127,7 +127,7 @@ pub fn start(
     random: impl FnOnce() -> u64,
 ) -> Result<Started, StartRefused> {
     if let Some(running) = situation.last.filter(|last| !last.stage.is_over()) {
-        let place = format!("{} at {}", running.candidate, sentence::place(running));
+        let place = format!("{}, {}", running.candidate, sentence::place(running));
         return Err(StartRefused::Running(place));
     }
     wish.plan.check()?;
@@ -345,7 +345,7 @@ mod tests {
     fn one_rollout_at_a_time() {
         let last = Now::default().start(wish()).unwrap().rollout;
         let said = Now { last: Some(last), ..Now::default() }.said(wish());
-        assert!(said.starts_with("a rollout is running: green at waiting to be ready"), "{said}");
+        assert!(said.starts_with("a rollout is running: green, waiting to be ready"), "{said}");
     }
 
     #[test]

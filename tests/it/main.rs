@@ -37,6 +37,7 @@ mod refusals;
 mod replay;
 mod requests;
 mod rewriting;
+mod rollout_refusals;
 mod scores;
 mod seam;
 mod slow_readers;

@@ -13,6 +13,7 @@ use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::services::Live;
 use crate::model::assignment::Assignment;
 use crate::model::name::Name;
+use crate::model::rfc3339;
 use crate::model::routing_table::Weighted;
 use crate::model::weight::Weight;
 use crate::rollout::event::{Advance, Effect, Event, Operator, Scene, Traffic};
@@ -245,6 +246,9 @@ pub(super) fn asked_by_roll_back(live: &Live, reason: Option<&str>) -> Option<Ev
 }
 
 pub(super) fn freeze(live: &Live, freeze: Option<&Freeze>) -> Result<Planned, Refused> {
+    if let Some(until_ms) = freeze.and_then(|freeze| freeze.until_ms) {
+        is_to_come(until_ms, unix_ms())?;
+    }
     let mut record = live.record.clone();
     record.release.freeze = freeze.cloned();
     let text = match freeze {
@@ -254,4 +258,14 @@ pub(super) fn freeze(live: &Live, freeze: Option<&Freeze>) -> Result<Planned, Re
     let kind = if freeze.is_some() { "frozen" } else { "unfrozen" };
     let details = freeze.map_or(Value::Null, |freeze| json!({ "until_ms": freeze.until_ms }));
     Ok(Next::of(live, record)?.planned(live, Said { kind, text, details }))
+}
+
+/// A freeze that is over already would freeze nothing, and seem to.
+fn is_to_come(until_ms: u64, now_ms: u64) -> Result<(), Refused> {
+    if until_ms > now_ms {
+        return Ok(());
+    }
+    let (until, now) = (rfc3339::format(until_ms), rfc3339::format(now_ms));
+    let problem = format!("{until} is over, it is {now}; write a later time, or leave it out");
+    Err(Refused::Invalid { field: "until", problem })
 }

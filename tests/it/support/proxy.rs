@@ -19,6 +19,8 @@ use cyan::model::weight::Weight;
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::program::{self, Run};
+use super::served::call;
 use super::upstream::Upstream;
 use super::{eventually, in_time};
 
@@ -157,6 +159,23 @@ impl Proxy {
     /// The app itself.
     pub fn app(&self) -> &App {
         self.app.as_ref().expect("it runs until it is dropped")
+    }
+
+    /// Its admin API.
+    pub fn admin_address(&self) -> SocketAddr {
+        let ListenAddress::Tcp(address) = self.app().admin_address() else { panic!("it is TCP") };
+        *address
+    }
+
+    /// A call of its admin API: the status and the answer.
+    pub async fn admin(&self, method: &str, path: &str, body: &str) -> (u16, serde_json::Value) {
+        call(&mut Client::connect(self.admin_address()).await, method, path, body).await
+    }
+
+    /// `cyan` with these arguments, asking its admin API.
+    pub async fn cyan(&self, arguments: &[&str]) -> Run {
+        let url = format!("http://{}", self.admin_address());
+        program::cyan(&[arguments, &["--admin", &url]].concat()).await
     }
 
     /// Begins to end it, as SIGTERM does; the handle waits for the end.
