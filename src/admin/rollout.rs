@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::api::SCHEMA;
-use super::api::rollout::{ActOnRollout, Cause, Judge, Paused, Rollout, StartRollout};
+use super::api::rollout::{ActOnRollout, Cause, Judge, Paused, Rollback, Rollout, StartRollout};
 use super::body::Body;
 use super::caller::{Actor, IfMatch};
 use super::path::{OfAction, OfService};
@@ -18,6 +18,7 @@ use crate::model::plan::{self, Plan, Plans, WrittenStep};
 use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::Progress;
+use crate::rollout::rollback_time::RollbackTime;
 use crate::rollout::stage::Stage;
 use crate::rollout::start::Start;
 use crate::rollout::value::{self, Holder};
@@ -61,6 +62,7 @@ pub(super) async fn show(
             }
             _ => None,
         },
+        rollback: rollout.rollback_time.map(rollback),
         candidate: rollout.candidate,
         base: rollout.base,
         version: rollout.version,
@@ -73,6 +75,15 @@ pub(super) async fn show(
             details: judged.details,
         }),
     }))
+}
+
+fn rollback(time: RollbackTime) -> Rollback {
+    Rollback {
+        text: time.to_string(),
+        seconds: time.total().as_secs_f64(),
+        apply_seconds: time.until_acked.as_secs_f64(),
+        cores: time.cores,
+    }
 }
 
 /// Whether only a human ends its hold.

@@ -265,6 +265,9 @@ fn text(rollout: &Rollout) -> String {
     if let Some(cause) = &rollout.cause {
         line("cause", &cause.text);
     }
+    if let Some(rollback) = &rollout.rollback {
+        line("took", &rollback.text);
+    }
     for unarmed in &rollout.unarmed {
         line("unarmed", unarmed);
     }

@@ -75,6 +75,11 @@ pub(super) enum Planned {
     },
 }
 
+/// Whether a change of this kind takes users back to where they were.
+pub(super) fn is_rollback(kind: &str) -> bool {
+    [weights::ROLLED_BACK, crate::rollout::ROLLED_BACK].contains(&kind)
+}
+
 /// Works out what `command` would change. `Drain` changes no state and is not planned here.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ mod rollouts;
 mod settling;
 #[cfg(test)]
 mod tests;
+mod ways_back;
 mod writing;
 
 use std::collections::{HashSet, VecDeque};
@@ -53,6 +54,7 @@ use disk::Disk;
 use draining::Drains;
 use rollouts::{Happened, Runs};
 use settling::{Reply, Settlings};
+use ways_back::WaysBack;
 
 /// How long the disk may take before a raise is refused.
 const DISK_MAX: Duration = Duration::from_secs(2);
@@ -80,6 +82,7 @@ pub(super) struct Controller {
     settlings: Settlings,
     drains: Drains,
     runs: Runs,
+    ways_back: WaysBack,
     /// Futures of changes under way. Each is bounded in time, and so is their number by the queues.
     work: JoinSet<Outcome>,
     changes_numbered: u64,
@@ -132,6 +135,7 @@ impl Controller {
             settlings: Settlings::default(),
             drains: Drains::default(),
             runs: Runs::default(),
+            ways_back: WaysBack::default(),
             work: JoinSet::new(),
             changes_numbered: 0,
             retry_at: None,
@@ -265,6 +269,10 @@ impl Controller {
         self.tell(&services, &change);
         let effects = std::mem::take(&mut change.effects);
         let said = (change.text.clone(), change.details.clone());
+        if let [service] = services.as_slice() {
+            let asked_by = (&change, asked.request.clone());
+            self.measure_way_back(number, asked_by, service, (asked.since, published_at));
+        }
         self.close_idle(before);
         self.call_off_drains();
         let applied = Applied {

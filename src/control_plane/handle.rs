@@ -192,6 +192,11 @@ impl ControllerHandle {
         self.shared.measurements.swaps().clone()
     }
 
+    /// How long rollbacks took from what decided them to the last core, in microseconds.
+    pub fn rollback_times(&self) -> Distribution<u64> {
+        self.shared.measurements.rollbacks().clone()
+    }
+
     /// A page of the journal, newest first.
     ///
     /// # Errors

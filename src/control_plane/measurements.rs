@@ -22,6 +22,8 @@ pub(super) struct Measurements {
     scores: Mutex<ScoreLog>,
     /// Microseconds from a decision to its ack by the last core.
     swaps: Mutex<Distribution<u64>>,
+    /// Microseconds from what decided a rollback to its ack by the last core.
+    rollbacks: Mutex<Distribution<u64>>,
 }
 
 impl Measurements {
@@ -33,12 +35,18 @@ impl Measurements {
             cohorts: Mutex::new(CohortLog::new(cores)),
             scores: Mutex::default(),
             swaps: Mutex::default(),
+            rollbacks: Mutex::default(),
         }
     }
 
     /// How long after the epoch something was.
     pub(super) fn since_epoch(&self, instant: Instant) -> Duration {
         instant.saturating_duration_since(self.epoch)
+    }
+
+    /// The moment so long after the epoch.
+    pub(super) fn moment(&self, since_epoch: Duration) -> Instant {
+        self.epoch + since_epoch
     }
 
     /// Takes over which environments there are.
@@ -75,6 +83,12 @@ impl Measurements {
         unpoisoned(&self.swaps).record(us);
     }
 
+    /// A rollback has reached the last core so long after what decided it.
+    pub(super) fn went_back(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        unpoisoned(&self.rollbacks).record(us);
+    }
+
     pub(super) fn windows(&self) -> MutexGuard<'_, Windows> {
         unpoisoned(&self.windows)
     }
@@ -89,6 +103,10 @@ impl Measurements {
 
     pub(super) fn swaps(&self) -> MutexGuard<'_, Distribution<u64>> {
         unpoisoned(&self.swaps)
+    }
+
+    pub(super) fn rollbacks(&self) -> MutexGuard<'_, Distribution<u64>> {
+        unpoisoned(&self.rollbacks)
     }
 }
 

@@ -71,6 +71,9 @@ pub struct Observed {
     pub tick: Tick,
     /// What should happen.
     pub decision: Decision,
+    /// Until when, since the epoch, everything was seen when a decision to go back was made. `None` while
+    /// there is none, and for one from before a restart.
+    pub decided_at: Option<Duration>,
     /// The numbers behind it.
     pub explanation: Explanation,
     /// The candidate's share.

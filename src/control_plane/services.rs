@@ -17,6 +17,7 @@ use crate::model::routing_table::RoutingTable;
 use crate::model::service::ServiceSpec;
 use crate::model::snapshot::Snapshot;
 use crate::model::upstream::{Upstream, UpstreamId};
+use crate::rollout::rollback_time::RollbackTime;
 
 /// A service at work.
 #[derive(Debug, Clone)]
@@ -128,6 +129,20 @@ impl Services {
         let live = self.list.iter_mut().find(|live| live.file.name == *service)?;
         let observed = live.observed(now);
         live.record.release.rollout.as_mut()?.observed = observed;
+        Some(live.record.clone())
+    }
+
+    /// Notes how long the way back of the last rollout took, if it is still this one. The record with it,
+    /// to be kept.
+    pub(super) fn note_rollback_time(
+        &mut self,
+        service: &Name,
+        rollout: u64,
+        time: RollbackTime,
+    ) -> Option<ServiceRecord> {
+        let live = self.list.iter_mut().find(|live| live.file.name == *service)?;
+        let last = live.record.release.rollout.as_mut().filter(|last| last.id == rollout)?;
+        last.rollback_time = Some(time);
         Some(live.record.clone())
     }
 

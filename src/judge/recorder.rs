@@ -35,7 +35,7 @@ use reading::{Cohorts, Reading};
 
 use super::record::{Arrivals, Both, Change, Record, Score, Side, TickRecord};
 use super::tick::Tick;
-use crate::model::note::{Note, What, quarter};
+use crate::model::note::{Note, What, quarter, quarter_begins};
 use crate::model::plan::LatencySignal;
 
 /// Requests remembered until their times are read. When there are more, the ticks that bring them have no
@@ -224,6 +224,11 @@ impl Recorder {
     /// Until when everything has been told.
     pub fn now(&self) -> Tick {
         self.next
+    }
+
+    /// The same as a time since the epoch.
+    pub fn seen_until(&self) -> Duration {
+        quarter_begins(self.quarter(self.next))
     }
 
     /// The candidate's share at present.

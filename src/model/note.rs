@@ -92,6 +92,11 @@ pub fn quarter(since_epoch: Duration) -> u32 {
     u32::try_from(quarters).unwrap_or(u32::MAX)
 }
 
+/// When a quarter of a second begins, since the epoch.
+pub fn quarter_begins(quarter: u32) -> Duration {
+    Duration::from_millis(u64::from(quarter) * 1_000 / QUARTERS_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +118,6 @@ mod tests {
     fn quarters_begin_every_250_ms() {
         let of = |ms| quarter(Duration::from_millis(ms));
         assert_eq!([0, 249, 250, 999, 1_000, 61_250].map(of), [0, 0, 1, 3, 4, 245]);
+        assert_eq!(quarter_begins(245), Duration::from_millis(61_250));
     }
 }

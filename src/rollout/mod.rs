@@ -18,6 +18,7 @@ pub mod progress;
 pub mod quality;
 mod ramp;
 pub mod release;
+pub mod rollback_time;
 pub mod sentence;
 pub mod stage;
 pub mod start;

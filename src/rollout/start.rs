@@ -156,6 +156,7 @@ pub fn start(
         observed: Duration::ZERO,
         paused: None,
         held: None,
+        rollback_time: None,
     };
     Ok(Started { rollout, assignment, warnings })
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::rollback_time::RollbackTime;
 use super::stage::{Gate, Stage};
 use crate::judge::settings::Settings;
 use crate::model::name::Name;
@@ -45,6 +46,9 @@ pub struct Rollout {
     pub paused: Option<Pause>,
     /// Something keeps it from going on.
     pub held: Option<Hold>,
+    /// How long its way back took, once every core has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_time: Option<RollbackTime>,
 }
 
 /// Somebody stopped automatic steps. The judge goes on watching.

@@ -111,6 +111,9 @@ pub struct Rollout {
     pub frozen: Option<String>,
     /// Why it went back.
     pub cause: Option<Cause>,
+    /// How long its way back took, once every core had it.
+    #[serde(default)]
+    pub rollback: Option<Rollback>,
     /// Limits that the active environment broke at the start: not armed.
     pub unarmed: Vec<String>,
     /// What the judge says, in a sentence and with its numbers; none before users meet the candidate.
@@ -135,6 +138,19 @@ pub struct Cause {
     pub text: String,
     /// Its numbers.
     pub details: Value,
+}
+
+/// How long a way back took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// In words.
+    pub text: String,
+    /// From the last arrival in the evidence that decided, or from the command, to the ack of the last core.
+    pub seconds: f64,
+    /// Of these, from the new table in the store to the ack of the last core.
+    pub apply_seconds: f64,
+    /// How many cores have it.
+    pub cores: usize,
 }
 
 /// What the judge says.

@@ -18,6 +18,7 @@ pub(super) struct Seen {
     /// What there is of quality scores, with service and environment.
     pub(super) scores: Vec<(Name, Name, Vec<ScoreSums>)>,
     pub(super) swaps: Distribution<u64>,
+    pub(super) rollbacks: Distribution<u64>,
     pub(super) is_durable: bool,
     pub(super) cohort_marks_lost: u64,
     /// Seconds of Unix time.
@@ -34,6 +35,7 @@ impl Seen {
             services: controller.view(),
             scores: scores(controller),
             swaps: controller.swap_times(),
+            rollbacks: controller.rollback_times(),
             is_durable: controller.store_state().not_durable.is_empty(),
             cohort_marks_lost: controller.cohorts(|log, _| log.lost()),
             started_at: started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),

@@ -8,7 +8,7 @@ use crate::model::name::Name;
 use crate::model::routing_table::Weighted;
 
 /// The journal's code of a rollback; a repeated one is recognised by it.
-const ROLLED_BACK: &str = "rolled_back";
+pub(super) const ROLLED_BACK: &str = "rolled_back";
 
 pub(super) fn set(
     live: &Live,
@@ -64,8 +64,7 @@ pub(super) fn roll_back(live: &Live) -> Result<Planned, Refused> {
         Ok(after) => after,
         // The second press of a nervous finger is no error.
         Err(AssignmentError::NothingToRollBack(_))
-            if [ROLLED_BACK, crate::rollout::ROLLED_BACK]
-                .contains(&live.record.last_change.as_str()) =>
+            if super::is_rollback(&live.record.last_change) =>
         {
             let generation = live.record.generation;
             return Ok(Planned::Nothing { generation, warnings: vec![] });

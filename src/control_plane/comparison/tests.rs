@@ -222,6 +222,7 @@ async fn a_rollout_is_told_only_before_its_switch() {
             observed: Duration::ZERO,
             paused: None,
             held: None,
+            rollback_time: None,
         };
         for_rollout(&scene.rig.handle.shared, table, &rollout)
     };

@@ -18,6 +18,7 @@ impl Controller {
             }
             Outcome::CaughtUp => {
                 self.catching_up = false;
+                self.late_ways_back_acked();
                 let text = "every core has the latest table again".to_owned();
                 self.shared.events.tell(None, "cores_caught_up", text, Value::Null);
             }
@@ -105,6 +106,7 @@ impl Controller {
             }
         }
         self.share_taken(change);
+        self.way_back_acked(change, !lagging.is_empty());
         let is_everywhere = lagging.is_empty();
         let Some((took, waits_for_disk)) = self.settlings.acked(change, lagging) else { return };
         if is_everywhere {

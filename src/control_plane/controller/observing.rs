@@ -62,6 +62,11 @@ impl Watch {
         is_new && matches!(decision, Decision::RollBack(_) | Decision::StepBack(_))
     }
 
+    /// Until when everything was seen when the judge decided to go back, since the epoch.
+    pub(super) fn decided_at(&self) -> Option<Duration> {
+        self.observed.borrow().decided_at
+    }
+
     /// A human lifted its hold.
     pub(super) fn resume(&self) {
         self.observation.resume();

@@ -1,9 +1,11 @@
 //! Rollouts under the real controller, on a real state file.
 
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::command::{Command, Refused};
+use super::super::journal::{Entry, Query};
 use super::super::test_rig::{PATIENCE, Rig, chat, config, name};
 use crate::config::Config;
 use crate::model::plan::{Pace, Plan, Step, WrittenStep};
@@ -114,6 +116,37 @@ async fn the_rollback_of_a_service_is_the_rollback_of_its_rollout() {
     assert!(!rig.roll_back().await.unwrap().changed, "the second press is no error");
     let refused = rig.ask(start("green")).await.unwrap_err().to_string();
     assert!(refused.starts_with("v42 was rolled back a moment ago; wait "), "{refused}");
+}
+
+#[tokio::test]
+async fn a_rollback_is_measured_to_the_last_core() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let mut rig = Rig::started(&served.config).await;
+    rig.roll_back().await.unwrap();
+    let event = rig.event("rollback_complete").await;
+    let time = rig.rollout().rollback_time.unwrap();
+    assert_eq!(event.text, format!("the rollback is complete: {time}"));
+    assert!(event.text.contains(", on all 2 cores "), "{}", event.text);
+    assert_eq!((event.details["rollout"].as_u64(), time.cores), (Some(1), 2));
+
+    rig.switch("green").await.unwrap();
+    rig.stuck.store(true, Ordering::Relaxed);
+    let applied = rig.roll_back().await.unwrap();
+    assert_eq!(applied.lagging_cores, [1]);
+    rig.stuck.store(false, Ordering::Relaxed);
+    let event = rig.event("rollback_complete").await;
+    let seconds = event.details["seconds"].as_f64().unwrap();
+    assert!(event.details["rollout"].is_null() && seconds >= 1.0, "{event:?}");
+    assert_eq!(rig.handle.rollback_times().count(), 2);
+    let both_written = async {
+        let is_one = |entry: &&Entry| entry.kind == "rollback_complete";
+        let journal = || async { rig.handle.journal(Query::default()).await.unwrap() };
+        while journal().await.entries.iter().filter(is_one).count() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, both_written).await.unwrap();
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ struct Run {
     asking: Option<AbortHandle>,
     gate: Option<AbortHandle>,
     watch: Option<Watch>,
+    /// When what the way back is for was seen.
+    breached: Option<Instant>,
     /// What the candidate said when it was last asked whether it is ready.
     ready: Option<Result<(), String>>,
 }
@@ -66,6 +68,11 @@ impl Runs {
     /// The judge at work for a service.
     pub(super) fn watch(&mut self, service: &Name) -> Option<&mut Watch> {
         self.list.get_mut(service)?.watch.as_mut()
+    }
+
+    /// When what a rollout goes back for was seen.
+    pub(super) fn breached(&self, service: &Name) -> Option<Instant> {
+        self.list.get(service)?.breached
     }
 
     /// What belongs to this rollout.
@@ -315,12 +322,22 @@ impl Controller {
     fn probe_base(&mut self, service: &Name) {
         let Some(rollout) = self.running(service) else { return };
         let (id, base) = (rollout.id, rollout.base.clone());
+        self.note_breach(service, id);
         let Some(environment) = self.environment_of(service, &base) else { return };
         let service = service.clone();
         self.work.spawn(async move {
             let answer = health::one_answers(&environment, BASE_MAX).await;
             Outcome::Rollout { service, rollout: id, happened: Happened::BaseProbed(answer) }
         });
+    }
+
+    /// The way back begins: it is for what the judge saw, else for what was seen just now.
+    fn note_breach(&mut self, service: &Name, rollout: u64) {
+        let measurements = &self.shared.measurements;
+        let run = self.runs.of(service, rollout);
+        let decided_at = run.watch.as_ref().and_then(Watch::decided_at);
+        let decided_at = decided_at.map(|since_epoch| measurements.moment(since_epoch));
+        run.breached = decided_at.or(run.breached).or_else(|| Some(Instant::now()));
     }
 
     fn tell_hooks(

@@ -32,6 +32,8 @@ pub(super) struct Session {
     decision: Decision,
     /// A decision to go back that stands.
     decided: Option<Decision>,
+    /// Until when everything was seen when it was made; unknown of one from before a restart.
+    decided_at: Option<Duration>,
     records: Option<mpsc::Sender<Record>>,
     records_lost: u64,
 }
@@ -63,6 +65,7 @@ impl Session {
             requests: 0,
             decision: Decision::Wait(Waiting::NoStep),
             decided: None,
+            decided_at: None,
             subject,
             records,
             records_lost: 0,
@@ -175,7 +178,10 @@ impl Session {
 
     fn decide(&mut self) {
         let decision = self.judge.decide();
-        self.decided = standing(self.decided, decision);
+        let stands = standing(self.decided, decision);
+        if stands != self.decided {
+            (self.decided, self.decided_at) = (stands, Some(self.recorder.seen_until()));
+        }
         self.decision = self.decided.unwrap_or(decision);
     }
 
@@ -190,6 +196,7 @@ impl Session {
         Observed {
             tick: self.recorder.now(),
             decision: self.decision,
+            decided_at: self.decided.and(self.decided_at),
             explanation: self.judge.explain(),
             share: self.recorder.share(),
             since: self.since,

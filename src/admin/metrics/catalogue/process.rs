@@ -49,6 +49,15 @@ pub(super) const METRICS: &[Metric] = &[
         read: |seen, samples| samples.distribution(&[], Some(&seen.swaps)),
     },
     Metric {
+        name: "cyan_rollback_duration_seconds",
+        kind: Kind::Histogram,
+        unit: Unit::Seconds,
+        labels: &[],
+        help: "How long rollbacks took, automatic ones and those by hand.",
+        between: "last arrival in the evidence that decided, or the command → ack of the last core",
+        read: |seen, samples| samples.distribution(&[], Some(&seen.rollbacks)),
+    },
+    Metric {
         name: "cyan_state_durable",
         kind: Kind::Gauge,
         unit: Unit::None,
