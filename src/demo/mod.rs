@@ -3,10 +3,16 @@
 
 mod admin_call;
 mod args;
+mod ending;
+mod evaluation;
+mod fault;
 pub mod mock_llm;
+mod pace;
+mod settings;
 mod share;
 mod stage;
 mod story;
+mod teller;
 pub mod traffic;
 
 pub use args::{DemoArgs, run};

@@ -15,6 +15,7 @@ mod cli_changes;
 mod cli_errors;
 mod comparison;
 mod crash;
+mod demo;
 mod drain;
 mod ends;
 mod evaluate;

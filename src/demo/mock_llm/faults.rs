@@ -41,6 +41,8 @@ pub struct Faults {
     pub slow: f64,
     /// How much longer. Default 10.
     pub slow_factor: f64,
+    /// Answers whose third word is `wrong`, for graders to find. Drawn apart from the other faults.
+    pub wrong: f64,
     /// What happens to new connections.
     pub connections: Connections,
     /// What `/health` and `/ready` answer.
@@ -134,6 +136,7 @@ impl Default for Faults {
             no_answer: 0.0,
             slow: 0.0,
             slow_factor: 10.0,
+            wrong: 0.0,
             connections: Connections::default(),
             health: Health::default(),
             close_after_stream: false,
@@ -181,7 +184,8 @@ impl Faults {
     /// factor is negative.
     pub fn check(&self) -> Result<(), FaultsError> {
         let rates = self.rates();
-        for (name, value) in rates.iter().map(|(n, r, _)| (*n, *r)).chain([("slow", self.slow)]) {
+        let apart = [("slow", self.slow), ("wrong", self.wrong)];
+        for (name, value) in rates.iter().map(|(n, r, _)| (*n, *r)).chain(apart) {
             if !(0.0..=1.0).contains(&value) {
                 return Err(FaultsError::Rate { name, value });
             }
@@ -212,6 +216,11 @@ impl Faults {
     /// Draws how much longer than usual the first token takes.
     pub(super) fn draw_slowness(&self, rng: &mut fastrand::Rng) -> f64 {
         if rng.f64() < self.slow { self.slow_factor } else { 1.0 }
+    }
+
+    /// Draws whether an answer is wrong, without a draw from what its pace follows from.
+    pub(super) fn draw_wrongness(&self, seed: u64) -> bool {
+        self.wrong > 0.0 && fastrand::Rng::with_seed(!seed).f64() < self.wrong
     }
 
     fn rates(&self) -> [(&'static str, f64, FaultKind); 9] {

@@ -147,7 +147,7 @@ async fn whole(
         return json(StatusCode::OK, text, exchange);
     }
     let tokens = if fault == Some(FaultKind::Empty) { 0 } else { plan.tokens };
-    let text = shared.speaker.text(plan.seed, tokens);
+    let text = shared.speaker.text(plan.wording(), tokens);
     let outcome = Outcome { text, tokens, cut_by_length: plan.cut_by_length };
     let body = dialect.whole(identity, &outcome);
     match fault.filter(|kind| *kind != FaultKind::Empty) {

@@ -8,6 +8,7 @@ use super::ask::Ask;
 use super::distribution::Delay;
 use super::faults::{FaultKind, Faults};
 use super::options::MockOptions;
+use super::words::Wording;
 
 /// How one answer will go.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Plan {
     /// Whether the request's own limit cut it.
     pub(super) cut_by_length: bool,
     pub(super) fault: Option<Fault>,
+    /// Whether a grader shall find it wrong.
+    is_wrong: bool,
     gap: Delay,
     rng: fastrand::Rng,
 }
@@ -43,7 +46,13 @@ impl Plan {
         let fault = kind
             .map(|kind| Fault { kind, at: if kind == FaultKind::ErrorFirst { 0 } else { midway } });
         let cut_by_length = tokens < drawn;
-        Self { seed, first_token, tokens, cut_by_length, fault, gap: options.gap, rng }
+        let is_wrong = faults.draw_wrongness(seed);
+        Self { seed, first_token, tokens, cut_by_length, fault, is_wrong, gap: options.gap, rng }
+    }
+
+    /// What its words follow from.
+    pub(super) fn wording(&self) -> Wording {
+        Wording { seed: self.seed, is_wrong: self.is_wrong }
     }
 
     /// The time between the last token and the next one.

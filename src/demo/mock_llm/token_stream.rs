@@ -153,7 +153,7 @@ impl TokenStream {
 
     fn close(&mut self) {
         let outcome = Outcome {
-            text: self.shared.speaker.text(self.plan.seed, self.plan.tokens),
+            text: self.shared.speaker.text(self.plan.wording(), self.plan.tokens),
             tokens: self.plan.tokens,
             cut_by_length: self.plan.cut_by_length,
         };
@@ -170,7 +170,7 @@ impl TokenStream {
     fn token_event(&mut self) -> Bytes {
         self.begin_event();
         let number = self.next_number();
-        let token = self.shared.speaker.token(self.plan.seed, self.next_token);
+        let token = self.shared.speaker.token(self.plan.wording(), self.next_token);
         let Self { buffer, script, .. } = self;
         for piece in [&script.before, token, &script.after] {
             buffer.put_slice(piece.as_bytes());

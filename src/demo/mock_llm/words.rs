@@ -10,6 +10,17 @@ const VOCABULARY: [&str; 32] = [
     " any", " noise", " again",
 ];
 
+/// The third word of an answer that a grader shall find wrong.
+pub(super) const WRONG: &str = " wrong";
+
+/// What the words of one answer follow from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wording {
+    pub(super) seed: u64,
+    /// Whether a grader shall find it wrong.
+    pub(super) is_wrong: bool,
+}
+
 /// Who speaks: every answer begins with its name and version, so that any client can see who answered.
 #[derive(Debug, Clone)]
 pub(super) struct Speaker {
@@ -23,10 +34,11 @@ impl Speaker {
     }
 
     /// The token at `place`, ready to stand inside a JSON string.
-    pub(super) fn token(&self, seed: u64, place: usize) -> &str {
+    pub(super) fn token(&self, Wording { seed, is_wrong }: Wording, place: usize) -> &str {
         match place {
             0 => &self.name,
             1 => &self.version,
+            2 if is_wrong => WRONG,
             _ => {
                 let drawn = xxhash_rust::xxh3::xxh3_64_with_seed(&place.to_le_bytes(), seed);
                 // The lower bits of a hash are as good as any; the table's length is a power of two.
@@ -36,8 +48,8 @@ impl Speaker {
     }
 
     /// The first `tokens` tokens in one piece, ready to stand inside a JSON string.
-    pub(super) fn text(&self, seed: u64, tokens: usize) -> String {
-        (0..tokens).map(|place| self.token(seed, place)).collect()
+    pub(super) fn text(&self, wording: Wording, tokens: usize) -> String {
+        (0..tokens).map(|place| self.token(wording, place)).collect()
     }
 }
 
@@ -54,10 +66,14 @@ mod tests {
     #[test]
     fn text_begins_with_the_speaker_and_repeats() {
         let speaker = Speaker::new("blue", "v1.2.3");
-        let text = speaker.text(5, 8);
+        let right = |seed| speaker.text(Wording { seed, is_wrong: false }, 8);
+        let text = right(5);
         assert!(text.starts_with("blue v1.2.3 "), "{text}");
-        assert_eq!(text, speaker.text(5, 8));
-        assert_ne!(text, speaker.text(6, 8));
+        assert_eq!(text, right(5));
+        assert_ne!(text, right(6));
+        assert!(!VOCABULARY.contains(&WRONG));
+        let wrong = speaker.text(Wording { seed: 5, is_wrong: true }, 8);
+        assert!(wrong.starts_with("blue v1.2.3 wrong "), "{wrong}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::TrafficOptions;
 use super::reading::Reading;
 use crate::model::verdict::Verdict;
 
@@ -31,8 +32,12 @@ pub(super) struct Question {
 pub struct Seen {
     /// The value of `x-deployment`, where the answer had one.
     pub environment: Option<String>,
+    /// The value of `x-cyan-exchange`, where the answer had one.
+    pub exchange: Option<String>,
     /// How it ended.
     pub verdict: Verdict,
+    /// Whether its words are right, as far as an emulated server says so.
+    pub is_right: bool,
     /// From the start of the request to the first content, if there was any.
     pub first_token: Option<Duration>,
     /// From the start of the request to the end of the answer.
@@ -40,15 +45,26 @@ pub struct Seen {
 }
 
 impl Seen {
+    fn nothing(verdict: Verdict, total: Duration) -> Self {
+        let (environment, exchange, first_token) = (None, None, None);
+        Self { environment, exchange, verdict, is_right: false, first_token, total }
+    }
+
+    /// Whether the answer has come to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.verdict, Verdict::Complete | Verdict::Length)
+    }
+
     /// An answer that was not waited for any longer.
     pub(super) fn late(after: Duration) -> Self {
-        Self { environment: None, verdict: Verdict::Timeout, first_token: None, total: after }
+        Self::nothing(Verdict::Timeout, after)
     }
 }
 
 pub(super) struct Client {
     to: SocketAddr,
     user_header: &'static str,
+    header: Option<(String, String)>,
     idle: RefCell<Vec<SendRequest<Body>>>,
 }
 
@@ -58,20 +74,16 @@ type Body = Full<Bytes>;
 struct NoAnswer;
 
 impl Client {
-    pub(super) fn new(to: SocketAddr, user_header: &'static str) -> Self {
-        Self { to, user_header, idle: RefCell::default() }
+    pub(super) fn new(options: &TrafficOptions) -> Self {
+        let TrafficOptions { to, user_header, header, .. } = options.clone();
+        Self { to, user_header, header, idle: RefCell::default() }
     }
 
     pub(super) async fn ask(&self, question: Question) -> Seen {
         let started = Instant::now();
         match self.send(question).await {
             Ok((sender, response)) => self.read(sender, response, started).await,
-            Err(NoAnswer) => Seen {
-                environment: None,
-                verdict: Verdict::ConnectError,
-                first_token: None,
-                total: started.elapsed(),
-            },
+            Err(NoAnswer) => Seen::nothing(Verdict::ConnectError, started.elapsed()),
         }
     }
 
@@ -111,8 +123,11 @@ impl Client {
         response: Response<Incoming>,
         started: Instant,
     ) -> Seen {
-        let header = response.headers().get("x-deployment");
-        let environment = header.and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (environment, exchange) = (header("x-deployment"), header("x-cyan-exchange"));
         let mut reading = Reading::new(response.status(), response.headers());
         let mut body = response.into_body();
         let mut first_token = None;
@@ -135,7 +150,9 @@ impl Client {
         }
         Seen {
             environment,
+            exchange,
             verdict: reading.verdict(is_whole),
+            is_right: !reading.is_wrong(),
             first_token,
             total: started.elapsed(),
         }
@@ -150,11 +167,15 @@ impl Client {
         let text = format!(
             r#"{{"model":"mock-llm","messages":[{{"role":"user","content":"Hello."}}],"stream":{streams}}}"#
         );
-        Request::post("/v1/chat/completions")
+        let mut request = Request::post("/v1/chat/completions")
             .header("host", self.to.to_string())
             .header("content-type", "application/json")
-            .header(self.user_header, format!("user-{user}"))
+            .header(self.user_header, format!("user-{user}"));
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value);
+        }
+        request
             .body(Full::new(Bytes::from(text)))
-            .expect("every part of this request is well-formed")
+            .expect("a header that was given is well-formed, as the rest is")
     }
 }

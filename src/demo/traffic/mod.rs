@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use client::{Client, Question};
 
 pub use client::Seen;
-pub use tally::{Counts, Phase, Tally};
+pub use tally::{Counts, Grade, Phase, Tally};
 
 /// What a source sends, and how long.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct TrafficOptions {
     pub streaming: f64,
     /// The header that names the user.
     pub user_header: &'static str,
+    /// A further header of every request; it must be well-formed.
+    pub header: Option<(String, String)>,
     /// Most requests in flight; beyond it a request is skipped and counted as such.
     pub in_flight_max: usize,
     /// Most requests altogether.
@@ -58,6 +60,7 @@ impl TrafficOptions {
             rate: 100.0,
             streaming: 0.66,
             user_header: "x-user-id",
+            header: None,
             in_flight_max: 1000,
             requests_max: 1_000_000,
             duration_max: Duration::from_secs(3600),
@@ -111,6 +114,17 @@ impl Traffic {
         self.shared.tally().clone()
     }
 
+    /// What has been graded since this was asked last.
+    pub fn take_grades(&self) -> Vec<Grade> {
+        self.shared.tally().take_grades()
+    }
+
+    /// Waits until the last of its requests is answered, and tells everything.
+    pub fn complete(mut self) -> Tally {
+        self.join();
+        self.tally()
+    }
+
     /// Starts nothing more, waits for the answers that are still missing, and tells everything.
     pub fn finish(mut self) -> Tally {
         self.end();
@@ -119,6 +133,10 @@ impl Traffic {
 
     fn end(&mut self) {
         self.stop.send_replace(true);
+        self.join();
+    }
+
+    fn join(&mut self) {
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has said so on stderr, and its tally is short of answers.
             let _ = thread.join();
@@ -141,7 +159,7 @@ impl Shared {
 
 /// Starts requests on schedule until a limit or `stop`, then waits for their ends.
 async fn send(options: TrafficOptions, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
-    let client = Rc::new(Client::new(options.to, options.user_header));
+    let client = Rc::new(Client::new(&options));
     let mut rng = fastrand::Rng::with_seed(options.seed);
     let mut running = JoinSet::new();
     let started = Instant::now();
@@ -195,12 +213,8 @@ mod tests {
             answer_max: Duration::from_secs(5),
             ..TrafficOptions::towards(server.address())
         };
-        let traffic = Traffic::start(options).unwrap();
-        while !traffic.thread.as_ref().unwrap().is_finished() {
-            std::thread::yield_now();
-        }
+        let tally = Traffic::start(options).unwrap().complete();
         let seen = server.stats();
-        let tally = traffic.finish();
         assert_eq!(seen.requests_total() + tally.verdicts(Verdict::Shed), requests);
         tally
     }
@@ -239,9 +253,7 @@ mod tests {
             duration_max: Duration::from_millis(100),
             ..TrafficOptions::towards(server.address())
         };
-        let mut traffic = Traffic::start(options).unwrap();
-        traffic.thread.take().unwrap().join().unwrap();
-        let requests = traffic.finish().requests();
+        let requests = Traffic::start(options).unwrap().complete().requests();
         assert!((1..=101).contains(&requests), "{requests} requests");
     }
 }

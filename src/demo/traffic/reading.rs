@@ -22,6 +22,7 @@ pub(super) struct Reading {
     kept: Vec<u8>,
     has_content: bool,
     has_error: bool,
+    is_wrong: bool,
     finish: Option<Verdict>,
     is_done: bool,
 }
@@ -35,6 +36,7 @@ impl Reading {
             kept: Vec::new(),
             has_content: false,
             has_error: false,
+            is_wrong: false,
             finish: None,
             is_done: false,
         }
@@ -42,6 +44,11 @@ impl Reading {
 
     pub(super) fn has_content(&self) -> bool {
         self.has_content
+    }
+
+    /// Whether the server has put the word `wrong` in its answer.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.is_wrong
     }
 
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
@@ -99,6 +106,7 @@ impl Reading {
         // The field is there and its string is not empty.
         self.has_content |=
             after(br#""content":""#).is_some_and(|rest| rest.first().is_some_and(|b| *b != b'"'));
+        self.is_wrong |= self.has_content && memmem::find(json, b" wrong").is_some();
         if let Some(reason) = after(br#""finish_reason":""#) {
             let is_cut = reason.starts_with(b"length");
             self.finish = Some(if is_cut { Verdict::Length } else { Verdict::Complete });

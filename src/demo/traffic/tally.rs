@@ -13,6 +13,9 @@ use crate::model::verdict::Verdict;
 /// Most phases; a story has a dozen.
 const PHASES_MAX: usize = 256;
 
+/// Most answers whose grades wait to be taken; more are forgotten.
+const GRADES_MAX: usize = 10_000;
+
 /// The name under which answers without `x-deployment` are counted.
 const NOBODY: &str = "-";
 
@@ -23,6 +26,19 @@ pub struct Tally {
     pub phases: Vec<Phase>,
     /// For each user, the last request that told an environment, and that environment.
     homes: HashMap<u32, (u64, String)>,
+    /// Of whole answers, since they were taken last.
+    grades: Vec<Grade>,
+}
+
+/// What somebody would say who reads an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grade {
+    /// The id of the exchange.
+    pub exchange: String,
+    /// Whose request it was.
+    pub user: u32,
+    /// Whether the answer is right.
+    pub is_right: bool,
 }
 
 /// Requests that started in one phase.
@@ -41,6 +57,8 @@ pub struct Phase {
 pub struct Counts {
     /// Requests that have ended.
     pub requests: u64,
+    /// Whole answers that are right.
+    pub right: u64,
     /// Whose they were.
     pub users: HashSet<u32>,
     /// By verdict, in the order of [`Verdict::ALL`].
@@ -53,7 +71,7 @@ pub struct Counts {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { phases: vec![Phase::default()], homes: HashMap::new() }
+        Self { phases: vec![Phase::default()], homes: HashMap::new(), grades: Vec::new() }
     }
 
     pub(super) fn begin_phase(&mut self) -> usize {
@@ -69,6 +87,11 @@ impl Tally {
 
     pub(super) fn ended(&mut self, phase: usize, number: u64, user: u32, seen: &Seen) {
         let name = seen.environment.as_deref().unwrap_or(NOBODY);
+        if let Some(exchange) = seen.exchange.clone().filter(|_| seen.is_whole())
+            && self.grades.len() < GRADES_MAX
+        {
+            self.grades.push(Grade { exchange, user, is_right: seen.is_right });
+        }
         let phase = &mut self.phases[phase];
         let counts = phase.environments.entry(name.to_owned()).or_insert_with(Counts::new);
         counts.add(user, seen);
@@ -97,7 +120,23 @@ impl Tally {
 
     /// Requests that did not get a whole answer.
     pub fn lost(&self) -> u64 {
-        self.requests() - self.verdicts(Verdict::Complete) - self.verdicts(Verdict::Length)
+        self.counts().map(Counts::lost).sum()
+    }
+
+    /// Requests that did not get a whole answer, of all environments but this one.
+    pub fn lost_beside(&self, environment: &str) -> u64 {
+        let all = self.phases.iter().flat_map(|phase| &phase.environments);
+        all.filter(|(name, _)| *name != environment).map(|(_, counts)| counts.lost()).sum()
+    }
+
+    /// Whole answers that are right.
+    pub fn right(&self) -> u64 {
+        self.counts().map(|counts| counts.right).sum()
+    }
+
+    /// What has been graded since this was asked last.
+    pub fn take_grades(&mut self) -> Vec<Grade> {
+        std::mem::take(&mut self.grades)
     }
 
     /// Requests that were not sent, since too many were in flight.
@@ -133,10 +172,16 @@ impl Phase {
 }
 
 impl Counts {
+    fn lost(&self) -> u64 {
+        let ended = |verdict: Verdict| self.verdicts[verdict as usize];
+        self.requests - ended(Verdict::Complete) - ended(Verdict::Length)
+    }
+
     fn new() -> Self {
         let times = Histogram::new(2).expect("two significant digits are allowed");
         Self {
             requests: 0,
+            right: 0,
             users: HashSet::new(),
             verdicts: [0; _],
             first_token: times.clone(),
@@ -146,6 +191,7 @@ impl Counts {
 
     fn add(&mut self, user: u32, seen: &Seen) {
         self.requests += 1;
+        self.right += u64::from(seen.is_whole() && seen.is_right);
         self.users.insert(user);
         self.verdicts[seen.verdict as usize] += 1;
         let micros =
@@ -166,7 +212,9 @@ mod tests {
     fn seen(environment: &str) -> Seen {
         let total = Duration::from_millis(5);
         let environment = Some(environment.to_owned());
-        Seen { environment, verdict: Verdict::Complete, first_token: None, total }
+        let exchange = Some("chat.blue.0.1".to_owned());
+        let verdict = Verdict::Complete;
+        Seen { environment, exchange, verdict, is_right: true, first_token: None, total }
     }
 
     #[test]
@@ -180,6 +228,7 @@ mod tests {
         let moved = ("blue".to_owned(), "green".to_owned());
         assert_eq!(tally.phases[ramp].moves, BTreeMap::from([(moved, 1)]));
         assert!(tally.phases[0].moves.is_empty());
-        assert_eq!((tally.requests(), tally.lost()), (3, 0));
+        assert_eq!((tally.requests(), tally.lost(), tally.right()), (3, 0, 3));
+        assert_eq!((tally.take_grades().len(), tally.take_grades().len()), (3, 0));
     }
 }
