@@ -53,6 +53,7 @@ built_in! {
     X_DEPLOYMENT = "x-deployment",
     X_CYAN_EXCHANGE = "x-cyan-exchange",
     X_CYAN_ENVIRONMENT = "x-cyan-environment",
+    X_CYAN_MIRROR = "x-cyan-mirror",
     X_SESSION_ID = "x-session-id",
     X_USER_ID = "x-user-id",
     X_API_KEY = "x-api-key",

@@ -27,6 +27,7 @@ mod http2;
 mod http2_upstreams;
 mod lean;
 mod measured;
+mod mirror;
 mod model_names;
 mod no_progress;
 mod notes;

@@ -5,6 +5,7 @@
 //! what only a client of it can see (gaps, usage) `gen_ai_client_…`.
 
 mod exchanges;
+mod mirror;
 mod process;
 mod scores;
 mod services;
@@ -68,10 +69,11 @@ pub(super) enum Unit {
 pub(super) type Group = (&'static str, &'static [Metric]);
 
 /// All of them, as the documentation and the page have them.
-pub(super) const GROUPS: [Group; 6] = [
+pub(super) const GROUPS: [Group; 7] = [
     ("Time and size of exchanges", timings::METRICS),
     ("Exchanges", exchanges::METRICS),
     ("Quality scores", scores::METRICS),
+    ("Mirrored requests", mirror::METRICS),
     ("Services, environments and upstreams", services::METRICS),
     ("The process", process::METRICS),
     ("What got lost", process::LOST),

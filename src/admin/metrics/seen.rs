@@ -9,6 +9,8 @@ use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::scores::ScoreSums;
 use crate::control_plane::totals::{EnvironmentTotals, Totals};
 use crate::metrics::distribution::Distribution;
+use crate::model::environment::Environment;
+use crate::model::mirror::counts::MirrorCounts;
 use crate::model::name::Name;
 
 /// The counts and the state of a moment.
@@ -17,6 +19,8 @@ pub(super) struct Seen {
     pub(super) services: Vec<ServiceView>,
     /// What there is of quality scores, with service and environment.
     pub(super) scores: Vec<(Name, Name, Vec<ScoreSums>)>,
+    /// What became of requests mirrored to each environment, with its service.
+    pub(super) mirrors: Vec<(Name, Name, Arc<MirrorCounts>)>,
     pub(super) swaps: Distribution<u64>,
     pub(super) rollbacks: Distribution<u64>,
     pub(super) is_durable: bool,
@@ -33,7 +37,8 @@ impl Seen {
         Self {
             totals: controller.totals(),
             services: controller.view(),
-            scores: scores(controller),
+            scores: each_environment(controller, |environment| controller.scores(environment.id)),
+            mirrors: each_environment(controller, |environment| Arc::clone(&environment.mirror)),
             swaps: controller.swap_times(),
             rollbacks: controller.rollback_times(),
             is_durable: controller.store_state().not_durable.is_empty(),
@@ -55,7 +60,11 @@ impl Seen {
     }
 }
 
-fn scores(controller: &ControllerHandle) -> Vec<(Name, Name, Vec<ScoreSums>)> {
+/// Something of every environment, with its service and name.
+fn each_environment<T>(
+    controller: &ControllerHandle,
+    read: impl Fn(&Environment) -> T,
+) -> Vec<(Name, Name, T)> {
     let snapshot = controller.snapshot();
     let tables = snapshot.tables().iter();
     let environments = tables.flat_map(|table| {
@@ -64,8 +73,7 @@ fn scores(controller: &ControllerHandle) -> Vec<(Name, Name, Vec<ScoreSums>)> {
     });
     environments
         .map(|(service, environment)| {
-            let scores = controller.scores(environment.id);
-            (service.clone(), environment.name().clone(), scores)
+            (service.clone(), environment.name().clone(), read(environment))
         })
         .collect()
 }

@@ -113,11 +113,11 @@ impl Serving {
         incoming: Incoming,
     ) -> Result<Outgoing, Option<Refusal>> {
         let mut next = self.ask(&mut parts, length_of(&incoming));
-        let body = match &next {
-            Next::Reply(_) | Next::Options => None,
-            _ if !self.is_body_pending => None,
-            _ => self.body(incoming),
-        };
+        let goes_on = matches!(next, Next::Route | Next::NeedBody(_));
+        let body = (goes_on && self.is_body_pending).then(|| self.body(incoming)).flatten();
+        if goes_on {
+            self.begin_copy(&parts, body.as_ref());
+        }
         loop {
             next = match (next, &body) {
                 (Next::Reply(refusal), _) => return Err(Some(refusal)),

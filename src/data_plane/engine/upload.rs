@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::mirror::Copying;
 use crate::data_plane::budget::{BufferBudget, BufferLease};
 use crate::data_plane::exchange::Refusal;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
@@ -56,6 +57,7 @@ pub struct RequestBody {
     hint: SizeHint,
     is_http2: bool,
     names: HeaderNames,
+    copying: RefCell<Option<Copying>>,
 }
 
 impl RequestBody {
@@ -85,7 +87,13 @@ impl RequestBody {
             hint,
             is_http2,
             names,
+            copying: RefCell::default(),
         })
+    }
+
+    /// Has what comes copied as well.
+    pub(super) fn copy_into(&self, copying: Copying) {
+        *self.copying.borrow_mut() = Some(copying);
     }
 
     /// The length that the client announced.
@@ -151,6 +159,23 @@ impl RequestBody {
         }
     }
 
+    /// Copies a frame, if there is leave to. A copy cannot have trailers, so that it would be another
+    /// request.
+    fn copy(&self, frame: &Frame<Bytes>) {
+        let Some(copying) = self.copying.take() else { return };
+        let piece = frame.data_ref();
+        self.copying.replace(piece.and_then(|piece| copying.push(piece)));
+        if self.is_ended() {
+            self.offer_copy();
+        }
+    }
+
+    fn offer_copy(&self) {
+        if let Some(copying) = self.copying.take() {
+            copying.offer();
+        }
+    }
+
     fn poll_incoming(
         &self,
         cx: &mut Context<'_>,
@@ -171,6 +196,7 @@ impl RequestBody {
             Poll::Ready(None) => {
                 self.is_ended.set(true);
                 self.flight.with(|exchange| exchange.on_client_sent(0, now));
+                self.offer_copy();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
@@ -190,6 +216,7 @@ impl RequestBody {
                     *self.refusal.borrow_mut() = Some(Refusal::BodyTooLarge(self.max));
                     return Poll::Ready(Some(Err(UploadError::TooLarge)));
                 }
+                self.copy(&frame);
                 Poll::Ready(Some(Ok(frame)))
             }
         }

@@ -68,6 +68,7 @@ impl Exchange {
             self.key = Some(StickyKey::without(self.unique));
             return self.enter(table, &environment).map(|()| Next::Route);
         }
+        self.ask_tap(head, table);
         match key::in_head(head, &service.sticky, self.client) {
             KeyInHead::Found(key) => self.choose(table, key).map(|()| Next::Route),
             KeyInHead::Missing => self.choose_without_key(table).map(|()| Next::Route),

@@ -24,6 +24,7 @@ pub mod head;
 mod key;
 mod marks;
 mod measure;
+mod mirror;
 mod model;
 mod note;
 mod pick;
@@ -54,6 +55,7 @@ use crate::inspect::json_key::JsonKeyScan;
 use crate::metrics::shard::{Ended, Values};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::in_flight::InFlightGuard;
+use crate::model::mirror::tap::MirrorPermit;
 use crate::model::routing_table::RoutingTable;
 use crate::model::service::{HeaderNames, ServiceSpec};
 use crate::model::snapshot::Snapshot;
@@ -128,6 +130,8 @@ pub struct Exchange {
     is_compared: bool,
     generation: u64,
     place: Option<Place>,
+    /// Leave to copy it, until the engine takes it.
+    mirror: Option<MirrorPermit>,
     /// The environment that a request handed over counts for.
     counted_for: Option<Arc<Environment>>,
     /// The upstream of that environment that had failed it last.
@@ -208,6 +212,7 @@ impl Exchange {
             is_compared: false,
             generation: 0,
             place: None,
+            mirror: None,
             counted_for: None,
             failed_upstream: None,
             tried: Tried::default(),

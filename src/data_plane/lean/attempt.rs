@@ -196,7 +196,13 @@ impl Conversation {
         attempt.state = State::AwaitingHead;
         match attempt.upload.write(&mut attempt.connection.carrier, cx, &desk.output) {
             Ok(()) => {
-                flight.note(|exchange| exchange.on_request_data(length));
+                let permit = flight.note(|exchange| {
+                    exchange.on_request_data(length);
+                    exchange.take_permit()
+                });
+                if let Some(permit) = permit {
+                    self.offer_copy(permit);
+                }
                 Ok(())
             }
             Err(gone) if gone.is_untouched => {

@@ -20,6 +20,7 @@ mod date;
 mod desk;
 mod fields;
 mod framing;
+mod mirror;
 mod names;
 mod outbox;
 mod relay;

@@ -42,15 +42,20 @@ pub fn request(
 
 /// Writes header lines with edits, without the framing ones and without the empty line.
 pub fn fields(out: &mut Vec<u8>, fields: Fields<'_>, edits: &[&Edits]) {
+    each_field(fields, edits, |name, value| line(out, name, value));
+}
+
+/// Every name and value that the edits leave or set, without the framing ones.
+pub fn each_field(fields: Fields<'_>, edits: &[&Edits], mut visit: impl FnMut(&[u8], &[u8])) {
     let touched = Touched::by(edits);
     for (id, name, value) in fields.iter() {
         let is_gone = id.is_some_and(|id| is_framing(id) || touched.removes(id, edits))
             || (touched.has_named && is_removed_by_name(name, edits));
         if !is_gone {
-            line(out, name, value);
+            visit(name, value);
         }
     }
-    set_fields(out, edits, &touched);
+    set_fields(edits, &touched, visit);
 }
 
 /// Writes a header line.
@@ -68,7 +73,7 @@ pub fn number(out: &mut Vec<u8>, name: &str, value: u64) {
 }
 
 /// What the edits set and add, unless a later one takes it away again.
-fn set_fields(out: &mut Vec<u8>, edits: &[&Edits], touched: &Touched) {
+fn set_fields(edits: &[&Edits], touched: &Touched, mut visit: impl FnMut(&[u8], &[u8])) {
     for (pass, list) in edits.iter().enumerate() {
         for (index, edit) in list.iter().enumerate() {
             let (Edit::Set(id, range) | Edit::Append(id, range)) = edit else { continue };
@@ -83,7 +88,7 @@ fn set_fields(out: &mut Vec<u8>, edits: &[&Edits], touched: &Touched) {
                     || edits[pass + 1..].iter().any(|list| list.iter().any(overrules)));
             if !is_overruled && !is_framing(*id) {
                 let value = list.value(range);
-                line(out, id.name().as_bytes(), if is_value(value) { value } else { b"" });
+                visit(id.name().as_bytes(), if is_value(value) { value } else { b"" });
             }
         }
     }

@@ -59,6 +59,7 @@ pub struct MirroredRequest {
 #[derive(Debug)]
 pub struct MirrorPermit {
     tap: Arc<MirrorTap>,
+    arrived: Instant,
     /// `None` once it was used.
     place: Option<InFlightGuard>,
 }
@@ -111,7 +112,7 @@ impl MirrorTap {
             self.counts.copied(CopyOutcome::BodyTooLong);
             return None;
         }
-        let permit = self.permit(self.elapsed(now));
+        let permit = self.permit(now);
         if permit.is_none() {
             self.counts.copied(CopyOutcome::OverBudget);
         }
@@ -130,7 +131,8 @@ impl MirrorTap {
         self.in_flight.count()
     }
 
-    fn permit(self: &Arc<Self>, now: u64) -> Option<MirrorPermit> {
+    fn permit(self: &Arc<Self>, arrived: Instant) -> Option<MirrorPermit> {
+        let now = self.elapsed(arrived);
         if self.tokens.as_ref().is_some_and(|pace| !pace.is_due(now)) {
             return None;
         }
@@ -138,7 +140,7 @@ impl MirrorTap {
         let is_due = self.requests.is_due(now);
         let place = is_due.then(|| self.in_flight.try_enter(self.rule.in_flight_max))??;
         let is_taken = self.requests.take(now);
-        is_taken.then(|| MirrorPermit { tap: Arc::clone(self), place: Some(place) })
+        is_taken.then(|| MirrorPermit { tap: Arc::clone(self), arrived, place: Some(place) })
     }
 
     fn elapsed(&self, now: Instant) -> u64 {
@@ -148,6 +150,11 @@ impl MirrorTap {
 }
 
 impl MirrorPermit {
+    /// When the head of its request had come.
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
     /// Longest body that may be copied.
     pub fn body_max(&self) -> u64 {
         self.tap.rule.body_max

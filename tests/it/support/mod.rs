@@ -10,6 +10,7 @@ pub mod relay;
 pub mod served;
 pub mod serving;
 pub mod tables;
+pub mod tapped;
 pub mod tls;
 pub mod upstream;
 
