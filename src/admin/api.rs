@@ -7,6 +7,7 @@
 pub mod comparison;
 pub mod evaluate;
 pub mod rollout;
+pub mod rollouts;
 pub mod scores;
 pub mod stats;
 

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -17,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 use super::api;
-use super::event_stream::{self, KEEP_ALIVE, STILL_HERE};
+use super::event_stream::{self, KEEP_ALIVE, Piece, STILL_HERE};
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, FOLLOWERS_MAX};
 use crate::control_plane::event::Event;
@@ -52,7 +51,7 @@ pub(super) async fn follow(
 
 /// Writes events into `pieces` until nobody reads them, or the controller has gone.
 async fn tell(
-    pieces: mpsc::Sender<Bytes>,
+    pieces: mpsc::Sender<Piece>,
     missed: Vec<Arc<Event>>,
     mut coming: Receiver<Arc<Event>>,
     _place: OwnedSemaphorePermit,
@@ -62,7 +61,7 @@ async fn tell(
     // Something at once, so that the client sees the answer begin.
     let mut piece = format!(": events of cyan\n\n{missed}");
     loop {
-        if pieces.send(piece.into()).await.is_err() {
+        if pieces.send(Ok(piece.into())).await.is_err() {
             return;
         }
         piece = tokio::select! {

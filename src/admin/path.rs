@@ -18,6 +18,23 @@ pub(super) struct OfEnvironment(pub(super) Name, pub(super) Name);
 #[derive(Debug)]
 pub(super) struct OfAction(pub(super) Name, pub(super) String);
 
+/// `/v1/services/{service}/rollouts/{rollout}`
+#[derive(Debug)]
+pub(super) struct OfRollout(pub(super) Name, pub(super) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfRollout {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let OfAction(service, id) = OfAction::from_request_parts(parts, state).await?;
+        let id = id.parse().map_err(|_| {
+            let detail = format!("`{id}` is no number of a rollout; send one, as 3");
+            Problem::new(ProblemKind::Invalid, detail)
+        })?;
+        Ok(Self(service, id))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfAction {
     type Rejection = Problem;
 

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::api::RequestsLeftOut;
-use super::event_stream::{self, KEEP_ALIVE, STILL_HERE};
+use super::event_stream::{self, KEEP_ALIVE, Piece, STILL_HERE};
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
 use crate::control_plane::command::Refused;
@@ -96,13 +95,13 @@ fn known_verdict(label: &str) -> Result<Verdict, Problem> {
 }
 
 /// Writes records into `pieces` until nobody reads them.
-async fn tell(pieces: mpsc::Sender<Bytes>, mut watch: Watch) {
+async fn tell(pieces: mpsc::Sender<Piece>, mut watch: Watch) {
     let mut records = Vec::with_capacity(RECORDS_MAX);
     let mut told_at = Instant::now();
     // Something at once, so that the client sees the answer begin.
     let mut piece = ": requests of cyan\n\n".to_owned();
     loop {
-        if pieces.send(piece.into()).await.is_err() {
+        if pieces.send(Ok(piece.into())).await.is_err() {
             return;
         }
         let is_quiet = tokio::select! {

@@ -16,8 +16,8 @@ use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
     cohorts, comparison, drain, environments, evaluate, events, freeze, histogram, journal,
-    metrics, probes, problem_page, reload, requests, rollout, scores, services, smoke, stats,
-    status, switch, weights,
+    metrics, probes, problem_page, reload, requests, rollout, rollouts, scores, services, smoke,
+    stats, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -36,6 +36,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/services/{service}/rollback", post(switch::roll_back))
         .route("/v1/services/{service}/rollout", get(rollout::show).post(rollout::start))
         .route("/v1/services/{service}/rollout/{action}", post(rollout::act))
+        .route("/v1/services/{service}/rollouts", get(rollouts::list))
         .route("/v1/services/{service}/comparison", get(comparison::show))
         .route("/v1/services/{service}/freeze", put(freeze::set).delete(freeze::lift))
         .route(
@@ -54,6 +55,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
     let long = Router::new()
         .route("/v1/events", get(events::follow))
         .route("/v1/requests", get(requests::watch))
+        .route("/v1/services/{service}/rollouts/{rollout}/records", get(rollouts::records))
         .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start))
         .route("/v1/services/{service}/environments/{environment}/evaluate", post(evaluate::run))
         .route("/v1/services/{service}/environments/{environment}/smoke", post(smoke::run));

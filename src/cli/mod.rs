@@ -16,6 +16,7 @@ pub mod failure;
 pub mod journal;
 mod log;
 pub mod outcome;
+pub mod past_rollouts;
 pub mod pin;
 pub mod reload;
 pub mod replay;

@@ -11,6 +11,7 @@ use super::confirm::{Consent, consent};
 use super::exit_code;
 use super::failure::Failure;
 use super::outcome;
+use super::past_rollouts;
 use super::session::Session;
 use crate::admin::api::Applied;
 use crate::admin::api::rollout::{ActOnRollout, Rollout, StartRollout};
@@ -29,6 +30,8 @@ pub enum Verb {
     Start(Start),
     /// Show how it goes
     Status(Status),
+    /// Show earlier ones, and what became of them
+    List(past_rollouts::Args),
     /// Take no automatic step any more; it is watched all the same
     Pause(OfService),
     /// Take automatic steps again, and let go what is held
@@ -102,6 +105,7 @@ pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
     match verb {
         Verb::Start(args) => start(args, session).await,
         Verb::Status(args) => status(args, session).await,
+        Verb::List(args) => past_rollouts::run(args, session).await,
         Verb::Pause(args) => act(session, args.service.as_deref(), "pause", false).await,
         Verb::Resume(args) => act(session, args.service.as_deref(), "resume", false).await,
         Verb::Promote(args) => promote(args, session).await,

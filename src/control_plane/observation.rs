@@ -74,6 +74,8 @@ pub struct Observed {
     /// Until when, since the epoch, everything was seen when a decision to go back was made. `None` while
     /// there is none, and for one from before a restart.
     pub decided_at: Option<Duration>,
+    /// When what it says now was first said.
+    pub decided_tick: Tick,
     /// The numbers behind it.
     pub explanation: Explanation,
     /// The candidate's share.
@@ -98,6 +100,8 @@ pub struct Kept {
     requests: u64,
     decision: Decision,
     decided: Option<Decision>,
+    #[serde(default)]
+    decided_tick: Tick,
     baseline: Baseline,
 }
 

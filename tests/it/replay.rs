@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cyan::judge::record::{
     Arrivals, Both, ErrorAge, ErrorCounts, ErrorReading, Hit, HitKind, LimitReading, Measure,
@@ -11,7 +14,10 @@ use cyan::judge::record::{
 };
 use serde_json::Value;
 
+use crate::support::client::Client;
 use crate::support::program::{command, cyan};
+use crate::support::served::{Served, call, write_config};
+use crate::support::upstream::{Upstream, Visit};
 
 const RECORD: &str = "examples/replay/total-failure.jsonl";
 const PAGE: &str = include_str!("../../docs/reference/replay.md");
@@ -106,6 +112,139 @@ async fn what_is_wrong_is_named_with_its_line() {
     let run = cyan(&["replay", "no-such-record.jsonl"]).await;
     assert_eq!(run.code, 2);
     assert!(run.stderr.starts_with("error: cannot read no-such-record.jsonl: "), "{run:?}");
+}
+
+/// Clients who ask for ever, each again and again as another user.
+fn users(address: std::net::SocketAddr) -> tokio::task::JoinSet<()> {
+    let mut users = tokio::task::JoinSet::new();
+    for number in 0..4_u64 {
+        users.spawn(async move {
+            let mut client = Client::connect(address).await;
+            let mut random = fastrand::Rng::with_seed(number);
+            loop {
+                client.get("/", &format!("x-user-id: user-{}\r\n", random.u64(0..400))).await;
+                tokio::time::sleep(Duration::from_millis(40)).await;
+            }
+        });
+    }
+    users
+}
+
+/// An upstream that answers until it is told to fail.
+async fn failing(fails: Arc<AtomicBool>) -> Upstream {
+    Upstream::scripted(move |visit| answer(visit, Arc::clone(&fails))).await
+}
+
+async fn answer(mut visit: Visit, fails: Arc<AtomicBool>) {
+    while visit.request().await.is_some() {
+        let answer = if fails.load(Ordering::SeqCst) {
+            "HTTP/1.1 500 No\r\ncontent-length: 2\r\n\r\nno"
+        } else {
+            "HTTP/1.1 200 Yes\r\ncontent-length: 5\r\n\r\nhello"
+        };
+        visit.send(answer).await;
+    }
+}
+
+/// Asks for the rollout until it is as wanted.
+async fn rollout_until(cyan: &Served, is_so: impl Fn(&Value) -> bool) -> Value {
+    let waiting = async {
+        loop {
+            let rollout = cyan.ask("/v1/services/chat/rollout").await;
+            if is_so(&rollout) {
+                return rollout;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("not within 30 s")
+}
+
+/// Waits until the judge's first records are on the disk.
+async fn until_kept(cyan: &Served) {
+    let path = "/v1/services/chat/rollouts";
+    let waiting = async {
+        while cyan.ask(path).await["rollouts"][0]["has_records"] != true {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("not within 30 s");
+}
+
+/// A rollout is killed in the middle (`kill -9`) and goes on after a restart; then green fails, and all goes
+/// back. What Cyan kept of it, judged again, decides the same at the same tick, whether Cyan is asked or
+/// its state is read when it is gone.
+#[tokio::test]
+async fn a_kept_rollout_decides_again_what_it_decided_live() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let (blue, green) = (Upstream::replying(200, "hello").await, failing(Arc::clone(&fails)).await);
+    let dir = tempfile::tempdir().unwrap();
+    let [to_blue, to_green] = [&blue, &green].map(|upstream| upstream.address);
+    write_config(dir.path(), to_blue, to_green);
+    let cyan = Served::start(dir.path()).await;
+    let clients = users(cyan.address);
+    let start = r#"{"candidate":"green","steps":["50% 10m","100%"]}"#;
+    let mut admin = Client::connect(cyan.admin).await;
+    let (code, answer) = call(&mut admin, "POST", "/v1/services/chat/rollout", start).await;
+    assert_eq!(code, 200, "{answer}");
+    until_kept(&cyan).await;
+    drop(clients);
+    cyan.kill().await;
+
+    let cyan = Served::start(dir.path()).await;
+    let _clients = users(cyan.address);
+    fails.store(true, Ordering::SeqCst);
+    let rollout = rollout_until(&cyan, |rollout| rollout["stage"] == "rolled_back").await;
+    let live = rollout["cause"]["details"]["decided_tick"].clone();
+    assert!(live.as_u64() > Some(10), "it went on where it was: {rollout}");
+
+    let at = format!("http://{}", cyan.admin);
+    until_the_end_is_kept(&at).await;
+    let asked = replayed(&["--rollout", "1", "--admin", &at], &live).await;
+    let list = cyan_list(&at).await;
+    assert_eq!((&list["id"], &list["end"]), (&1.into(), &"rolled_back".into()), "{list}");
+    assert_eq!(list["cause"]["code"], rollout["cause"]["code"]);
+    assert!(list["ended"].as_str() > list["started"].as_str(), "{list}");
+    let unknown = self::cyan(&["replay", "--rollout", "2", "--admin", &at]).await;
+    assert_eq!(unknown.code, 5, "{unknown:?}");
+    assert!(unknown.stderr.starts_with("error: `chat` has no rollout 2 that is remembered\n"));
+    cyan.kill().await;
+    let state = dir.path().join("state");
+    let state = state.to_str().unwrap();
+    let read = replayed(&["--rollout", "1", "--state-dir", state], &live).await;
+    assert_eq!(asked, read);
+    let unknown = self::cyan(&["replay", "--rollout", "2", "--state-dir", state]).await;
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+}
+
+/// A rollback is first done and then written down, with the judge's last records.
+async fn until_the_end_is_kept(at: &str) {
+    let waiting = async {
+        while cyan(&["replay", "--rollout", "1", "--admin", at]).await.code != 10 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("not within 30 s");
+}
+
+/// What a replay says; the rollback stands at the tick at which it was decided live.
+async fn replayed(arguments: &[&str], live: &Value) -> String {
+    let run = cyan(&[&["replay", "--json"], arguments].concat()).await;
+    assert_eq!(run.code, 10, "{run:?}");
+    let objects = run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let objects: Vec<Value> = objects.collect();
+    let back = objects.iter().find(|object| object["decision"] == "roll_back");
+    let back = back.unwrap_or_else(|| panic!("{objects:?}"));
+    assert_eq!(&back["tick"], live, "{objects:?}");
+    run.stdout
+}
+
+/// The only rollout in the list.
+async fn cyan_list(at: &str) -> Value {
+    let run = cyan(&["rollout", "list", "--json", "--admin", at]).await;
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(list["rollouts"].as_array().map(Vec::len), Some(1), "{list}");
+    list["rollouts"][0].clone()
 }
 
 #[test]

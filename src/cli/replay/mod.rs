@@ -1,15 +1,13 @@
 //! `cyan replay`: judges a recorded rollout again, with its own rules or with others.
 //!
-//! Reads a file or standard input record by record, so a record of any length takes the same memory.
-//! Where records come from is an iterator and nothing more.
+//! Reads record by record, so a rollout of any length takes the same memory. Where records come from is
+//! an iterator and nothing more: a file, or the state of Cyan (`source`).
 
 mod lines;
 mod moments;
 mod overrides;
+mod source;
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::exit_code;
@@ -22,51 +20,57 @@ use crate::judge::replay::{End, Replay};
 use crate::judge::tick::Tick;
 use lines::{Line, Lines};
 use overrides::Overrides;
+use source::{Opened, Source};
 
-/// `cyan replay FILE`
+/// `cyan replay FILE`, `cyan replay --rollout ID`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The record, one JSON object per line; `-` for standard input
-    file: PathBuf,
+    #[command(flatten)]
+    source: Source,
     #[command(flatten)]
     overrides: Overrides,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
-    let (name, reader) = open(args)?;
+    let Opened { name, reader } = args.source.open(globals)?;
     let terminal = Terminal::detect(globals.ascii);
     let mut show = |text: String| terminal.print(&text);
-    let end = replay(Lines::new(reader), &name, &args.overrides, globals.json, &mut show)?;
+    let recording = Recording { name: &name, is_kept: args.source.is_kept() };
+    let lines = Lines::new(reader);
+    let end = replay(lines, &recording, &args.overrides, globals.json, &mut show)?;
     Ok(ExitCode::from(code(&end)))
 }
 
-fn open(args: &Args) -> Result<(String, Box<dyn BufRead>), Failure> {
-    if args.file.as_os_str() == "-" {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin().lock())));
-    }
-    let name = args.file.display().to_string();
-    let file = File::open(&args.file).map_err(|error| {
-        Failure::usage(format!("cannot read {name}: {error}"))
-            .hint("name a record of a rollout, or `-` for standard input")
-    })?;
-    Ok((name, Box::new(BufReader::new(file))))
+/// What the records are called, and whether Cyan itself kept them.
+struct Recording<'a> {
+    name: &'a str,
+    is_kept: bool,
 }
 
 /// Judges the records and shows each new decision, then what there is to say at the end.
 fn replay(
     lines: impl Iterator<Item = Line>,
-    name: &str,
+    recording: &Recording<'_>,
     overrides: &Overrides,
     json: bool,
     show: &mut impl FnMut(String) -> Result<(), Failure>,
 ) -> Result<End, Failure> {
     let mut lines = lines.peekable();
-    let start = overrides.apply(recorded_start(lines.peek()))?;
+    let mut start = overrides.apply(recorded_start(lines.peek()))?;
     let mut replay = Replay::new(&start);
+    let name = recording.name;
     for line in lines {
         let invalid = |problem: String| invalid(name, line.number, &problem);
         let record = line.record.map_err(&invalid)?;
+        if let Record::Start(anew) = &record
+            && recording.is_kept
+            && replay.end().records > 0
+        {
+            show(moments::shown_anew(json))?;
+            start = overrides.apply(anew.as_ref().clone())?;
+            replay = Replay::new(&start);
+        }
         let moment = replay.hear(&record).map_err(|error| invalid(error.to_string()))?;
         if let Some(moment) = moment {
             show(moments::shown(&moment, &start, json))?;

@@ -27,6 +27,14 @@ pub fn shown_end(end: &End, json: bool) -> String {
     if json { line(&EndJson::of(end)) } else { end_text(end) }
 }
 
+/// The judge lost what it knew, and what follows was judged without it.
+pub fn shown_anew(json: bool) -> String {
+    if json {
+        return line(&serde_json::json!({ "schema": 1, "type": "anew" }));
+    }
+    "here the judge lost what it knew, and began anew\n".to_owned()
+}
+
 fn line(object: &impl Serialize) -> String {
     let json = serde_json::to_string(object).expect("numbers and text can be written as JSON");
     json + "\n"

@@ -86,6 +86,7 @@ impl Watch {
 fn details(observed: &Observed) -> Value {
     json!({
         "decision": observed.decision,
+        "decided_tick": observed.decided_tick,
         "explanation": observed.explanation,
         "share": observed.share,
         "requests": observed.requests,
@@ -162,8 +163,8 @@ impl Controller {
     /// The disk is to have what the judge of this service knows, and for how long it has looked.
     pub(super) fn owe_evidence(&mut self, service: &Name, now: Instant) {
         let Some(record) = self.services.touch_rollout(service, now) else { return };
-        let rollout = record.release.rollout.as_ref().map_or(0, |rollout| rollout.id);
-        let Some(watch) = self.runs.watch(service) else { return };
+        // The run's own number: when it is over, the record may be of the next one already.
+        let Some((rollout, watch)) = self.runs.numbered_watch(service) else { return };
         watch.kept_at = now;
         let lines = watch.drain_records(service, rollout);
         // What the judge knows is plain numbers, words and keys' hashes.

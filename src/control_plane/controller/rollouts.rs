@@ -70,6 +70,12 @@ impl Runs {
         self.list.get_mut(service)?.watch.as_mut()
     }
 
+    /// The same, with the number of its rollout.
+    pub(super) fn numbered_watch(&mut self, service: &Name) -> Option<(u64, &mut Watch)> {
+        let run = self.list.get_mut(service)?;
+        Some((run.rollout, run.watch.as_mut()?))
+    }
+
     /// When what a rollout goes back for was seen.
     pub(super) fn breached(&self, service: &Name) -> Option<Instant> {
         self.list.get(service)?.breached

@@ -34,6 +34,8 @@ pub(super) struct Session {
     decided: Option<Decision>,
     /// Until when everything was seen when it was made; unknown of one from before a restart.
     decided_at: Option<Duration>,
+    /// When the last decision was first said.
+    decided_tick: Tick,
     records: Option<mpsc::Sender<Record>>,
     records_lost: u64,
 }
@@ -66,6 +68,7 @@ impl Session {
             decision: Decision::Wait(Waiting::NoStep),
             decided: None,
             decided_at: None,
+            decided_tick: Tick(0),
             subject,
             records,
             records_lost: 0,
@@ -87,10 +90,10 @@ impl Session {
     }
 
     fn go_on(&mut self, kept: Kept) {
-        let Kept { judge, since, requests, decision, decided, baseline, .. } = kept;
+        let Kept { judge, since, requests, decision, decided, decided_tick, baseline, .. } = kept;
         self.has_begun = true;
         (self.judge, self.since, self.requests) = (judge, since, requests);
-        (self.decision, self.decided) = (decision, decided);
+        (self.decision, self.decided, self.decided_tick) = (decision, decided, decided_tick);
         self.recorder.baseline(&baseline);
         self.baseline = baseline;
     }
@@ -169,20 +172,23 @@ impl Session {
                 self.judge.observe(tick);
                 let arrivals = tick.arrivals.iter().map(|arrivals| arrivals.n.candidate);
                 self.requests += arrivals.map(u64::from).sum::<u64>();
-                self.decide();
+                self.decide(tick.now);
                 true
             }
             _ => false,
         }
     }
 
-    fn decide(&mut self) {
+    fn decide(&mut self, now: Tick) {
         let decision = self.judge.decide();
         let stands = standing(self.decided, decision);
         if stands != self.decided {
             (self.decided, self.decided_at) = (stands, Some(self.recorder.seen_until()));
         }
-        self.decision = self.decided.unwrap_or(decision);
+        let decision = self.decided.unwrap_or(decision);
+        if decision != self.decision {
+            (self.decision, self.decided_tick) = (decision, now);
+        }
     }
 
     fn tell(&mut self, record: Record) {
@@ -197,6 +203,7 @@ impl Session {
             tick: self.recorder.now(),
             decision: self.decision,
             decided_at: self.decided.and(self.decided_at),
+            decided_tick: self.decided_tick,
             explanation: self.judge.explain(),
             share: self.recorder.share(),
             since: self.since,
@@ -215,6 +222,7 @@ impl Session {
             requests: self.requests,
             decision: self.decision,
             decided: self.decided,
+            decided_tick: self.decided_tick,
             baseline: self.baseline.clone(),
         }
     }

@@ -59,6 +59,29 @@ pub struct RecordPage {
     pub next_after: Option<i64>,
 }
 
+impl RecordPage {
+    /// The records, each with its line's end.
+    pub fn text(&self) -> String {
+        self.lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+}
+
+/// Whether a rollout can be judged again.
+///
+/// # Errors
+/// Why it cannot, for people.
+pub fn replayable(rollout: Option<&PastRollout>, service: &Name, id: u64) -> Result<(), String> {
+    match rollout {
+        None => Err(format!("`{service}` has no rollout {id} that is remembered")),
+        Some(rollout) if rollout.has_records => Ok(()),
+        Some(rollout) => Err(format!(
+            "rollout {id} of `{service}` (it is `{}`) has no records from its beginning: users did not \
+             meet its candidate, or they are no longer kept",
+            rollout.stage
+        )),
+    }
+}
+
 impl StateReader {
     /// Rollouts of a service below this number, newest first. Cancel safe.
     ///
@@ -200,7 +223,7 @@ fn rollouts(
 ) -> rusqlite::Result<Vec<PastRollout>> {
     let sql = concat!(select!(), " AND rollout < ?2 ORDER BY rollout DESC LIMIT ?3");
     let before = before.map_or(i64::MAX, signed);
-    let limit = i64::try_from(limit.clamp(1, PAGE_ROLLOUTS_MAX)).unwrap_or(1);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map(params![service.as_str(), before, limit], past)?;
     rows.collect()

@@ -12,6 +12,8 @@ use super::in_time;
 
 /// A running process; it is killed when dropped.
 pub struct Served {
+    /// Where clients connect.
+    pub address: SocketAddr,
     /// Its admin API.
     pub admin: SocketAddr,
     child: Child,
@@ -59,11 +61,12 @@ impl Served {
             .expect("the program starts");
         let stderr = child.stderr.take().expect("it is piped");
         let mut said = Said { lines: BufReader::new(stderr).lines(), text: String::new() };
+        let address = in_time(said.address_after("serving on ")).await;
         let admin = in_time(said.address_after("admin API on ")).await;
-        if let Some(admin) = admin {
+        if let (Some(address), Some(admin)) = (address, admin) {
             // Somebody has to read on, or a full pipe would hold the process up.
             tokio::spawn(async move { while said.line().await.is_some() {} });
-            return Ok(Self { admin, child });
+            return Ok(Self { address, admin, child });
         }
         let status = in_time(child.wait()).await.expect("it can be waited for");
         Err(Ended { code: status.code(), stderr: said.text })
