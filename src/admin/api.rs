@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::control_plane::ready::Ready;
 pub use crate::control_plane::smoke::report::{CheckKind, CheckReport, SmokeReport};
 use crate::model::name::Name;
 use crate::model::upstream::Probe;
@@ -171,6 +172,9 @@ pub struct PutEnvironment {
     /// passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Refuse unless it has no traffic and is part of no rollout: a deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_idle: bool,
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,

@@ -10,6 +10,7 @@ pub(super) mod exposure;
 pub(super) mod reload;
 pub(super) mod rollout;
 mod sentence;
+mod subject;
 mod weights;
 
 use std::sync::Arc;
@@ -129,6 +130,7 @@ pub(super) fn plan(
             upstreams,
             version,
             model,
+            only_idle,
             if_generation,
         } => {
             let live = services.expect(service, *if_generation)?;
@@ -137,6 +139,7 @@ pub(super) fn plan(
                 upstreams: upstreams.as_deref(),
                 version: version.as_deref(),
                 model: model.as_deref(),
+                only_idle: *only_idle,
             };
             environment::put(live, &put, random)
         }

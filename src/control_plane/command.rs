@@ -65,6 +65,8 @@ pub enum Command {
         /// What its servers call whatever model is asked for; `None` leaves it, an empty text passes on
         /// what is asked for.
         model: Option<String>,
+        /// Refuse unless it has no traffic and is part of no rollout.
+        only_idle: bool,
         /// Refuse unless this is the generation now.
         if_generation: Option<u64>,
     },

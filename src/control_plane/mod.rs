@@ -25,6 +25,7 @@ mod published;
 pub mod quality;
 mod quote;
 pub mod readiness;
+pub mod ready;
 pub mod record;
 mod remarks;
 mod resolve;

@@ -147,6 +147,7 @@ impl Rig {
             upstreams,
             version: None,
             model: None,
+            only_idle: false,
             if_generation: None,
         };
         self.ask(put).await

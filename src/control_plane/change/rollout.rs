@@ -96,26 +96,6 @@ pub(super) fn expect(live: &Live, rollout: Option<u64>) -> Result<(), Refused> {
     }
 }
 
-/// Refuses what would take an environment away from the rollout under way.
-pub(super) fn is_not_in_one(record: &ServiceRecord, environment: &Name) -> Result<(), Refused> {
-    let running = record.release.running();
-    match running.filter(|rollout| [&rollout.candidate, &rollout.base].contains(&environment)) {
-        None => Ok(()),
-        Some(rollout) => Err(Refused::State {
-            problem: format!("`{environment}` is part of rollout {}", rollout.id),
-            remedy: "wait for its end, or roll it back first: cyan rollback".to_owned(),
-        }),
-    }
-}
-
-/// Refuses another rule by which users are told apart while a rollout compares them.
-pub(super) fn sticky_rule_stays(service: &Name) -> Refused {
-    Refused::State {
-        problem: format!("the sticky rule of `{service}` cannot change while a rollout is running"),
-        remedy: "wait for its end, or roll it back first: cyan rollback".to_owned(),
-    }
-}
-
 /// What is true for the rollout of a service now.
 pub(in crate::control_plane) fn scene(live: &Live, actor: &str) -> Scene {
     Scene {

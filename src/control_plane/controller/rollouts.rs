@@ -18,6 +18,7 @@ use crate::control_plane::command::{Applied, Command, Refused, Request};
 use crate::control_plane::comparison;
 use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::health;
+use crate::control_plane::ready;
 use crate::control_plane::smoke::{self, SmokeContext};
 use crate::control_plane::store::Evidence;
 use crate::judge::comparison::Safety;
@@ -35,8 +36,6 @@ use crate::rollout::value::Rollout;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the base may take to say that it can take its traffic back.
 const BASE_MAX: Duration = Duration::from_secs(1);
-/// How long the candidate may take to say that it is ready, each time it is asked.
-const READY_MAX: Duration = Duration::from_secs(2);
 /// How long a step that the disk refused is not tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 /// How long what is in flight may take when a rollout drains an environment.
@@ -320,7 +319,7 @@ impl Controller {
         }
         let (service, rollout) = (service.clone(), run.rollout);
         run.asking = Some(self.work.spawn(async move {
-            let answer = health::all_answer(&environment, READY_MAX).await;
+            let answer = health::all_answer(&environment, ready::ANSWER_MAX).await;
             Outcome::Rollout { service, rollout, happened: Happened::Ready(answer) }
         }));
     }
