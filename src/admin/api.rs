@@ -149,7 +149,19 @@ pub struct Switch {
     pub reason: Option<String>,
 }
 
-/// `POST /v1/services/{service}/rollback`, `POST /v1/reload`
+/// `POST /v1/services/{service}/rollback`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollBack {
+    /// All users at once, whatever the plan of a rollout under way says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub instant: bool,
+    /// Why; stands in the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/reload`, and what is taken away by `DELETE`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Because {

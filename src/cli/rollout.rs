@@ -37,7 +37,7 @@ pub enum Verb {
     /// Take the next step now
     Promote(Promote),
     /// Everything back; never asks
-    Rollback(OfService),
+    Rollback(super::rollback::Args),
     /// After the switch: the environment before need not stay ready any longer
     Release(OfService),
 }
@@ -107,7 +107,8 @@ pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
         Verb::Pause(args) => act(session, args.service.as_deref(), "pause", false).await,
         Verb::Resume(args) => act(session, args.service.as_deref(), "resume", false).await,
         Verb::Promote(args) => promote(args, session).await,
-        Verb::Rollback(args) => act(session, args.service.as_deref(), "rollback", false).await,
+        // One way back, by whatever name it is called.
+        Verb::Rollback(args) => super::rollback::run(args, session).await,
         Verb::Release(args) => act(session, args.service.as_deref(), "release", false).await,
     }
 }

@@ -106,9 +106,9 @@ pub(super) fn plan(
                 None => Ok(rollout::paused_by_hand(live, weights::switch(live, to.as_ref())?)),
             }
         }
-        Command::RollBack { service } => {
+        Command::RollBack { service, instant } => {
             let live = services.expect(service, None)?;
-            match rollout::asked_by_roll_back(live, reason) {
+            match rollout::asked_by_roll_back(live, reason, *instant) {
                 Some(event) => rollout::advance(live, &event, actor, random),
                 None => weights::roll_back(live),
             }

@@ -51,6 +51,8 @@ pub enum Command {
     RollBack {
         /// Of which service.
         service: Name,
+        /// At once, whatever the plan of a rollout under way says. Without one it is always at once.
+        instant: bool,
     },
     /// Create an environment, or change its upstreams, version or model.
     PutEnvironment {
@@ -135,7 +137,7 @@ impl Command {
         match self {
             Self::SetWeights { service, .. }
             | Self::Switch { service, .. }
-            | Self::RollBack { service }
+            | Self::RollBack { service, .. }
             | Self::PutEnvironment { service, .. }
             | Self::RemoveEnvironment { service, .. }
             | Self::Drain { service, .. }

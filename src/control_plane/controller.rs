@@ -198,7 +198,7 @@ impl Controller {
             return self.start_drain(asked);
         }
         let mut overtaken = 0;
-        if let Command::RollBack { service } = &asked.request.command {
+        if let Command::RollBack { service, .. } = &asked.request.command {
             overtaken = self.overtake(&service.clone());
         }
         let its_turn = self.waiting.is_empty();

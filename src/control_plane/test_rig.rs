@@ -134,7 +134,7 @@ impl Rig {
     }
 
     pub(super) async fn roll_back(&self) -> Result<Applied, Refused> {
-        self.ask(Command::RollBack { service: name("chat") }).await
+        self.ask(Command::RollBack { service: name("chat"), instant: false }).await
     }
 
     pub(super) async fn put(&self, environment: &str, upstream: &str) -> Result<Applied, Refused> {

@@ -140,7 +140,7 @@ async fn whatever_overtakes_whatever_the_disk_ends_with_what_is_at_work() {
                 let service = name("chat");
                 let green = random.u32(0..=100);
                 let command = match random.u32(0..6) {
-                    0 => Command::RollBack { service },
+                    0 => Command::RollBack { service, instant: false },
                     1 => Command::Switch { service, to: None, if_generation: None },
                     _ => set(&format!("blue={} green={green}", 100 - green)),
                 };

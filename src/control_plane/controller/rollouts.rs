@@ -152,12 +152,15 @@ impl Controller {
         let running: Vec<(Name, u64)> = live.filter_map(|live| running(&live.file.name)).collect();
         self.end_runs(&running, now);
         for (service, rollout) in running {
+            // The cap of a staged way back is met to a tenth of a second.
+            let stage = self.running(&service).map(|rollout| &rollout.stage);
+            let is_returning = matches!(stage, Some(Stage::Returning { .. }));
             let run = self.runs.of(&service, rollout);
             let is_due = run
                 .looked_at
                 .is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_EVERY);
             let is_urgent = run.watch.as_ref().is_some_and(Watch::is_urgent);
-            if is_due || is_urgent {
+            if is_due || is_urgent || is_returning {
                 run.looked_at = Some(now);
                 self.look_at_rollout(&service, now);
             }
@@ -219,8 +222,7 @@ impl Controller {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running() else { return };
         let Ok(Some(advance)) = rollout.advance(&event, &scene(live, CONTROLLER)) else { return };
-        let goes_back =
-            matches!(advance.next.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. });
+        let goes_back = advance.next.stage.goes_back();
         let run = self.runs.list.get(service);
         let was_refused = run
             .and_then(|run| run.refused_at)
@@ -327,7 +329,7 @@ impl Controller {
     fn probe_base(&mut self, service: &Name) {
         let Some(rollout) = self.running(service) else { return };
         let (id, base) = (rollout.id, rollout.base.clone());
-        self.note_breach(service, id);
+        self.note_breach(service, Instant::now());
         let Some(environment) = self.environment_of(service, &base) else { return };
         let service = service.clone();
         self.work.spawn(async move {
@@ -336,13 +338,15 @@ impl Controller {
         });
     }
 
-    /// The way back begins: it is for what the judge saw, else for what was seen just now.
-    fn note_breach(&mut self, service: &Name, rollout: u64) {
+    /// The way back has begun: for what the judge saw, else for what was seen or asked for now.
+    pub(super) fn note_breach(&mut self, service: &Name, now: Instant) {
+        let Some(rollout) = self.running(service) else { return };
+        let (id, is_returning) = (rollout.id, matches!(rollout.stage, Stage::Returning { .. }));
         let measurements = &self.shared.measurements;
-        let run = self.runs.of(service, rollout);
-        let decided_at = run.watch.as_ref().and_then(Watch::decided_at);
+        let run = self.runs.of(service, id);
+        let decided_at = run.watch.as_ref().and_then(Watch::decided_at).filter(|_| !is_returning);
         let decided_at = decided_at.map(|since_epoch| measurements.moment(since_epoch));
-        run.breached = decided_at.or(run.breached).or_else(|| Some(Instant::now()));
+        run.breached = decided_at.or(run.breached).or(Some(now));
     }
 
     fn tell_hooks(

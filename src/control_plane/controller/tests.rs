@@ -102,7 +102,7 @@ async fn what_is_against_the_rules_changes_nothing() {
         only_idle: false,
         if_generation: None,
     };
-    let of = |service: &str| Command::RollBack { service: name(service) };
+    let of = |service: &str| Command::RollBack { service: name(service), instant: false };
     let set_at = |if_generation| Command::SetWeights {
         service: name("chat"),
         weights: weights("blue=75 green=25"),
