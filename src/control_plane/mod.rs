@@ -29,6 +29,7 @@ pub mod ready;
 pub mod record;
 mod remarks;
 mod resolve;
+mod score_keeping;
 pub mod scores;
 mod services;
 pub mod smoke;

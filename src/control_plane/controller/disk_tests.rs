@@ -9,7 +9,7 @@ use super::super::journal::Query;
 use super::super::record::ServiceRecord;
 use super::super::store::sqlite::SqliteStore;
 use super::super::store::writer::Writer;
-use super::super::store::{Committed, Evidence, Store, StoreError, Write};
+use super::super::store::{Committed, Evidence, ScoreSlot, Store, StoreError, Write};
 use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set};
 use crate::config::Config;
 
@@ -26,6 +26,10 @@ impl Store for Slow {
 
     fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
         self.store.load_evidence()
+    }
+
+    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
+        self.store.load_scores()
     }
 
     fn commit(
