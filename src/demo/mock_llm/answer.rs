@@ -63,6 +63,8 @@ pub(super) async fn answer(
 pub(super) struct Received {
     pub(super) at: Instant,
     pub(super) exchange: Exchange,
+    /// Whether its user asks for the first time.
+    pub(super) is_cold: bool,
 }
 
 impl Received {
@@ -71,13 +73,12 @@ impl Received {
         let path = request.uri().path();
         let mut sticky = shared.options.sticky_headers.iter();
         let user = sticky.find_map(|name| request.headers().get(name)?.to_str().ok());
-        if let Some(path) = Route::counted_as(path) {
-            shared.counters.request(path, first_byte, user);
-        }
+        let is_cold = Route::counted_as(path)
+            .is_some_and(|path| shared.counters.request(path, first_byte, user));
         let route = Route::find(request.method(), path);
         let is_work = matches!(route, Ok(Route::Generate(_) | Route::Embeddings));
         let counters = is_work.then(|| Arc::clone(&shared.counters));
-        Self { at: Instant::now(), exchange: Exchange::begin(Rc::clone(link), counters) }
+        Self { at: Instant::now(), exchange: Exchange::begin(Rc::clone(link), counters), is_cold }
     }
 }
 

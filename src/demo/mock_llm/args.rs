@@ -39,6 +39,9 @@ pub struct MockLlmArgs {
     /// Time from a request to its first token
     #[arg(long, value_name = "DELAY", default_value = "lognormal:200ms,0.4")]
     ttft: Delay,
+    /// How many times as long the first token of a user's first request takes, as where no prefix is cached
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = factor)]
+    cold_factor: f64,
     /// Time between two tokens
     #[arg(long, value_name = "DELAY", default_value = "lognormal:25ms,0.3")]
     gap: Delay,
@@ -100,6 +103,7 @@ impl MockLlmArgs {
             control: self.control,
             workers: self.workers,
             ttft: self.ttft,
+            cold_factor: self.cold_factor,
             gap: self.gap,
             tokens: self.tokens,
             seed: self.seed,
@@ -134,6 +138,12 @@ fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| format!("`{text}` is no duration; write `500ms` or `5s`"))
 }
 
+/// At most a thousand, so that no first token takes longer than anybody waits.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor| (0.0..=1000.0).contains(factor));
+    factor.ok_or_else(|| format!("`{text}` is no factor; write a number from 0 to 1000, e.g. 1.5"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,12 +157,13 @@ mod tests {
 
     #[test]
     fn arguments_become_options() {
-        let line = "mock --name green --ttft uniform:1ms..2ms --tokens 5 --fault cut=0.5 --stamp";
+        let line = "mock --name green --ttft uniform:1ms..2ms --tokens 5 --cold-factor 1.5 \
+                    --fault cut=0.5 --stamp";
         let command = Command::try_parse_from(line.split(' ')).unwrap();
         let options = command.args.into_options().unwrap();
         assert_eq!(options.name, "green");
         assert_eq!(options.tokens, TokenCount::fixed(5));
-        assert!(options.stamp);
+        assert!(options.stamp && (options.cold_factor - 1.5).abs() < f64::EPSILON);
         assert_eq!(options.faults, Faults { cut: 0.5, ..Faults::default() });
     }
 
@@ -160,5 +171,7 @@ mod tests {
     fn a_wrong_delay_is_refused_with_the_form() {
         let problem = Command::try_parse_from(["mock", "--gap", "soon"]).err().unwrap().to_string();
         assert!(problem.contains("`soon` is no"), "{problem}");
+        let problem = Command::try_parse_from(["mock", "--cold-factor", "-1"]).err().unwrap();
+        assert!(problem.to_string().contains("`-1` is no factor; write a number"), "{problem}");
     }
 }

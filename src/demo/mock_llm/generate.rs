@@ -31,9 +31,9 @@ pub(super) async fn generate(
     dialect: Dialect,
     headers: &HeaderMap,
     body: Incoming,
-    Received { at, exchange }: Received,
+    Received { at, exchange, is_cold }: Received,
 ) -> Result<Response<MockBody>, Broken> {
-    let Accepted { ask, plan, .. } = match accept(shared, dialect, headers, body).await {
+    let Accepted { ask, plan, .. } = match accept(shared, dialect, headers, body, is_cold).await {
         Ok(accepted) => accepted,
         Err(refusal) => return refusal.into_response(exchange),
     };
@@ -59,14 +59,14 @@ pub(super) async fn embeddings(
     shared: &Shared,
     headers: &HeaderMap,
     body: Incoming,
-    Received { at, exchange }: Received,
+    Received { at, exchange, is_cold }: Received,
 ) -> Result<Response<MockBody>, Broken> {
     // Responses is the API whose input has the same name, and the same form of errors.
-    let Accepted { ask, plan, body } = match accept(shared, Dialect::Responses, headers, body).await
-    {
-        Ok(accepted) => accepted,
-        Err(refusal) => return refusal.into_response(exchange),
-    };
+    let Accepted { ask, plan, body } =
+        match accept(shared, Dialect::Responses, headers, body, is_cold).await {
+            Ok(accepted) => accepted,
+            Err(refusal) => return refusal.into_response(exchange),
+        };
     sleep_until(at + plan.first_token).await;
     let mut rng = fastrand::Rng::with_seed(xxhash_rust::xxh3::xxh3_64(&body));
     let vector: Vec<f64> = (0..8).map(|_| (rng.f64() * 2e6).round() / 1e6 - 1.0).collect();
@@ -110,6 +110,7 @@ async fn accept(
     dialect: Dialect,
     headers: &HeaderMap,
     body: Incoming,
+    is_cold: bool,
 ) -> Result<Accepted, Refusal> {
     let refused = |(status, text)| Refusal::Answer(status, text);
     let body = read(body, dialect).await.map_err(refused)?;
@@ -118,7 +119,10 @@ async fn accept(
         Refusal::Answer(StatusCode::BAD_REQUEST, text)
     })?;
     let seed = shared.seed_of(headers.get("x-request-id").map(HeaderValue::as_bytes));
-    let plan = Plan::draw(&shared.options, &shared.faults(), &ask, seed);
+    let mut plan = Plan::draw(&shared.options, &shared.faults(), &ask, seed);
+    if is_cold {
+        plan.first_token = plan.first_token.mul_f64(shared.options.cold_factor);
+    }
     match plan.fault.map(|fault| fault.kind) {
         Some(FaultKind::NoAnswer) => Err(Refusal::Break),
         Some(FaultKind::Status(code)) => {

@@ -23,6 +23,9 @@ pub struct MockOptions {
     pub workers: usize,
     /// From the head of a request to the first token.
     pub ttft: Delay,
+    /// How many times as long the first token of a user's first request takes; 1 is no difference. Above
+    /// it the server has a prefix cache, and who comes from elsewhere meets it empty.
+    pub cold_factor: f64,
     /// Between two tokens.
     pub gap: Delay,
     /// Tokens of an answer, unless the request asks for fewer.
@@ -52,6 +55,7 @@ impl MockOptions {
             control: None,
             workers: 1,
             ttft: Delay::fixed(Duration::from_millis(20)),
+            cold_factor: 1.0,
             gap: Delay::fixed(Duration::from_millis(10)),
             tokens: TokenCount::fixed(32),
             seed: 0,

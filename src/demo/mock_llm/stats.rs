@@ -77,21 +77,32 @@ struct Seen {
 }
 
 impl Counters {
-    pub(super) fn request(&self, path: &'static str, first_byte_unix_ns: u64, user: Option<&str>) {
+    /// Counts a request; tells whether it is the first one of its user. Users beyond those counted
+    /// are never new.
+    pub(super) fn request(
+        &self,
+        path: &'static str,
+        first_byte_unix_ns: u64,
+        user: Option<&str>,
+    ) -> bool {
         let mut seen = self.seen();
         *seen.requests.entry(path).or_default() += 1;
         if seen.arrivals.len() == ARRIVALS_MAX {
             seen.arrivals.pop_front();
         }
         seen.arrivals.push_back((first_byte_unix_ns, path));
-        let Some(user) = user else { return };
+        let Some(user) = user else { return false };
         if let Some(count) = seen.users.get_mut(user) {
             *count += 1;
-        } else if seen.users.len() < USERS_MAX {
+            return false;
+        }
+        let is_new = seen.users.len() < USERS_MAX;
+        if is_new {
             seen.users.insert(user.to_owned(), 1);
         } else {
             seen.users_uncounted += 1;
         }
+        is_new
     }
 
     pub(super) fn report(&self) -> Stats {
@@ -126,13 +137,17 @@ mod tests {
     fn lists_stay_bounded() {
         let counters = Counters::default();
         for n in 0..USERS_MAX + 10 {
-            counters.request("/health", n as u64, Some(&n.to_string()));
+            let is_first = counters.request("/health", n as u64, Some(&n.to_string()));
+            assert_eq!(is_first, n < USERS_MAX);
         }
+        assert!(
+            !counters.request("/health", 0, Some("0")) && !counters.request("/health", 0, None)
+        );
         let stats = counters.report();
         assert_eq!(stats.users.len(), USERS_MAX);
         assert_eq!(stats.users_uncounted, 10);
         assert_eq!(stats.arrivals.len(), ARRIVALS_MAX);
-        assert_eq!(stats.arrivals.last().unwrap().first_byte_unix_ns, (USERS_MAX + 9) as u64);
-        assert_eq!(stats.requests_total(), (USERS_MAX + 10) as u64);
+        assert_eq!(stats.arrivals[ARRIVALS_MAX - 3].first_byte_unix_ns, (USERS_MAX + 9) as u64);
+        assert_eq!(stats.requests_total(), (USERS_MAX + 12) as u64);
     }
 }
