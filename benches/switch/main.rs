@@ -15,7 +15,10 @@ mod figures;
 mod http;
 mod leave;
 mod load;
+#[path = "../shared/machine.rs"]
+mod machine;
 mod probe;
+#[path = "../shared/process.rs"]
 mod process;
 mod report;
 mod upstream;
@@ -36,9 +39,9 @@ use driver::Plan;
 use figures::Figures;
 use leave::Manner;
 use load::Tally;
+use machine::Machine;
 use probe::Probe;
 use process::Cyan;
-use report::Machine;
 use upstream::Environments;
 
 /// Changes of the idle proxy.
@@ -111,7 +114,7 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn Error>> {
     let plan = Plan { seconds, changes, switches };
     let mut machine = Machine::describe(&arguments.cyan_binary);
     let environments = Environments::start()?;
-    let cyan = Cyan::start(&arguments.cyan_binary, environments.addresses)?;
+    let cyan = Cyan::start(&arguments.cyan_binary, &environments.service())?;
     let drift = Drift::watch();
     let mut figures = Figures::default();
     idle(&cyan, &environments, &mut figures).await?;

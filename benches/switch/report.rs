@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::driver::Plan;
 use crate::figures::Figures;
 use crate::leave::Manner;
+use crate::machine::Machine;
 
 /// A promise that does not depend on the machine: breaking it fails the run.
 const NONE: [(&str, &str); 5] = [
@@ -38,53 +39,9 @@ const TIMES: [(&str, &str); 11] = [
     ("leave_uploading", "client leaves, blocked upload"),
 ];
 
-/// Where and with what a run took place; nothing that names the place itself.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct Machine {
-    cpu_model: String,
-    cores: usize,
-    kernel: String,
-    load_average_at_start: String,
-    load_average_at_end: String,
-    cyan: String,
-}
-
-impl Machine {
-    /// Describes this machine and the program.
-    pub(crate) fn describe(cyan: &Path) -> Self {
-        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
-        let version = std::process::Command::new(cyan).arg("--version").output();
-        let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        Self {
-            cpu_model: model.unwrap_or_default().trim_start_matches(['\t', ' ', ':']).to_owned(),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
-            kernel: kernel.trim().to_owned(),
-            load_average_at_start: load_average(),
-            load_average_at_end: String::new(),
-            cyan: version.unwrap_or_default().trim().to_owned(),
-        }
-    }
-
-    /// Notes what else went on until the end of the run.
-    pub(crate) fn ended(&mut self) {
-        self.load_average_at_end = load_average();
-    }
-}
-
-/// Over 1, 5 and 15 minutes.
-fn load_average() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
-}
-
 /// The table and what it means. Tells too whether every promise held that must hold on any machine.
 pub(crate) fn render(figures: &Figures, machine: &Machine) -> (String, bool) {
-    let Machine { cpu_model, cores, kernel, cyan, .. } = machine;
-    let mut text = format!("{cyan} on {cpu_model}, {cores} cores, Linux {kernel}\n");
-    let (start, end) = (&machine.load_average_at_start, &machine.load_average_at_end);
-    let _ = writeln!(text, "load average at start {start}, at end {end}\n");
+    let mut text = format!("{machine}\n");
     let _ = writeln!(text, "{:<36} {:>10} {:>10} {:>10}", "times in µs", "p50", "p99", "max");
     for (name, title) in TIMES {
         let _ = write!(text, "{title:<36}");

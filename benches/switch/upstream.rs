@@ -59,6 +59,18 @@ impl Environments {
         Ok(environments)
     }
 
+    /// The service that they make up, in the words of a config: blue active, with everything.
+    pub(crate) fn service(&self) -> String {
+        let mut text =
+            "[service.llm]\nactive = \"blue\"\nsticky = [\"header:x-user-id\"]\n".to_owned();
+        for ((name, address), weight) in NAMES.iter().zip(self.addresses).zip([100, 0]) {
+            text.push_str(&format!(
+                "[service.llm.environment.{name}]\nupstreams = [\"http://{address}\"]\nweight = {weight}\n"
+            ));
+        }
+        text
+    }
+
     /// When the proxy last left a held request or an unfinished stream; zero before. Reading takes it.
     pub(crate) fn take_left_ns(&self) -> u64 {
         // Relaxed: a single number.

@@ -19,6 +19,7 @@ use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::Progress;
 use crate::rollout::rollback_time::RollbackTime;
+use crate::rollout::stage::Stage;
 use crate::rollout::start::Start;
 use crate::rollout::value::{self, Holder};
 
@@ -55,11 +56,12 @@ pub(super) async fn show(
         paused: rollout.paused.map(|pause| Paused { by: pause.by, reason: pause.reason }),
         held: rollout.held.map(|hold| hold.text),
         frozen,
-        cause: rollout.stage.cause().cloned().map(|cause| Cause {
-            code: cause.code,
-            text: cause.text,
-            details: cause.details,
-        }),
+        cause: match rollout.stage {
+            Stage::RolledBack { cause } | Stage::RollingBack { cause, .. } => {
+                Some(Cause { code: cause.code, text: cause.text, details: cause.details })
+            }
+            _ => None,
+        },
         rollback: rollout.rollback_time.map(rollback),
         candidate: rollout.candidate,
         base: rollout.base,
@@ -156,10 +158,6 @@ pub(super) async fn act(
 }
 
 fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
-    if body.instant && action != "rollback" {
-        let detail = format!("`instant` is for rollback, not for {action}; leave it out");
-        return Err(Problem::new(ProblemKind::Invalid, detail).at("instant"));
-    }
     if body.full && action != "promote" {
         let detail = format!("`full` is for promote, not for {action}; leave it out");
         return Err(Problem::new(ProblemKind::Invalid, detail).at("full"));
@@ -168,7 +166,7 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
         "pause" => Operator::Pause { reason: body.reason.clone() },
         "resume" => Operator::Resume,
         "promote" => Operator::Promote { full: body.full },
-        "rollback" => Operator::RollBack { reason: body.reason.clone(), instant: body.instant },
+        "rollback" => Operator::RollBack { reason: body.reason.clone() },
         "release" => Operator::Release,
         other => {
             let detail = format!(

@@ -240,8 +240,7 @@ impl Judge for WindowJudge {
             .metrics
             .iter()
             .filter(|metric| metric.is_absolute() || *metric == Metric::Quality);
-        let parts = parts.map(part).collect();
-        Explanation { evidence: None, strongest, parts, is_total_failure: false }
+        Explanation { evidence: None, strongest, parts: parts.map(part).collect() }
     }
 
     fn resume(&mut self) {}

@@ -10,27 +10,31 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::upstream::NAMES;
-
 /// Kept from SIGTERM to SIGKILL.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A proxy before two environments, blue active with everything.
+/// What a config begins with: free ports, and a state of its own. Services are to follow.
+const BASICS: &str = "[listen]\nhttp = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n";
+
+/// A running proxy with a state of its own.
 pub(crate) struct Cyan {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     /// Where changes are made.
     pub(crate) admin: SocketAddr,
-    child: Child,
+    /// Its process.
+    pub(crate) child: Child,
     _dir: TempDir,
 }
 
 impl Cyan {
-    /// Starts `binary` with a state of its own and waits until it serves.
-    pub(crate) fn start(binary: &Path, environments: [SocketAddr; 2]) -> io::Result<Self> {
-        let dir = TempDir::with_prefix("switch-bench-")?;
+    /// Starts `binary` with these services, in the words of a config, and waits until it serves.
+    pub(crate) fn start(binary: &Path, services: &str) -> io::Result<Self> {
+        let dir = TempDir::with_prefix("cyan-bench-")?;
         let config = dir.path().join("cyan.toml");
-        std::fs::write(&config, config_text(dir.path(), environments))?;
+        let state = dir.path().join("state");
+        let text = format!("state_dir = \"{}\"\n{BASICS}{services}", state.display());
+        std::fs::write(&config, text)?;
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -61,22 +65,6 @@ impl Drop for Cyan {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn config_text(dir: &Path, environments: [SocketAddr; 2]) -> String {
-    let state = dir.join("state");
-    let state = state.display();
-    let mut text = format!(
-        "state_dir = \"{state}\"\n[listen]\nhttp = \"127.0.0.1:0\"\n\
-         [admin]\naddress = \"127.0.0.1:0\"\n\
-         [service.llm]\nactive = \"blue\"\nsticky = [\"header:x-user-id\"]\n"
-    );
-    for ((name, address), weight) in NAMES.iter().zip(environments).zip([100, 0]) {
-        text.push_str(&format!(
-            "[service.llm.environment.{name}]\nupstreams = [\"http://{address}\"]\nweight = {weight}\n"
-        ));
-    }
-    text
 }
 
 fn die_with_parent() -> io::Result<()> {
