@@ -71,13 +71,10 @@ fn main() {
     for row in rows() {
         let summary = simulate(row, arguments.runs_of(row), arguments.seed, arguments.threads);
         report.line(&summary.line(row));
-        let complaints = row.asks.complaints(row.shortfall, &summary).into_iter();
+        let complaints = row.asks.complaints(&summary).into_iter();
         report.complaints.extend(complaints.map(|text| format!("{}: {text}", row.name)));
     }
     report.line("");
-    for (row, shortfall) in rows().filter_map(|row| Some((row, row.shortfall?))) {
-        report.line(&format!("- Known to fall short: `{}`: {}.", row.name, shortfall.why));
-    }
     if arguments.asks_for_scores() {
         report.scores(&arguments);
     }
@@ -194,7 +191,7 @@ mod tests {
             let rows = rows::all();
             let row = rows.iter().find(|row| row.name == name).expect("a row of this name");
             let summary = simulate(row, runs, 1, 1);
-            let complaints = row.asks.complaints(row.shortfall, &summary);
+            let complaints = row.asks.complaints(&summary);
             assert!(complaints.is_empty(), "{complaints:?}: {}", summary.line(row));
         }
     }

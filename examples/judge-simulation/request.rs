@@ -13,6 +13,8 @@ pub struct Request {
     /// A key seen for the first time since the last change.
     pub is_new: bool,
     pub ttft: f64,
+    /// Mean gap between contents.
+    pub gap: f64,
     pub end: End,
 }
 
@@ -22,6 +24,7 @@ pub enum End {
     FailedEarly(f64),
     FailedLate(f64),
     Refused(f64),
+    Watched(f64),
 }
 
 /// Requests that are measured before a rollout.
@@ -33,6 +36,8 @@ pub const LATENCY_LIMIT: f64 = 5.0;
 pub struct Usual {
     /// Its p50, p90 and p99 of TTFT in seconds, each known to 3 %.
     pub thresholds: [f64; 3],
+    /// The same of the gap between contents.
+    pub gaps: [f64; 3],
     /// A limit that it breaks before the start is not armed.
     pub breaks_latency_limit: bool,
 }
@@ -137,7 +142,8 @@ impl<'a> Source<'a> {
         Some(self.traffic.partition_point(|sum| *sum < at).min(self.users.len() - 1))
     }
 
-    fn fault(&self, at: f64, side: Side) -> Option<Fault> {
+    /// What is wrong with a side at a moment.
+    pub fn fault(&self, at: f64, side: Side) -> Option<Fault> {
         let fault = self.world.fault?;
         let hits =
             (side == Side::Candidate || fault.on_both) && at >= fault.from && at < fault.until;
@@ -148,13 +154,16 @@ impl<'a> Source<'a> {
     fn end(&mut self, at: f64, side: Side, error_rate: f64) -> End {
         let world = self.world;
         let (mut errors, mut cut, mut refused) = (error_rate, world.cut_rate, world.refused_rate);
+        let mut watched = world.watched_rate;
         match self.fault(at, side).map(|fault| fault.kind) {
             Some(FaultKind::Errors(rate) | FaultKind::Incident(rate)) => errors = rate,
             Some(FaultKind::ErrorsTimes(factor)) => errors = (errors * factor).min(1.0),
             Some(FaultKind::Cut(rate)) => cut = rate,
             Some(FaultKind::Refused(rate)) => refused = rate,
+            Some(FaultKind::Watched(rate)) => watched = rate,
             Some(FaultKind::Bursts(every, rate)) if at % every < 2.0 => errors = rate,
-            Some(FaultKind::Ttft(_) | FaultKind::Tail(_) | FaultKind::Bursts(..)) | None => {}
+            // Those of times and scores are not about how it ends.
+            Some(_) | None => {}
         }
         let soon = 0.05 + 0.1 * self.random.f64();
         if self.random.f64() < errors {
@@ -165,6 +174,9 @@ impl<'a> Source<'a> {
         }
         if self.random.f64() < cut {
             return End::FailedLate(0.0);
+        }
+        if watched > 0.0 && self.random.f64() < watched {
+            return End::Watched(soon);
         }
         End::Good
     }
@@ -191,7 +203,17 @@ impl<'a> Source<'a> {
             let length = self.world.answer_seconds * speed * gamma4(&mut self.random);
             end = End::FailedLate(ttft + length * self.random.f64());
         }
-        Request { side, key, is_warm, is_new, ttft, end }
+        let gap = self.gap(at, side);
+        Request { side, key, is_warm, is_new, ttft, gap, end }
+    }
+
+    fn gap(&mut self, at: f64, side: Side) -> f64 {
+        let Some((median, sigma)) = self.world.gap else { return 0.0 };
+        let gap = median * (sigma * normal(&mut self.random)).exp();
+        match self.fault(at, side).map(|fault| fault.kind) {
+            Some(FaultKind::Gap(factor)) => gap * factor,
+            _ => gap,
+        }
     }
 
     /// What is measured of the active side before the rollout: of the same users, if the seed is the same.
@@ -199,15 +221,22 @@ impl<'a> Source<'a> {
         let healthy = World { fault: None, cold_cache: 1.0, ..world.clone() };
         let mut source = Source::new(&healthy, seed);
         source.change(0.0);
-        let mut ttfts: Vec<f64> = (0..MEASURED).map(|_| source.next(0.0).ttft).collect();
-        ttfts.sort_by(f64::total_cmp);
-        let over = MEASURED - ttfts.partition_point(|ttft| *ttft <= LATENCY_LIMIT);
-        let mut known = |share: usize| {
-            let error = 1.0 + 0.03 * normal(&mut source.random);
-            ttfts[MEASURED * share / 100] * error
+        let requests: Vec<Request> = (0..MEASURED).map(|_| source.next(0.0)).collect();
+        let sorted = |of: fn(&Request) -> f64| {
+            let mut all: Vec<f64> = requests.iter().map(of).collect();
+            all.sort_by(f64::total_cmp);
+            all
         };
-        let thresholds = [known(50), known(90), known(99)];
-        Usual { thresholds, breaks_latency_limit: over * 100 > MEASURED }
+        let (ttfts, gaps) = (sorted(|request| request.ttft), sorted(|request| request.gap));
+        let over = MEASURED - ttfts.partition_point(|ttft| *ttft <= LATENCY_LIMIT);
+        let mut known = |all: &[f64]| {
+            [50, 90, 99].map(|share| {
+                let error = 1.0 + 0.03 * normal(&mut source.random);
+                all[MEASURED * share / 100] * error
+            })
+        };
+        let (thresholds, gaps) = (known(&ttfts), known(&gaps));
+        Usual { thresholds, gaps, breaks_latency_limit: over * 100 > MEASURED }
     }
 }
 

@@ -1,8 +1,7 @@
 //! What is asked of a row, and whether its runs meet it.
 //!
 //! Runs are few, so only what chance does not explain counts as not met: a 95 % interval that lies wholly
-//! beyond what is asked. Where a row is known to fall short, the reason stands in the code and in the
-//! output, and a figure worse than the known one is not met either.
+//! beyond what is asked.
 
 use crate::summary::{Judged, Summary, interval, percent};
 
@@ -13,8 +12,10 @@ const FALSE_POINT_MAX: f64 = 0.02;
 const RUNS_FOR_A_POINT: u32 = 100;
 /// Share of healthy candidates that must get through in time.
 const IN_TIME_MIN: f64 = 0.95;
-/// Share of rollouts that must be held where no comparison can be trusted.
+/// Share of rollouts that must be held, or go back a step, where the candidate is not to blame for sure.
 const HELD_MIN: f64 = 0.95;
+/// Share of the time for which a healthy active side may shut the blame gate.
+const GATE_SHUT_MAX: f64 = 0.05;
 /// How much later than the method's first simulation a fault may be found.
 const SLACK: f64 = 1.25;
 
@@ -27,58 +28,53 @@ pub enum Asks {
     Kept,
     /// Not the candidate's fault and not to be trusted: held, and not rolled back.
     Held,
+    /// An incident of both sides right after a step: back to the step before, and not rolled back.
+    SteppedBack,
+    /// Healthy, and the blame gate is rarely shut.
+    GateOpen,
     /// The fault is found.
     Found {
-        /// The median of candidate requests that the method's first simulation needed.
-        median: u32,
+        /// The median of candidate requests that the method's first simulation needed, if it had this fault.
+        median: Option<u32>,
         /// The share of runs in which it found the fault.
         share: f64,
     },
 }
 
-/// A row that is known to miss what is asked.
-#[derive(Clone, Copy)]
-pub struct Shortfall {
-    pub reaches: Reaches,
-    /// Why it is accepted.
-    pub why: &'static str,
-}
-
-/// What a row with a shortfall must still reach.
-#[derive(Clone, Copy)]
-pub enum Reaches {
-    /// A median of requests at or below this.
-    Median(u32),
-    /// This share of healthy candidates in time.
-    InTime(f64),
-}
-
 impl Asks {
     /// Says what is not met.
-    pub fn complaints(self, shortfall: Option<Shortfall>, summary: &Summary) -> Vec<String> {
+    pub fn complaints(self, summary: &Summary) -> Vec<String> {
         let evidence = &summary.evidence;
-        let reaches = shortfall.map(|shortfall| shortfall.reaches);
         let mut complaints = vec![];
         match self {
             Self::Healthy => {
                 let in_time = (summary.got_through, summary.runs);
                 complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
-                complaints.extend(too_late(in_time, reaches));
+                complaints.extend(too_late(in_time));
             }
             Self::Kept => {
                 complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
             }
             Self::Held => {
                 complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
-                let (held, runs) = (summary.held, summary.runs);
-                let (_, high) = interval(held, runs);
-                complaints
-                    .extend((high < HELD_MIN).then(|| format!("held in {held} of {runs} only")));
+                complaints.extend(too_few("held", summary.held, summary.runs));
+            }
+            Self::SteppedBack => {
+                complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
+                complaints.extend(too_few("went back", summary.stepped_back, summary.runs));
+            }
+            Self::GateOpen => {
+                complaints.extend(too_many(evidence.rolled_back + evidence.false_ones, summary));
+                let shut = summary.gate_shut;
+                complaints.extend((shut > GATE_SHUT_MAX).then(|| {
+                    format!("the blame gate was shut for {:.1} % of the time", shut * 100.0)
+                }));
             }
             Self::Found { median, share } => {
                 complaints.extend(too_many(evidence.false_ones, summary));
                 complaints.extend(too_rare(share, summary));
-                complaints.extend(too_slow(f64::from(median) * SLACK, reaches, evidence));
+                let allowed = median.map(|median| f64::from(median) * SLACK);
+                complaints.extend(allowed.and_then(|max| too_slow(max, evidence)));
             }
         }
         complaints
@@ -94,18 +90,14 @@ fn too_many(rolled_back: u32, summary: &Summary) -> Option<String> {
         .then(|| format!("{rolled_back} of {runs} healthy ones rolled back"))
 }
 
-fn too_late((in_time, runs): (u32, u32), reaches: Option<Reaches>) -> Option<String> {
-    let (low, high) = interval(in_time, runs);
-    match reaches {
-        Some(Reaches::InTime(known)) if high < known => {
-            Some(format!("{in_time} of {runs} got through in time, worse than known"))
-        }
-        Some(Reaches::InTime(_)) if low >= IN_TIME_MIN => {
-            Some(format!("{in_time} of {runs} got through in time: no shortfall any more"))
-        }
-        None if high < IN_TIME_MIN => Some(format!("only {in_time} of {runs} got through in time")),
-        _ => None,
-    }
+fn too_few(what: &str, count: u32, runs: u32) -> Option<String> {
+    let (_, high) = interval(count, runs);
+    (high < HELD_MIN).then(|| format!("{what} in {count} of {runs} only"))
+}
+
+fn too_late((in_time, runs): (u32, u32)) -> Option<String> {
+    let (_, high) = interval(in_time, runs);
+    (high < IN_TIME_MIN).then(|| format!("only {in_time} of {runs} got through in time"))
 }
 
 fn too_rare(share: f64, summary: &Summary) -> Option<String> {
@@ -114,21 +106,10 @@ fn too_rare(share: f64, summary: &Summary) -> Option<String> {
     (found < runs && high < share).then(|| format!("found in {found} of {runs} runs only"))
 }
 
-fn too_slow(allowed: f64, reaches: Option<Reaches>, judged: &Judged) -> Option<String> {
+fn too_slow(allowed: f64, judged: &Judged) -> Option<String> {
     let (low, high) = judged.median_interval?;
-    let median = format!("median of {low} to {high} requests");
-    match reaches {
-        Some(Reaches::Median(known)) if low > known => {
-            Some(format!("{median}, worse than the known {known}"))
-        }
-        Some(Reaches::Median(_)) if f64::from(high) <= allowed => {
-            Some(format!("{median} is as asked: no shortfall any more"))
-        }
-        None if f64::from(low) > allowed => {
-            Some(format!("{median}, at most {allowed:.0} are asked"))
-        }
-        _ => None,
-    }
+    let is_beyond = f64::from(low) > allowed;
+    is_beyond.then(|| format!("median of {low} to {high} requests, at most {allowed:.0} are asked"))
 }
 
 #[cfg(test)]
@@ -143,44 +124,61 @@ mod tests {
             median_interval: Some(median),
             seconds: None,
         };
-        Summary { runs, evidence: judged(), window: judged(), got_through: runs, held: 0 }
+        Summary {
+            runs,
+            evidence: judged(),
+            window: judged(),
+            got_through: runs,
+            held: 0,
+            stepped_back: 0,
+            gate_shut: 0.0,
+        }
     }
 
     #[test]
     fn only_what_chance_does_not_explain_is_a_complaint() {
-        let found = Asks::Found { median: 100, share: 1.0 };
-        let known = Some(Shortfall { reaches: Reaches::Median(200), why: "a reason" });
-        for (asks, shortfall, summary, expected) in [
-            (Asks::Healthy, None, summary(20, 1, 0, (1, 1)), 0),
-            (Asks::Healthy, None, summary(20, 2, 0, (1, 1)), 1),
-            (Asks::Healthy, None, summary(200, 5, 0, (1, 1)), 1),
-            (found, None, summary(20, 20, 0, (125, 300)), 0),
-            (found, None, summary(20, 20, 0, (126, 300)), 1),
-            (found, None, summary(20, 19, 0, (90, 110)), 1),
-            (found, None, summary(20, 17, 3, (90, 110)), 1),
-            (found, known, summary(20, 20, 0, (150, 300)), 0),
-            (found, known, summary(20, 20, 0, (201, 300)), 1),
-            (found, known, summary(20, 20, 0, (90, 125)), 1),
-            (Asks::Found { median: 100, share: 0.9 }, None, summary(20, 17, 0, (90, 110)), 0),
-            (Asks::Found { median: 100, share: 0.9 }, None, summary(20, 10, 0, (90, 110)), 1),
+        let found = Asks::Found { median: Some(100), share: 1.0 };
+        for (asks, summary, expected) in [
+            (Asks::Healthy, summary(20, 1, 0, (1, 1)), 0),
+            (Asks::Healthy, summary(20, 2, 0, (1, 1)), 1),
+            (Asks::Healthy, summary(200, 5, 0, (1, 1)), 1),
+            (found, summary(20, 20, 0, (125, 300)), 0),
+            (found, summary(20, 20, 0, (126, 300)), 1),
+            (found, summary(20, 19, 0, (90, 110)), 1),
+            (found, summary(20, 17, 3, (90, 110)), 1),
+            (Asks::Found { median: Some(100), share: 0.9 }, summary(20, 17, 0, (90, 110)), 0),
+            (Asks::Found { median: Some(100), share: 0.9 }, summary(20, 10, 0, (90, 110)), 1),
         ] {
-            let complaints = asks.complaints(shortfall, &summary);
+            let complaints = asks.complaints(&summary);
             assert_eq!(complaints.len(), expected, "{complaints:?}");
         }
     }
 
     #[test]
-    fn who_does_not_get_through_in_time_is_counted() {
-        let known = Some(Shortfall { reaches: Reaches::InTime(0.8), why: "a reason" });
-        for (got_through, runs, shortfall, expected) in [
-            (18, 20, None, 0),
-            (16, 20, None, 1),
-            (16, 20, known, 0),
-            (10, 20, known, 1),
-            (995, 1_000, known, 1),
+    fn holds_steps_back_and_the_gate_are_counted() {
+        let all = |held, stepped_back, gate_shut| Summary {
+            held,
+            stepped_back,
+            gate_shut,
+            ..summary(100, 0, 0, (1, 1))
+        };
+        for (asks, summary, expected) in [
+            (Asks::Held, all(95, 0, 0.0), 0),
+            (Asks::Held, all(80, 100, 0.0), 1),
+            (Asks::SteppedBack, all(0, 95, 0.0), 0),
+            (Asks::SteppedBack, all(100, 80, 0.0), 1),
+            (Asks::GateOpen, all(0, 0, 0.05), 0),
+            (Asks::GateOpen, all(0, 0, 0.06), 1),
         ] {
+            assert_eq!(asks.complaints(&summary).len(), expected);
+        }
+    }
+
+    #[test]
+    fn who_does_not_get_through_in_time_is_counted() {
+        for (got_through, runs, expected) in [(18, 20, 0), (16, 20, 1)] {
             let summary = Summary { got_through, ..summary(runs, 0, 0, (1, 1)) };
-            assert_eq!(Asks::Healthy.complaints(shortfall, &summary).len(), expected);
+            assert_eq!(Asks::Healthy.complaints(&summary).len(), expected);
         }
     }
 }

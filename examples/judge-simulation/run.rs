@@ -5,14 +5,15 @@ use std::time::Duration;
 use cyan::judge::decision::{Decision, Judge};
 use cyan::judge::evidence_judge::EvidenceJudge;
 use cyan::judge::metric::{Metric, Metrics};
-use cyan::judge::record::{Change, TickRecord};
+use cyan::judge::record::{Change, Score, Side, TickRecord};
 use cyan::judge::settings::{Bake, Settings};
 use cyan::judge::tick::Tick;
 use cyan::judge::window::{WindowJudge, WindowRules};
 
 use crate::recorder::Recorder;
 use crate::request::{Source, Usual};
-use crate::world::World;
+use crate::scores;
+use crate::world::{FaultKind, World};
 
 /// How it went.
 pub struct Outcome {
@@ -23,6 +24,10 @@ pub struct Outcome {
     pub got_through: bool,
     /// Whether it was ever held.
     pub was_held: bool,
+    /// Whether it ever went back a step.
+    pub stepped_back: bool,
+    /// For how much of the time the blame gate of some limit was shut, 0 to 1.
+    pub gate_shut: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -48,6 +53,11 @@ pub enum Told<'a> {
     Decision(Decision),
 }
 
+/// Any number other than 0.
+const SCORES_SEED: u64 = 0x5C0E_5C0E;
+/// Share of the answers that are scored.
+const SCORED: f64 = 0.1;
+
 /// How long the window judge is given after the other has decided, in seconds.
 const WINDOW_PATIENCE: f64 = 600.0;
 
@@ -62,6 +72,8 @@ struct Rollout<'a> {
     world: &'a World,
     source: Source<'a>,
     recorder: Recorder,
+    /// Draws scores, so that they change nothing else.
+    scores: fastrand::Rng,
     judge: EvidenceJudge,
     beside: WindowJudge,
     now: Tick,
@@ -90,7 +102,10 @@ pub fn run_telling(world: &World, seed: u64, tell: &mut dyn FnMut(Told<'_>)) -> 
         window_rolled_back: None,
         got_through: false,
         was_held: false,
+        stepped_back: false,
+        gate_shut: 0.0,
     };
+    let (mut looks, mut shut) = (0_u32, 0_u32);
     rollout.take_step(0);
     while rollout.now < until && !outcome.is_settled(rollout.now) {
         rollout.hear();
@@ -100,13 +115,18 @@ pub fn run_telling(world: &World, seed: u64, tell: &mut dyn FnMut(Told<'_>)) -> 
         if outcome.rolled_back.is_some() {
             continue; // its figures are taken; the window judge may still need some time
         }
+        looks += 1;
+        shut += u32::from(rollout.is_gate_shut());
         match rollout.decide() {
             Decision::RollBack(_) => {
                 outcome.rolled_back = Some(rollout.rolled_back());
                 rollout.is_over = true;
             }
             Decision::Hold(_) => outcome.was_held = true,
-            Decision::StepBack(_) => rollout.take_step(rollout.step.saturating_sub(1)),
+            Decision::StepBack(_) => {
+                outcome.stepped_back = true;
+                rollout.take_step(rollout.step.saturating_sub(1));
+            }
             Decision::Advance if rollout.step + 1 < world.steps.len() => {
                 rollout.take_step(rollout.step + 1);
             }
@@ -115,6 +135,7 @@ pub fn run_telling(world: &World, seed: u64, tell: &mut dyn FnMut(Told<'_>)) -> 
             Decision::Advance | Decision::Wait(_) => {}
         }
     }
+    outcome.gate_shut = f64::from(shut) / f64::from(looks.max(1));
     outcome.got_through = outcome.rolled_back.is_none()
         && rollout.step + 1 == world.steps.len()
         && seconds(rollout.step_since) <= f64::from(planned - last_seconds) * 1.25;
@@ -130,7 +151,13 @@ impl<'a> Rollout<'a> {
         Self {
             world,
             source: Source::new(world, seed),
-            recorder: Recorder::new(world.ticks_per_record, world.final_age(), usual.thresholds),
+            recorder: Recorder::new(
+                world.ticks_per_record,
+                world.final_age(),
+                usual.thresholds,
+                world.gap.map(|_| usual.gaps),
+            ),
+            scores: fastrand::Rng::with_seed(seed ^ SCORES_SEED),
             judge: EvidenceJudge::new(settings.clone()),
             beside: WindowJudge::new(settings, WindowRules::default()),
             now: Tick(0),
@@ -179,7 +206,36 @@ impl<'a> Rollout<'a> {
         let (from, at) = (self.now, seconds(self.now));
         let arrivals = self.source.arrivals(f64::from(ticks) / 4.0);
         let source = &mut self.source;
-        self.recorder.record(from, (0..arrivals).map(|_| source.next(at)))
+        let mut record = self.recorder.record(from, (0..arrivals).map(|_| source.next(at)));
+        if let Some(mean) = self.world.scores {
+            record.scores = self.scores(&record, mean);
+        }
+        record
+    }
+
+    /// Scores of some of those that have just arrived.
+    fn scores(&mut self, record: &TickRecord, usual: f64) -> Vec<Score> {
+        let mut scores = vec![];
+        for arrivals in &record.arrivals {
+            let n = arrivals.n;
+            for (side, n) in [(Side::Active, n.active), (Side::Candidate, n.candidate)] {
+                let fault = self.source.fault(seconds(arrivals.from), side);
+                let mean = match fault.map(|fault| fault.kind) {
+                    Some(FaultKind::Scores(mean)) => mean,
+                    _ => usual,
+                };
+                let count = (0..n).filter(|_| self.scores.f64() < SCORED).count();
+                for _ in 0..count {
+                    let value = scores::beta(&mut self.scores, mean);
+                    scores.push(Score { side, key: None, arrived: arrivals.from, value });
+                }
+            }
+        }
+        scores
+    }
+
+    fn is_gate_shut(&self) -> bool {
+        self.judge.evidence().armed_limits().any(|(_, limit)| limit.is_shut())
     }
 
     fn ask_beside(&mut self) -> Option<RolledBack> {
@@ -206,6 +262,8 @@ fn settings(world: &World, usual: &Usual) -> Settings {
     if world.judges_ttft {
         metrics.push(Metric::Ttft);
     }
+    metrics.extend(world.gap.map(|_| Metric::Latency));
+    metrics.extend(world.scores.map(|_| Metric::Quality));
     if world.judges_ttft && !usual.breaks_latency_limit {
         metrics.push(Metric::LatencyLimit);
     }

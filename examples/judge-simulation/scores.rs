@@ -30,7 +30,7 @@ pub struct ScoreRow {
 
 /// Mean scores, and the median of scores that the method's first simulation needed.
 pub fn all() -> Vec<ScoreRow> {
-    let found = |median| Asks::Found { median, share: 1.0 };
+    let found = |median| Asks::Found { median: Some(median), share: 1.0 };
     [
         (0.70, 0.70, Asks::Healthy),
         (0.72, 0.72, Asks::Healthy),
@@ -60,7 +60,7 @@ impl ScoreRow {
     /// One line of a Markdown table.
     pub fn line(&self, summary: &Summary) -> String {
         let asked = match self.asks {
-            Asks::Found { median, .. } => format!("median {median}"),
+            Asks::Found { median: Some(median), .. } => format!("median {median}"),
             _ => "at most 1 %".to_owned(),
         };
         let found = summary.share(summary.evidence.rolled_back);
@@ -77,7 +77,7 @@ impl ScoreRow {
 
     /// Says what is not met.
     pub fn complaints(&self, summary: &Summary) -> Vec<String> {
-        let complaints = self.asks.complaints(None, summary).into_iter();
+        let complaints = self.asks.complaints(summary).into_iter();
         let Self { active, candidate, .. } = self;
         complaints
             .map(|text| format!("scores of {candidate:.2} against {active:.2}: {text}"))
@@ -106,12 +106,14 @@ impl ScoreRow {
             window_rolled_back: None,
             got_through: found.is_none(),
             was_held: false,
+            stepped_back: false,
+            gate_shut: 0.0,
         }
     }
 }
 
 /// Beta of this mean with parameters that sum to 20.
-fn beta(random: &mut fastrand::Rng, mean: f64) -> f64 {
+pub fn beta(random: &mut fastrand::Rng, mean: f64) -> f64 {
     let good = gamma(random, 20.0 * mean);
     good / (good + gamma(random, 20.0 * (1.0 - mean)))
 }

@@ -1,6 +1,6 @@
 //! What many runs of a row say together.
 
-use crate::requirement::{Asks, Reaches};
+use crate::requirement::Asks;
 use crate::rows::Row;
 use crate::run::{Outcome, RolledBack};
 
@@ -12,6 +12,9 @@ pub struct Summary {
     /// Runs that reached the last step in time.
     pub got_through: u32,
     pub held: u32,
+    pub stepped_back: u32,
+    /// For how much of the time the blame gate was shut, on average.
+    pub gate_shut: f64,
 }
 
 /// What one judge made of them.
@@ -36,6 +39,9 @@ impl Summary {
             window: Judged::of(outcomes.iter().map(|outcome| outcome.window_rolled_back)),
             got_through: count(|outcome| outcome.got_through),
             held: count(|outcome| outcome.was_held),
+            stepped_back: count(|outcome| outcome.stepped_back),
+            gate_shut: outcomes.iter().map(|outcome| outcome.gate_shut).sum::<f64>()
+                / f64::from(number(outcomes.len()).max(1)),
         }
     }
 
@@ -48,14 +54,17 @@ impl Summary {
                 format!("{:.0} % in time", percent(self.got_through, self.runs)),
                 self.share(self.window.rolled_back + self.window.false_ones),
             ],
-            Asks::Kept | Asks::Held => [
-                if row.asks == Asks::Held { "held, at most 1 %" } else { "at most 1 %" }.to_owned(),
-                self.share(self.evidence.rolled_back + self.evidence.false_ones),
-                "not asked".to_owned(),
-                self.share(self.window.rolled_back + self.window.false_ones),
-            ],
+            Asks::Kept | Asks::Held | Asks::SteppedBack | Asks::GateOpen => {
+                let (asked, seen) = self.asked_besides(row.asks);
+                [
+                    asked.to_owned(),
+                    self.share(self.evidence.rolled_back + self.evidence.false_ones),
+                    seen,
+                    self.share(self.window.rolled_back + self.window.false_ones),
+                ]
+            }
             Asks::Found { median, .. } => [
-                format!("median {median}"),
+                median.map_or("found".to_owned(), |median| format!("median {median}")),
                 self.share(self.evidence.rolled_back),
                 self.evidence.found(),
                 format!(
@@ -65,16 +74,27 @@ impl Summary {
                 ),
             ],
         };
-        let known = match row.shortfall.map(|shortfall| shortfall.reaches) {
-            Some(Reaches::Median(known)) => format!("; known {known}"),
-            Some(Reaches::InTime(known)) => format!("; known {:.0} % in time", known * 100.0),
-            None => String::new(),
-        };
         let held = percent(self.held, self.runs);
         format!(
-            "| {} | {} | {}{known} | {} | {held:.0} % | {} | {} |",
+            "| {} | {} | {} | {} | {held:.0} % | {} | {} |",
             row.name, self.runs, cells[0], cells[1], cells[2], cells[3]
         )
+    }
+
+    /// What is asked of a candidate that is not to blame, and what was seen of it.
+    fn asked_besides(&self, asks: Asks) -> (&'static str, String) {
+        match asks {
+            Asks::Held => ("held, at most 1 %", "not asked".to_owned()),
+            Asks::SteppedBack => {
+                let share = percent(self.stepped_back, self.runs);
+                ("one step back, at most 1 %", format!("{share:.0} % back"))
+            }
+            Asks::GateOpen => {
+                let shut = self.gate_shut * 100.0;
+                ("gate open, at most 1 %", format!("gate shut {shut:.1} % of the time"))
+            }
+            _ => ("at most 1 %", "not asked".to_owned()),
+        }
     }
 
     /// A share of the runs, with its interval.

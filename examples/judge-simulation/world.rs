@@ -22,17 +22,23 @@ pub struct World {
     pub cut_rate: f64,
     /// Share of requests that are refused, on both sides.
     pub refused_rate: f64,
+    /// Share of requests that end in a watched way (429, the client left), on both sides.
+    pub watched_rate: f64,
     /// Median of TTFT in seconds, and the spread of its logarithm: of a request, and between users.
     pub ttft_median: f64,
     pub ttft_sigma: f64,
     pub ttft_sigma_users: f64,
     /// First request of a key that moved: TTFT times this.
     pub cold_cache: f64,
+    /// The gap between contents is judged as well: its median in seconds, and the spread of its logarithm.
+    pub gap: Option<(f64, f64)>,
     /// Mean seconds that an answer streams after its first content (gamma, shape 4); 0: at once.
     pub answer_seconds: f64,
     /// The same on the candidate, as a factor.
     pub candidate_answer_factor: f64,
     pub fault: Option<Fault>,
+    /// Mean of the quality scores that every tenth answer gets, on both sides; Beta distributed.
+    pub scores: Option<f64>,
     /// Whether TTFT and latency are judged, or errors only.
     pub judges_ttft: bool,
     /// Ticks per record: 1 is live, 4 saves time where a day is simulated.
@@ -72,8 +78,14 @@ pub enum FaultKind {
     Ttft(f64),
     /// TTFT times this where it is in the slowest tenth.
     Tail(f64),
+    /// The gap between contents times this.
+    Gap(f64),
     /// This share is refused.
     Refused(f64),
+    /// This share ends in a watched way.
+    Watched(f64),
+    /// Scores have this mean.
+    Scores(f64),
     /// An incident: this share fails, and TTFT is doubled.
     Incident(f64),
     /// Every so many seconds this share fails for two seconds.
@@ -99,13 +111,16 @@ impl World {
             unlike_errors: None,
             cut_rate: 0.0,
             refused_rate: 0.005,
+            watched_rate: 0.0,
             ttft_median: 0.8,
             ttft_sigma: 0.7,
             ttft_sigma_users: 0.0,
             cold_cache: 1.0,
+            gap: None,
             answer_seconds: 0.0,
             candidate_answer_factor: 1.0,
             fault: None,
+            scores: None,
             judges_ttft: true,
             ticks_per_record: 1,
         }

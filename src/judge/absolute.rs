@@ -57,8 +57,8 @@ impl AbsoluteLimit {
     }
 
     /// The candidate's share changed.
-    pub fn change(&mut self, planned: bool) {
-        self.ages.iter_mut().for_each(|at_age| at_age.process.change(planned));
+    pub fn change(&mut self, at: Tick, planned: bool) {
+        self.ages.iter_mut().for_each(|at_age| at_age.process.change(at, planned));
     }
 
     /// Takes in what was read at one of the ages.
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn total_failure_is_found_within_a_handful_of_requests() {
         let mut limit = AbsoluteLimit::new(0.05, 1, 5);
-        limit.change(true);
+        limit.change(Tick(0), true);
         let mut requests = 0;
         while limit.value() < 1_000.0 {
             limit.read(Tick(requests), 0, counts((1, 0), (1, 1)));
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_shared_incident_leaves_nothing_behind_that_fires_later() {
         let mut limit = AbsoluteLimit::new(0.05, 1, 5);
-        limit.change(true);
+        limit.change(Tick(0), true);
         for second in 0..1_800 {
             limit.read(Tick::of_second(second), 0, counts((9, 2), (1, u32::from(second % 5 == 0))));
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::e_process::{EProcess, Onset};
 use super::start_weights::StartWeights;
+use super::tick::Tick;
 
 /// Equal shares.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,8 +25,8 @@ impl Average {
     }
 
     /// The candidate's share changed.
-    pub fn change(&mut self, planned: bool) {
-        self.0.iter_mut().for_each(|part| part.change(planned));
+    pub fn change(&mut self, at: Tick, planned: bool) {
+        self.0.iter_mut().for_each(|part| part.change(at, planned));
     }
 
     /// What the coin has become.
@@ -49,12 +50,11 @@ impl Average {
 #[cfg(test)]
 mod tests {
     use super::super::record::Both;
-    use super::super::tick::Tick;
     use super::*;
 
     #[test]
     fn is_the_mean_and_points_at_its_strongest_part() {
-        let mut average = Average::new(2, 1, &StartWeights::of_epoch());
+        let mut average = Average::new(2, 1, &StartWeights::of_step());
         average.part(1).observe(Tick(3), Both::default(), |_| 3.0);
         let parts = [average.part(0).value(), average.part(1).value()];
         assert!((average.value() - f64::midpoint(parts[0], parts[1])).abs() < 1e-12);

@@ -12,6 +12,7 @@ use super::likelihood::{ODDS, Relative};
 use super::record::{Both, ErrorAge, ErrorCounts, ErrorReading};
 use super::start_weights::StartWeights;
 use super::strata::{Reader, Strata, Stratum};
+use super::tick::Tick;
 
 /// Ages at which sides are compared.
 const AGES: [ErrorAge; 3] = [ErrorAge::Second, ErrorAge::FifteenSeconds, ErrorAge::Final];
@@ -49,9 +50,9 @@ impl ByAge {
     }
 
     /// The candidate's share changed.
-    pub fn change(&mut self, planned: bool) {
+    pub fn change(&mut self, at: Tick, planned: bool) {
         for average in [&mut self.errors, &mut self.refused, &mut self.watched] {
-            average.change(planned);
+            average.change(at, planned);
         }
     }
 
@@ -102,7 +103,6 @@ fn compare(
 #[cfg(test)]
 mod tests {
     use super::super::record::Arrivals;
-    use super::super::tick::Tick;
     use super::*;
 
     fn reading(age: ErrorAge, second: u32, counts: Both<ErrorCounts>) -> ErrorReading {
@@ -113,7 +113,7 @@ mod tests {
     /// Values of errors, refused, watched after 60 s in which the candidate alone had `counts`.
     fn after(age: ErrorAge, counts: ErrorCounts) -> [f64; 3] {
         let (mut strata, mut by_age) = (Strata::default(), ByAge::new(5, 1.0));
-        by_age.change(true);
+        by_age.change(Tick(0), true);
         for second in 0..60 {
             let (from, until) = (Tick::of_second(second), Tick::of_second(second + 1));
             strata.arrive(&Arrivals { from, until, n: Both { active: 50, candidate: 5 } });
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn late_failures_count_at_the_last_age_only() {
         let counts = ErrorCounts { n: 5, late: 1, ..ErrorCounts::default() };
-        assert!(after(ErrorAge::FifteenSeconds, counts)[0] <= 1.0);
+        assert!(after(ErrorAge::FifteenSeconds, counts)[0] <= 1.0 + 1e-9);
         assert!(after(ErrorAge::Final, counts)[0] > 1e6);
         assert!((after(ErrorAge::Quarter, counts)[0] - 1.0).abs() < 1e-12, "not compared");
     }

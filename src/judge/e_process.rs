@@ -82,14 +82,14 @@ impl EProcess {
     }
 
     /// The candidate's share changed.
-    pub fn change(&mut self, planned: bool) {
-        self.starts.change(planned);
+    pub fn change(&mut self, at: Tick, planned: bool) {
+        self.starts.change(at, planned);
     }
 
     /// One stratum that began at `from`; `log_factor` is the log likelihood ratio by a bettor's number,
     /// 0 where the stratum tells nothing.
     pub fn observe(&mut self, from: Tick, counted: Both<Tally>, log_factor: impl Fn(usize) -> f64) {
-        let start = self.starts.spend();
+        let start = self.starts.spend(from);
         self.bet(from, start, counted, log_factor);
     }
 
@@ -159,7 +159,7 @@ mod tests {
     fn starts_at_one_coin_and_stays_there_without_news() {
         let mut process = EProcess::new(3, StartWeights::of_rollout(4));
         assert!((process.value() - 1.0).abs() < 1e-12);
-        process.change(true);
+        process.change(Tick(0), true);
         for tick in 0..1_000 {
             process.observe(Tick(tick), one(0), |_| 0.0);
         }
@@ -171,12 +171,12 @@ mod tests {
         let factors = [0.9, 0.8, 1.5, 0.7, 3.0, 2.0, 4.0];
         let mut process = EProcess::new(1, StartWeights::of_rollout(1));
         let mut weights = StartWeights::of_rollout(1);
-        process.change(true);
-        weights.change(true);
+        process.change(Tick(0), true);
+        weights.change(Tick(0), true);
         let mut terms: Vec<f64> = vec![];
         for (tick, factor) in (0..).zip(factors) {
             process.observe(Tick(tick), one(1), |_| f64::ln(factor));
-            terms.push(weights.spend());
+            terms.push(weights.spend(Tick(tick)));
             terms.iter_mut().for_each(|term| *term *= factor);
         }
         let expected = terms.iter().sum::<f64>() + weights.unspent();
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_late_beginning_is_found_and_counted_from_there() {
         let mut process = EProcess::new(1, StartWeights::of_rollout(1));
-        process.change(true);
+        process.change(Tick(0), true);
         for tick in 0..500 {
             process.observe(Tick(tick), one(0), |_| -0.1);
         }

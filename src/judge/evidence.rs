@@ -13,6 +13,7 @@ use super::absolute::{AbsoluteLimit, LimitCounts};
 use super::by_age::{ByAge, age_index};
 use super::confirmation::TotalFailure;
 use super::e_process::{Onset, Tally};
+use super::epoch_weights::EpochWeights;
 use super::key_evidence::KeyEvidence;
 use super::metric::Metric;
 use super::quality::Quality;
@@ -74,7 +75,7 @@ impl Evidence {
             quality: Quality::new(limits.quality_min, steps),
             error_limit: AbsoluteLimit::new(limits.error_rate_max, LIMIT_AGES, steps),
             latency_limit: AbsoluteLimit::new(limits.slow_share_max, 1, steps),
-            keys: Keys::new(),
+            keys: Keys::new(steps),
             split: SplitCheck::default(),
             total_failure: TotalFailure::default(),
             settings,
@@ -85,13 +86,13 @@ impl Evidence {
     pub fn change(&mut self, change: &Change) {
         let Change { at, share, planned } = *change;
         self.strata.change(at);
-        self.by_age.change(planned);
-        self.ttft.change(planned);
-        self.latency.change(planned);
+        self.by_age.change(at, planned);
+        self.ttft.change(at, planned);
+        self.latency.change(at, planned);
         self.quality.change(at, planned);
-        self.error_limit.change(planned);
-        self.latency_limit.change(planned);
-        self.keys.all().into_iter().for_each(|keys| keys.change(at, share));
+        self.error_limit.change(at, planned);
+        self.latency_limit.change(at, planned);
+        self.keys.all().into_iter().for_each(|keys| keys.change(change));
         self.split.change(share);
         self.total_failure.forget();
     }
@@ -233,8 +234,9 @@ impl Evidence {
     }
 
     /// Whether users have nothing to say about a metric, for now.
-    pub fn users_are_calm(&self, metric: Metric, level: f64) -> bool {
-        self.keys_of(metric).is_calm(level)
+    pub fn users_are_calm(&self, metric: Metric) -> bool {
+        let levels = &self.settings.levels;
+        self.keys_of(metric).is_calm(levels.calm_confirm, levels.hold_confirm)
     }
 
     /// Users hit since, in the present epoch.
@@ -311,11 +313,12 @@ impl Evidence {
 }
 
 impl Keys {
-    fn new() -> Self {
-        let parts = KeyEvidence::new(PARTS);
-        let one = KeyEvidence::new(1);
+    fn new(planned_steps: u32) -> Self {
+        let parts = KeyEvidence::new(PARTS, EpochWeights::by_hours());
+        let one = KeyEvidence::new(1, EpochWeights::by_hours());
+        let of_steps = EpochWeights::by_hours_and_steps(planned_steps);
         Self {
-            errors: parts.clone(),
+            errors: KeyEvidence::new(PARTS, of_steps),
             refused: parts.clone(),
             watched: parts.clone(),
             ttft: parts.clone(),

@@ -22,6 +22,9 @@ use super::tick::Tick;
 /// An incident that begins this soon after a step may be the step's doing.
 const SHORTLY_AFTER_STEP: Duration = Duration::from_secs(120);
 
+/// How long beyond its bake a step waits for users to become calm who are not worth a hold.
+const USERS_WAIT_MAX: Duration = Duration::from_secs(3_600);
+
 /// Fewer failures of the active side than this are chance.
 const SHARED_HITS_MIN: u32 = 3;
 
@@ -144,8 +147,7 @@ impl EvidenceJudge {
 
     fn is_calm(&self) -> bool {
         let levels = &self.settings().levels;
-        self.value() < levels.calm
-            || self.evidence.users_are_calm(self.strongest(), levels.calm_confirm)
+        self.value() < levels.calm || self.evidence.users_are_calm(self.strongest())
     }
 
     fn shared_incident(&self) -> Option<Metric> {
@@ -211,7 +213,17 @@ impl EvidenceJudge {
             }
             return self.too_little_data(bake.too_little_data);
         }
-        if self.is_calm() { Decision::Advance } else { Decision::Wait(Waiting::Evidence) }
+        if self.is_calm() || self.has_waited_for_users(in_step) {
+            return Decision::Advance;
+        }
+        Decision::Wait(Waiting::Evidence)
+    }
+
+    /// Whether users had an hour beyond the bake and do not say enough for a hold. They may never say more:
+    /// at 1 % they are few, and one of them with long prompts would keep a healthy rollout waiting for good.
+    fn has_waited_for_users(&self, in_step: Duration) -> bool {
+        in_step >= self.bake() + USERS_WAIT_MAX
+            && self.evidence.by_users(self.strongest()) < self.settings().levels.hold_confirm
     }
 
     fn too_little_data(&mut self, policy: TooLittleData) -> Decision {

@@ -5,19 +5,19 @@
 //!
 //! An hour, or a step, is an epoch: it asks anew with an empty set of keys, else a fault that begins late
 //! would find every key used up. Epochs are averaged and never multiplied, because a key stays where it
-//! is: the same bad luck would count again each hour.
+//! is: the same bad luck would count again each hour (`epoch_weights` says how much each one counts).
 
 use std::collections::VecDeque;
-use std::f64::consts::PI;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
 use super::e_process::{Onset, Tally};
+use super::epoch_weights::EpochWeights;
 use super::key_set::KeySet;
 use super::likelihood::{ODDS, Relative};
-use super::record::{Both, Side};
+use super::record::{Both, Change, Side};
 use super::start_weights::StartWeights;
 use super::tick::Tick;
 
@@ -33,12 +33,9 @@ const OPEN_MAX: usize = 12;
 pub struct KeyEvidence {
     parts: usize,
     epochs: VecDeque<Epoch>,
-    /// Epochs begun so far.
-    begun: u32,
+    weights: EpochWeights,
     /// What epochs that are read no more have brought.
     settled: f64,
-    /// Shares of epochs that have not begun.
-    unspent: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,42 +53,34 @@ struct Epoch {
 
 impl KeyEvidence {
     /// Before anything was seen; at most 8 parts.
-    pub fn new(parts: usize) -> Self {
-        Self { parts, epochs: VecDeque::new(), begun: 0, settled: 0.0, unspent: 1.0 }
+    pub fn new(parts: usize, weights: EpochWeights) -> Self {
+        Self { parts, epochs: VecDeque::new(), weights, settled: 0.0 }
     }
 
     /// The candidate's share changed.
-    pub fn change(&mut self, at: Tick, share: f64) {
-        self.begin(at, share, false);
+    pub fn change(&mut self, change: &Change) {
+        // A step at a full hour is one beginning, not two: the hour's is taken back, nobody has used it.
+        if self.epochs.back().is_some_and(|last| last.from == change.at) {
+            self.epochs.pop_back();
+            self.weights.take_back();
+        }
+        self.weights.change(change.planned);
+        self.begin(change.at, change.share, false);
     }
 
     fn begin(&mut self, at: Tick, share: f64, continues: bool) {
-        let weight = self.next_weight(at);
+        let weight = self.weights.spend();
         self.epochs.push_back(Epoch {
             from: at,
             continues,
             share,
             weight,
-            evidence: Average::new(self.parts, ODDS.len(), &StartWeights::of_epoch()),
+            evidence: Average::new(self.parts, ODDS.len(), &StartWeights::of_hour(at)),
             keys: KeySet::default(),
         });
         while self.epochs.len() > OPEN_MAX {
             self.settle_first();
         }
-    }
-
-    /// The share of the coin for an epoch that begins now. A step at a full hour is one beginning, not two.
-    fn next_weight(&mut self, at: Tick) -> f64 {
-        if let Some(last) = self.epochs.back().filter(|last| last.from == at) {
-            let weight = last.weight;
-            self.epochs.pop_back();
-            return weight;
-        }
-        self.begun += 1;
-        // Sums to 1 over all epochs that may ever come.
-        let weight = 6.0 / (PI * f64::from(self.begun)).powi(2);
-        self.unspent = (self.unspent - weight).max(0.0);
-        weight
     }
 
     /// Begins an epoch where an hour is over, and settles those that are read no more.
@@ -129,19 +118,20 @@ impl KeyEvidence {
     /// What the coin has become.
     pub fn value(&self) -> f64 {
         let open = self.epochs.iter().map(|epoch| epoch.weight * epoch.evidence.value());
-        self.settled + open.sum::<f64>() + self.unspent
+        self.settled + open.sum::<f64>() + self.weights.unspent()
     }
 
     /// Whether users have nothing to say, for now: the coin is below `level`, or a whole hour of this step
-    /// went by in which they had nothing to say, and they have not begun since. (What an early hour won
-    /// stays in the sum for good, and would hold a healthy rollout for good.)
-    pub fn is_calm(&self, level: f64) -> bool {
+    /// ended below it, and the present one is below `hold`. (What an early hour won stays in the sum for
+    /// good, and would hold a healthy rollout for good. And an hour that begins asks anew: its first user
+    /// alone may lift it above `level` for some minutes.)
+    pub fn is_calm(&self, level: f64, hold: f64) -> bool {
         let is_hour_calm = || {
             let mut latest = self.epochs.iter().rev();
             let (present, before) = (latest.next(), latest.next());
             present.zip(before).is_some_and(|(present, before)| {
                 present.continues
-                    && present.evidence.value() <= level
+                    && present.evidence.value() < hold
                     && before.evidence.value() < level
             })
         };
@@ -170,9 +160,13 @@ mod tests {
     use super::*;
 
     fn begun(share: f64) -> KeyEvidence {
-        let mut evidence = KeyEvidence::new(1);
-        evidence.change(Tick(0), share);
+        let mut evidence = KeyEvidence::new(1, EpochWeights::by_hours());
+        step(&mut evidence, Tick(0), share);
         evidence
+    }
+
+    fn step(evidence: &mut KeyEvidence, at: Tick, share: f64) {
+        evidence.change(&Change { at, share, planned: true });
     }
 
     #[test]
@@ -216,8 +210,8 @@ mod tests {
     fn a_step_at_a_full_hour_spends_no_epoch() {
         let mut evidence = begun(0.1);
         evidence.pass(Tick(0).after(EPOCH));
-        evidence.change(Tick(0).after(EPOCH), 0.5);
-        assert_eq!((evidence.begun, evidence.epochs.len()), (2, 2));
+        step(&mut evidence, Tick(0).after(EPOCH), 0.5);
+        assert_eq!(evidence.epochs.len(), 2);
         assert!((evidence.value() - 1.0).abs() < 1e-12);
     }
 
@@ -226,24 +220,24 @@ mod tests {
         let mut evidence = begun(0.1);
         (0..3).for_each(|key| evidence.hit(Tick(1), 0, Side::Candidate, Some(key)));
         for hour in 1..3 {
-            assert!(!evidence.is_calm(1.0), "hour {hour}");
+            assert!(!evidence.is_calm(1.0, 2.0), "hour {hour}");
             let start = Tick::of_second(hour * 3_600);
             evidence.pass(start);
             (0..30).for_each(|key| evidence.hit(start, 0, Side::Active, Some(key)));
         }
-        assert!(evidence.value() > 1.0 && evidence.is_calm(1.0));
-        evidence.change(Tick::of_second(9_000), 0.5);
-        assert!(!evidence.is_calm(1.0), "a step asks anew");
+        assert!(evidence.value() > 1.0 && evidence.is_calm(1.0, 2.0));
+        step(&mut evidence, Tick::of_second(9_000), 0.5);
+        assert!(!evidence.is_calm(1.0, 2.0), "a step asks anew");
     }
 
     #[test]
     fn a_late_reading_belongs_to_the_epoch_of_its_arrival() {
         let mut evidence = begun(0.01);
-        evidence.change(Tick(400), 0.5);
+        step(&mut evidence, Tick(400), 0.5);
         let before = evidence.epochs[0].evidence.value();
         evidence.hit(Tick(399), 0, Side::Candidate, Some(1));
         assert!(evidence.epochs[0].evidence.value() > before);
-        evidence.change(Tick(500), 0.5);
+        step(&mut evidence, Tick(500), 0.5);
         evidence.pass(Tick(400).after(READ_AFTER_END));
         assert_eq!(evidence.epochs.len(), 3);
         evidence.pass(Tick(401).after(READ_AFTER_END));

@@ -67,8 +67,8 @@ impl Quality {
 
     /// The candidate's share changed.
     pub fn change(&mut self, at: Tick, planned: bool) {
-        self.absolute.change(planned);
-        self.relative.change(planned);
+        self.absolute.change(at, planned);
+        self.relative.change(at, planned);
         (self.open, self.open_from) = (Both::default(), at);
         self.since_change = Both::default();
     }

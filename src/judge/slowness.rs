@@ -1,21 +1,25 @@
 //! Evidence that the candidate is slower, by counts above the active environment's own quantiles.
 //!
-//! Three quantiles are averaged: the median sees everything get slower, the last hundredth sees what
-//! only some requests meet. That a request is slow is known while it still runs.
+//! Four bets are averaged, one at each of three quantiles, and one on all of them together: the median is
+//! known soonest, the last hundredth sees what only some requests meet, all together see everything get a
+//! little slower. That a request is slow is known while it still runs.
 
 use serde::{Deserialize, Serialize};
 
 use super::average::Average;
 use super::e_process::Tally;
+use super::joint_slowness::JointSlowness;
 use super::likelihood::{ODDS, TwoSample};
 use super::record::{Both, Quantile, SlowCounts, SlowReading};
 use super::start_weights::StartWeights;
 use super::strata::{Reader, Strata, Stratum};
+use super::tick::Tick;
 
 /// One measure at three quantiles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Slowness {
     readers: Vec<Reader<SlowCounts>>,
+    joint: JointSlowness,
     /// What was won.
     pub evidence: Average,
 }
@@ -27,22 +31,28 @@ impl Slowness {
         let quantiles = Quantile::ALL.len();
         Self {
             readers: vec![Reader::default(); quantiles],
-            evidence: Average::new(quantiles, ODDS.len(), &starts),
+            joint: JointSlowness::default(),
+            evidence: Average::new(quantiles + 1, ODDS.len(), &starts),
         }
     }
 
     /// The candidate's share changed.
-    pub fn change(&mut self, planned: bool) {
-        self.evidence.change(planned);
+    pub fn change(&mut self, at: Tick, planned: bool) {
+        self.evidence.change(at, planned);
     }
 
     /// Takes in a reading of this measure.
     pub fn read(&mut self, strata: &Strata, reading: &SlowReading) {
-        let Self { readers, evidence } = self;
+        let Self { readers, joint, evidence } = self;
         let span = (reading.from, reading.until);
         let quantile = reading.quantile;
         readers[quantile as usize].read(strata, span, reading.counts, |stratum, counts| {
             compare(evidence, quantile, stratum, counts);
+            if let Some(at_all) = joint.read(stratum.from, quantile, counts) {
+                let part = evidence.part(Quantile::ALL.len());
+                let counted = at_all.above_median().map(tally);
+                part.observe(stratum.from, counted, |bettor| at_all.log_factor(ODDS[bettor]));
+            }
         });
     }
 
@@ -53,7 +63,7 @@ impl Slowness {
 }
 
 fn compare(average: &mut Average, quantile: Quantile, stratum: &Stratum, counts: Both<SlowCounts>) {
-    let counted = counts.map(|c| Tally { n: c.n, hits: c.slow, clear_hits: c.slow_by_tenth });
+    let counted = counts.map(tally);
     if counted.active.n == 0 || counted.candidate.n == 0 {
         return;
     }
@@ -67,15 +77,18 @@ fn compare(average: &mut Average, quantile: Quantile, stratum: &Stratum, counts:
     part.observe(stratum.from, counted, |bettor| bet.log_factor(ODDS[bettor]));
 }
 
+fn tally(counts: SlowCounts) -> Tally {
+    Tally { n: counts.n, hits: counts.slow, clear_hits: counts.slow_by_tenth }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::record::{Arrivals, Measure};
-    use super::super::tick::Tick;
     use super::*;
 
     fn after(candidate_slow: u32) -> f64 {
         let (mut strata, mut slowness) = (Strata::default(), Slowness::new(5));
-        slowness.change(true);
+        slowness.change(Tick(0), true);
         for second in 0..60 {
             let (from, until) = (Tick::of_second(second), Tick::of_second(second + 1));
             strata.arrive(&Arrivals { from, until, n: Both { active: 10, candidate: 10 } });

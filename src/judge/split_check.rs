@@ -31,7 +31,7 @@ pub struct SplitCheck {
 
 impl Default for SplitCheck {
     fn default() -> Self {
-        let present = EProcess::new(ODDS.len(), StartWeights::of_epoch());
+        let present = EProcess::new(ODDS.len(), StartWeights::of_step());
         let counted = Both::default();
         Self { share: 0.0, weight: 0.0, steps: 0, present, settled: 0.0, unspent: 1.0, counted }
     }
@@ -44,7 +44,7 @@ impl SplitCheck {
         self.steps += 1;
         self.weight = 6.0 / (PI * f64::from(self.steps)).powi(2);
         self.unspent = (self.unspent - self.weight).max(0.0);
-        self.present = EProcess::new(ODDS.len(), StartWeights::of_epoch());
+        self.present = EProcess::new(ODDS.len(), StartWeights::of_step());
         self.share = share;
         self.counted = Both::default();
     }
