@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::control_plane::ready::Ready;
 pub use crate::control_plane::smoke::report::{CheckKind, CheckReport, SmokeReport};
 use crate::model::name::Name;
 use crate::model::upstream::Probe;
@@ -148,7 +149,19 @@ pub struct Switch {
     pub reason: Option<String>,
 }
 
-/// `POST /v1/services/{service}/rollback`, `POST /v1/reload`
+/// `POST /v1/services/{service}/rollback`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollBack {
+    /// All users at once, whatever the plan of a rollout under way says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub instant: bool,
+    /// Why; stands in the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `POST /v1/reload`, and what is taken away by `DELETE`
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
@@ -171,6 +184,9 @@ pub struct PutEnvironment {
     /// passed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Refuse unless it has no traffic and is part of no rollout: a deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_idle: bool,
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::api::{Because, Environment, PutEnvironment, ResetField};
+use super::api::{Because, Environment, PutEnvironment, Ready, ResetField};
 use super::body::Body;
 use super::caller::{Actor, IfMatch, Seen};
 use super::path::OfEnvironment;
@@ -22,6 +22,15 @@ pub(super) async fn show(
     admin.environment(&service, &environment).map(Json)
 }
 
+/// Whether it could take users now: its upstreams are asked.
+pub(super) async fn ready(
+    State(admin): State<Admin>,
+    OfEnvironment(service, environment): OfEnvironment,
+) -> Result<Json<Ready>, Problem> {
+    let ready = admin.controller.ready(&service, &environment).await;
+    ready.map(Json).map_err(|refused| admin.refused(refused, Some(&service), Seen::default()))
+}
+
 /// Creates it, or changes its upstreams, version or model.
 pub(super) async fn put(
     State(admin): State<Admin>,
@@ -37,6 +46,7 @@ pub(super) async fn put(
         upstreams: body.upstreams,
         version: body.version,
         model: body.model,
+        only_idle: body.only_idle,
         if_generation: seen.generation,
     };
     admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await

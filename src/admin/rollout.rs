@@ -19,7 +19,6 @@ use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::Progress;
 use crate::rollout::rollback_time::RollbackTime;
-use crate::rollout::stage::Stage;
 use crate::rollout::start::Start;
 use crate::rollout::value::{self, Holder};
 
@@ -56,12 +55,11 @@ pub(super) async fn show(
         paused: rollout.paused.map(|pause| Paused { by: pause.by, reason: pause.reason }),
         held: rollout.held.map(|hold| hold.text),
         frozen,
-        cause: match rollout.stage {
-            Stage::RolledBack { cause } | Stage::RollingBack { cause, .. } => {
-                Some(Cause { code: cause.code, text: cause.text, details: cause.details })
-            }
-            _ => None,
-        },
+        cause: rollout.stage.cause().cloned().map(|cause| Cause {
+            code: cause.code,
+            text: cause.text,
+            details: cause.details,
+        }),
         rollback: rollout.rollback_time.map(rollback),
         candidate: rollout.candidate,
         base: rollout.base,
@@ -158,6 +156,10 @@ pub(super) async fn act(
 }
 
 fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
+    if body.instant && action != "rollback" {
+        let detail = format!("`instant` is for rollback, not for {action}; leave it out");
+        return Err(Problem::new(ProblemKind::Invalid, detail).at("instant"));
+    }
     if body.full && action != "promote" {
         let detail = format!("`full` is for promote, not for {action}; leave it out");
         return Err(Problem::new(ProblemKind::Invalid, detail).at("full"));
@@ -166,7 +168,7 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
         "pause" => Operator::Pause { reason: body.reason.clone() },
         "resume" => Operator::Resume,
         "promote" => Operator::Promote { full: body.full },
-        "rollback" => Operator::RollBack { reason: body.reason.clone() },
+        "rollback" => Operator::RollBack { reason: body.reason.clone(), instant: body.instant },
         "release" => Operator::Release,
         other => {
             let detail = format!(

@@ -44,6 +44,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
             get(environments::show).put(environments::put).delete(environments::remove),
         )
         .route("/v1/services/{service}/environments/{environment}/reset", post(environments::reset))
+        .route("/v1/services/{service}/environments/{environment}/ready", get(environments::ready))
         .route("/v1/services/{service}/environments/{environment}/stats", get(stats::show))
         .route("/v1/services/{service}/environments/{environment}/histogram", get(histogram::show))
         .route("/v1/services/{service}/environments/{environment}/cohorts", get(cohorts::show))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 
-use super::api::{Because, Switch};
+use super::api::{RollBack, Switch};
 use super::body::Body;
 use super::caller::{Actor, IfMatch, Seen};
 use super::path::OfService;
@@ -44,13 +44,13 @@ pub(super) async fn roll_back(
     OfService(service): OfService,
     Actor(actor): Actor,
     Query(query): MaybeDry,
-    Body(body): Body<Because>,
+    Body(body): Body<RollBack>,
 ) -> Result<Response, Problem> {
     if query.dry_run {
         let preview = admin.preview(&service, Seen::default(), Assignment::roll_back)?;
         return Ok(Json(preview).into_response());
     }
-    let command = Command::RollBack { service: service.clone() };
+    let command = Command::RollBack { service: service.clone(), instant: body.instant };
     admin
         .submit(Change {
             actor,

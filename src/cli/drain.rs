@@ -1,7 +1,6 @@
 //! `cyan drain`: waits until an environment without traffic has finished what it is working on, and
 //! shows how far it is.
 
-use std::io::Write;
 use std::time::Duration;
 
 use http::Method;
@@ -9,6 +8,7 @@ use http::Method;
 use super::client::ANSWER_LIMIT;
 use super::confirm::{Consent, consent};
 use super::failure::Failure;
+use super::live_line::LiveLine;
 use super::session::Session;
 use crate::admin::api::{Drain, Environment, StartDrain};
 use crate::config::duration;
@@ -53,42 +53,17 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
 
 /// Shows the count until it is dropped: one line redrawn on a terminal, else a line for each change.
 async fn watch(session: &Session, path: &str) -> Failure {
-    let mut progress = Progress { redraws: session.terminal.redraws, shown: None };
+    let mut line = LiveLine::on(session.terminal);
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         match session.client.get::<Environment>(path).await {
-            Ok(Environment { drain: Some(drain), .. }) => progress.show(&drain),
+            Ok(Environment { drain: Some(drain), .. }) => {
+                let in_flight = format!("{} in flight", drain.in_flight);
+                let left = drain.left_ms.div_ceil(1000);
+                line.show(&in_flight, &format!("{in_flight}, {left} s left"));
+            }
             Ok(_) => {}
             Err(failure) => return failure,
-        }
-    }
-}
-
-/// What was shown last.
-struct Progress {
-    redraws: bool,
-    shown: Option<u32>,
-}
-
-impl Progress {
-    fn show(&mut self, drain: &Drain) {
-        if self.redraws {
-            let left = drain.left_ms.div_ceil(1000);
-            eprint!("\r\x1b[K{} in flight, {left} s left", drain.in_flight);
-            // A line that cannot be shown is only progress lost.
-            let _ = std::io::stderr().flush();
-            self.shown = Some(drain.in_flight);
-        } else if self.shown != Some(drain.in_flight) {
-            eprintln!("{} in flight", drain.in_flight);
-            self.shown = Some(drain.in_flight);
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.redraws && self.shown.is_some() {
-            eprint!("\r\x1b[K");
         }
     }
 }

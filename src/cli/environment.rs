@@ -15,21 +15,7 @@ use crate::model::name::Name;
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Create an environment, or change its upstreams, version or model
-    Put {
-        /// The service, unless there is only one, and the environment
-        #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
-        words: Vec<String>,
-        /// An upstream: `http://HOST:PORT`, `https://HOST` or `unix:/path`; repeat for several. Left out,
-        /// they stay
-        #[arg(long = "upstream", value_name = "URL")]
-        upstreams: Vec<String>,
-        /// A label for model, prompt or build; empty removes it
-        #[arg(long, value_name = "TEXT")]
-        version: Option<String>,
-        /// What its servers call the model, whatever is asked for; empty passes on what is asked for
-        #[arg(long, value_name = "NAME")]
-        model: Option<String>,
-    },
+    Put(Wanted),
     /// Remove an environment that has no traffic and nothing in flight
     Remove {
         /// The service, unless there is only one, and the environment
@@ -44,34 +30,64 @@ pub enum Verb {
     },
 }
 
+/// What an environment shall be.
+#[derive(Debug, clap::Args)]
+pub struct Wanted {
+    /// The service, unless there is only one, and the environment
+    #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
+    pub(super) words: Vec<String>,
+    /// An upstream: `http://HOST:PORT`, `https://HOST` or `unix:/path`; repeat for several. Left out,
+    /// they stay
+    #[arg(long = "upstream", value_name = "URL")]
+    upstreams: Vec<String>,
+    /// A label for model, prompt or build; empty removes it
+    #[arg(long, value_name = "TEXT")]
+    version: Option<String>,
+    /// What its servers call the model, whatever is asked for; empty passes on what is asked for
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+}
+
+impl Wanted {
+    /// Whether nothing is said but the name.
+    pub(super) fn is_empty(&self) -> bool {
+        self.upstreams.is_empty() && self.version.is_none() && self.model.is_none()
+    }
+}
+
 /// Runs the verb.
 pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::Put { words, upstreams, version, model } => {
-            let change = PutEnvironment {
-                upstreams: (!upstreams.is_empty()).then(|| upstreams.clone()),
-                version: version.clone(),
-                model: model.clone(),
-                generation: None,
-                reason: session.globals.reason.clone(),
-            };
-            put(session, words, change).await
-        }
+        Verb::Put(wanted) => match put(session, wanted, false).await? {
+            Some(applied) => outcome::tell(session, &applied),
+            None => Ok(()),
+        },
         Verb::Remove { words } => remove(session, words).await,
         Verb::Show { words } => show(session, words).await,
     }
 }
 
-async fn put(session: &Session, words: &[String], change: PutEnvironment) -> Result<(), Failure> {
-    let (service, environment) = session.environment(words).await?;
+/// Puts what is wanted, if there is consent; `only_idle` refuses to do so under users.
+pub(super) async fn put(
+    session: &Session,
+    wanted: &Wanted,
+    only_idle: bool,
+) -> Result<Option<Applied>, Failure> {
+    let (service, environment) = session.environment(&wanted.words).await?;
     let before = service.environments.iter().find(|known| known.name == environment);
-    let change = PutEnvironment { generation: Some(service.generation), ..change };
+    let change = PutEnvironment {
+        upstreams: (!wanted.upstreams.is_empty()).then(|| wanted.upstreams.clone()),
+        version: wanted.version.clone(),
+        model: wanted.model.clone(),
+        only_idle,
+        generation: Some(service.generation),
+        reason: session.globals.reason.clone(),
+    };
     if consent(session, &changes(&environment, before, &change))? == Consent::Withheld {
-        return Ok(());
+        return Ok(None);
     }
     let path = path(&service, &environment);
-    let applied: Applied = session.client.change(Method::PUT, &path, &change, ANSWER_LIMIT).await?;
-    outcome::tell(session, &applied)
+    session.client.change(Method::PUT, &path, &change, ANSWER_LIMIT).await.map(Some)
 }
 
 async fn remove(session: &Session, words: &[String]) -> Result<(), Failure> {

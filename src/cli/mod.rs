@@ -6,6 +6,7 @@ pub mod check;
 pub mod client;
 pub mod compare;
 pub mod confirm;
+pub mod deploy;
 pub mod drain;
 pub mod environment;
 pub mod evaluate;
@@ -14,6 +15,7 @@ pub mod events;
 pub mod exit_code;
 pub mod failure;
 pub mod journal;
+mod live_line;
 mod log;
 pub mod outcome;
 pub mod past_rollouts;
@@ -100,6 +102,8 @@ enum Ask {
     Drain(drain::Args),
     /// Run the smoke tests of an environment, now, against each of its upstreams
     Smoke(smoke::Args),
+    /// Put a new version on an environment without traffic; exit code 12 when it is not ready in time
+    Deploy(deploy::Args),
     /// Create, change, show or remove an environment
     #[command(subcommand)]
     Environment(environment::Verb),
@@ -172,6 +176,7 @@ impl Ask {
             Self::Rollout(verb) => rollout::run(&verb, session).await,
             Self::Drain(args) => drain::run(&args, session).await,
             Self::Smoke(args) => smoke::run(&args, session).await,
+            Self::Deploy(args) => deploy::run(&args, session).await,
             Self::Environment(verb) => environment::run(&verb, session).await,
             Self::Evaluate(args) => evaluate::run(&args, session).await,
             Self::Score(args) => score::run(&args, session).await,

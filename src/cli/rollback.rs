@@ -8,18 +8,22 @@ use super::failure::Failure;
 use super::outcome;
 use super::session::Session;
 use super::weights::before_and_after;
-use crate::admin::api::{Applied, Because, Preview};
+use crate::admin::api::{Applied, Preview, RollBack};
 
 /// `cyan rollback [SERVICE]`
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The service, unless there is only one
     service: Option<String>,
+    /// All users at once, also where the plan of a rollout has them return in stages
+    #[arg(long)]
+    instant: bool,
 }
 
 /// Runs the verb.
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
-    let body = Because { reason: session.globals.reason.clone() };
+    let reason = session.globals.reason.clone();
+    let body = RollBack { instant: args.instant, reason };
     if session.globals.dry_run {
         let service = session.service(args.service.as_deref()).await?;
         let path = format!("/v1/services/{}/rollback?dry_run=true", service.name);

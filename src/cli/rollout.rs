@@ -1,7 +1,6 @@
 //! `cyan rollout`: starts a release, follows it, and takes part in it.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::Duration;
 
 use http::Method;
@@ -10,6 +9,7 @@ use super::client::ANSWER_LIMIT;
 use super::confirm::{Consent, consent};
 use super::exit_code;
 use super::failure::Failure;
+use super::live_line::LiveLine;
 use super::outcome;
 use super::past_rollouts;
 use super::session::Session;
@@ -20,8 +20,6 @@ use crate::model::name::Name;
 
 /// Between two looks at a rollout.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// Where lines do not replace each other, one is printed this often though nothing changes.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What can be done with a rollout.
 #[derive(Debug, clap::Subcommand)]
@@ -39,7 +37,7 @@ pub enum Verb {
     /// Take the next step now
     Promote(Promote),
     /// Everything back; never asks
-    Rollback(OfService),
+    Rollback(super::rollback::Args),
     /// After the switch: the environment before need not stay ready any longer
     Release(OfService),
 }
@@ -109,7 +107,8 @@ pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
         Verb::Pause(args) => act(session, args.service.as_deref(), "pause", false).await,
         Verb::Resume(args) => act(session, args.service.as_deref(), "resume", false).await,
         Verb::Promote(args) => promote(args, session).await,
-        Verb::Rollback(args) => act(session, args.service.as_deref(), "rollback", false).await,
+        // One way back, by whatever name it is called.
+        Verb::Rollback(args) => super::rollback::run(args, session).await,
         Verb::Release(args) => act(session, args.service.as_deref(), "release", false).await,
     }
 }
@@ -197,17 +196,17 @@ async fn follow(
 ) -> Result<(), Failure> {
     let path = path(service);
     let began = tokio::time::Instant::now();
-    let mut lines = Lines { redraws: session.terminal.redraws, last: None };
+    let mut live = LiveLine::on(session.terminal);
     loop {
         let rollout: Rollout = session.client.get(&path).await?;
         if let Some(end) = end(&rollout) {
-            lines.close();
+            drop(live);
             tell(session, &rollout)?;
             return end;
         }
-        lines.show(&rollout);
+        live.show(&rollout.place, &line(&rollout));
         if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
-            lines.close();
+            drop(live);
             let message = format!("still {}", rollout.place);
             let hint = "it goes on; follow it with `cyan rollout status --wait`";
             return Err(failure(exit_code::STILL_RUNNING, message, hint));
@@ -288,36 +287,4 @@ fn line(rollout: &Rollout) -> String {
         let _ = write!(line, ", waits for {}", rollout.waits_for.join(" and "));
     }
     line
-}
-
-/// One line that is redrawn on a terminal; elsewhere a line for each change of place, and one a minute.
-struct Lines {
-    redraws: bool,
-    last: Option<(String, tokio::time::Instant)>,
-}
-
-impl Lines {
-    fn show(&mut self, rollout: &Rollout) {
-        let now = tokio::time::Instant::now();
-        let line = line(rollout);
-        if self.redraws {
-            eprint!("\r\x1b[K{line}");
-            // A line that cannot be shown is only progress lost.
-            let _ = std::io::stderr().flush();
-        } else {
-            let is_old = |at: tokio::time::Instant| now.saturating_duration_since(at) >= TELL_EVERY;
-            let last = self.last.as_ref();
-            if last.is_some_and(|(place, at)| *place == rollout.place && !is_old(*at)) {
-                return;
-            }
-            eprintln!("{line}");
-        }
-        self.last = Some((rollout.place.clone(), now));
-    }
-
-    fn close(&mut self) {
-        if self.redraws && self.last.take().is_some() {
-            eprint!("\r\x1b[K");
-        }
-    }
 }

@@ -31,7 +31,7 @@ use super::smoke::Running;
 use super::store::lock::StateLock;
 use super::store::sqlite::SqliteStore;
 use super::store::writer::Writer;
-use super::store::{Evidence, StateReader, Store as _, StoreError, Write};
+use super::store::{Evidence, ScoreSlot, StateReader, Store as _, StoreError, Write};
 use super::totals::Totals;
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreReport};
@@ -61,6 +61,7 @@ pub struct Boot {
     snapshot: Arc<ArcSwap<Snapshot>>,
     owed: Option<(Vec<ServiceRecord>, Vec<NewEntry>)>,
     evidence: Vec<Evidence>,
+    scores: Vec<ScoreSlot>,
 }
 
 impl Boot {
@@ -76,6 +77,7 @@ impl Boot {
         let reader = StateReader::new(store.path());
         let kept = store.load()?;
         let evidence = store.load_evidence()?;
+        let scores = store.load_scores()?;
         let mut services = Services::default();
         services.dormant.extend(kept.into_iter().map(|record| (record.service.clone(), record)));
         let (records, entries) = restore(config, &mut services)?;
@@ -87,7 +89,7 @@ impl Boot {
         let writer = Writer::start(store).map_err(|error| StartError::Thread(error.to_string()))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(services.snapshot()));
         let config = config.clone();
-        Ok(Self { config, lock, writer, kept: reader, services, snapshot, owed, evidence })
+        Ok(Self { config, lock, writer, kept: reader, services, snapshot, owed, evidence, scores })
     }
 
     /// The tables, for the cores.
@@ -136,7 +138,9 @@ impl Boot {
             controller.owe_first_records(records, entries);
         }
         controller.publish_view();
-        shared.measurements.know(shared.published.load().tables(), std::time::Instant::now());
+        let now = std::time::Instant::now();
+        shared.measurements.know(shared.published.load().tables(), now);
+        shared.restore_scores(&self.scores, now);
         let observers = Observers::start(links, &shared);
         let deliveries = lanes.start(&shared);
         let evidence = self.evidence;

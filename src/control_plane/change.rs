@@ -10,6 +10,7 @@ pub(super) mod exposure;
 pub(super) mod reload;
 pub(super) mod rollout;
 mod sentence;
+mod subject;
 mod weights;
 
 use std::sync::Arc;
@@ -105,9 +106,9 @@ pub(super) fn plan(
                 None => Ok(rollout::paused_by_hand(live, weights::switch(live, to.as_ref())?)),
             }
         }
-        Command::RollBack { service } => {
+        Command::RollBack { service, instant } => {
             let live = services.expect(service, None)?;
-            match rollout::asked_by_roll_back(live, reason) {
+            match rollout::asked_by_roll_back(live, reason, *instant) {
                 Some(event) => rollout::advance(live, &event, actor, random),
                 None => weights::roll_back(live),
             }
@@ -129,6 +130,7 @@ pub(super) fn plan(
             upstreams,
             version,
             model,
+            only_idle,
             if_generation,
         } => {
             let live = services.expect(service, *if_generation)?;
@@ -137,6 +139,7 @@ pub(super) fn plan(
                 upstreams: upstreams.as_deref(),
                 version: version.as_deref(),
                 model: model.as_deref(),
+                only_idle: *only_idle,
             };
             environment::put(live, &put, random)
         }

@@ -51,6 +51,8 @@ pub enum Command {
     RollBack {
         /// Of which service.
         service: Name,
+        /// At once, whatever the plan of a rollout under way says. Without one it is always at once.
+        instant: bool,
     },
     /// Create an environment, or change its upstreams, version or model.
     PutEnvironment {
@@ -65,6 +67,8 @@ pub enum Command {
         /// What its servers call whatever model is asked for; `None` leaves it, an empty text passes on
         /// what is asked for.
         model: Option<String>,
+        /// Refuse unless it has no traffic and is part of no rollout.
+        only_idle: bool,
         /// Refuse unless this is the generation now.
         if_generation: Option<u64>,
     },
@@ -133,7 +137,7 @@ impl Command {
         match self {
             Self::SetWeights { service, .. }
             | Self::Switch { service, .. }
-            | Self::RollBack { service }
+            | Self::RollBack { service, .. }
             | Self::PutEnvironment { service, .. }
             | Self::RemoveEnvironment { service, .. }
             | Self::Drain { service, .. }

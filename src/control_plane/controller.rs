@@ -71,6 +71,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often a failed write is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// How often scores that came in are written down.
+const KEEP_SCORES_EVERY: Duration = Duration::from_secs(5);
+
 /// What the controller is made of.
 pub(super) struct Controller {
     pub(super) services: Services,
@@ -87,6 +90,7 @@ pub(super) struct Controller {
     work: JoinSet<Outcome>,
     changes_numbered: u64,
     retry_at: Option<Instant>,
+    scores_kept_at: Instant,
     catching_up: bool,
     fallbacks_told: reporting::Throttle,
     lock: StateLock,
@@ -139,6 +143,7 @@ impl Controller {
             work: JoinSet::new(),
             changes_numbered: 0,
             retry_at: None,
+            scores_kept_at: Instant::now(),
             catching_up: false,
             fallbacks_told: reporting::Throttle::default(),
             lock,
@@ -198,7 +203,7 @@ impl Controller {
             return self.start_drain(asked);
         }
         let mut overtaken = 0;
-        if let Command::RollBack { service } = &asked.request.command {
+        if let Command::RollBack { service, .. } = &asked.request.command {
             overtaken = self.overtake(&service.clone());
         }
         let its_turn = self.waiting.is_empty();

@@ -31,6 +31,9 @@ pub(super) use progress_watch::run as watch_progress;
 /// Probes at once: enough for a hundred upstreams that all hang until their timeout.
 const PROBES_MAX: usize = 64;
 
+/// What an environment says that nobody can ask.
+const NO_UPSTREAMS: &str = "it has no upstreams";
+
 /// What a probe task is told to do.
 #[derive(Clone)]
 struct Job {
@@ -58,6 +61,9 @@ impl PartialEq for Job {
 
 /// Whether every upstream of an environment answers now; else those that do not, with what they said.
 pub(super) async fn all_answer(environment: &Environment, within: Duration) -> Result<(), String> {
+    if environment.upstreams.is_empty() {
+        return Err(NO_UPSTREAMS.to_owned());
+    }
     let mut answers = ask(environment, within).join_all().await;
     answers.sort_by_key(|(index, _)| *index);
     let failed: Vec<String> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
@@ -75,7 +81,7 @@ pub(super) async fn one_answers(environment: &Environment, within: Duration) -> 
             Err(error) => failed.push(error.to_string()),
         }
     }
-    Err(if failed.is_empty() { "it has no upstreams".to_owned() } else { failed.join(", ") })
+    Err(if failed.is_empty() { NO_UPSTREAMS.to_owned() } else { failed.join(", ") })
 }
 
 /// An upstream by its place, and what was wrong with it.
@@ -337,5 +343,6 @@ mod tests {
         assert_eq!(said, format!("{silent}: no answer in 50ms"));
         assert!(one_answers(&environment(&[&silent]), briefly).await.is_err());
         assert!(one_answers(&environment(&[]), briefly).await.is_err());
+        assert_eq!(all_answer(&environment(&[]), briefly).await.unwrap_err(), NO_UPSTREAMS);
     }
 }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::clock::unix_ms;
-use super::command::{DrainView, EnvironmentView, ReleaseView, ServiceView, UpstreamView};
+use super::command::{DrainView, EnvironmentView, Refused, ReleaseView, ServiceView, UpstreamView};
 use super::remarks::Remarks;
-use crate::model::assignment::{Assignment, PartnerRole};
+use crate::model::assignment::{Assignment, AssignmentError, PartnerRole};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::name::Name;
 use crate::model::routing_table::RoutingTable;
+use crate::model::service::ServiceSpec;
 use crate::model::upstream::Upstream;
 use crate::rollout::release::Release;
 
@@ -55,6 +56,25 @@ impl Published {
             let name = &service.table.service.name;
             service.table.environments.iter().map(move |environment| (name, environment))
         })
+    }
+
+    /// A service and an environment of it, as requests are routed to it.
+    pub(super) fn routed(
+        &self,
+        service: &Name,
+        environment: &Name,
+    ) -> Result<(Arc<ServiceSpec>, Arc<Environment>), Refused> {
+        let Some(table) = self.tables().find(|table| table.service.name == *service) else {
+            let known = self.tables().map(|table| table.service.name.as_str());
+            let known = known.collect::<Vec<_>>().join(", ");
+            return Err(Refused::UnknownService { name: service.clone(), known });
+        };
+        let found = table.environment(environment.as_str()).ok_or_else(|| {
+            let known = table.environments.iter().map(|known| known.name().as_str());
+            let known = known.collect::<Vec<_>>().join(", ");
+            AssignmentError::Unknown { name: environment.clone(), known }
+        })?;
+        Ok((Arc::clone(&table.service), Arc::clone(found)))
     }
 
     /// The release of a service, and how long its rollout has been observed.

@@ -9,6 +9,7 @@ pub mod lock;
 mod reader;
 mod rollouts;
 mod schema;
+mod scores;
 pub mod sqlite;
 pub mod writer;
 
@@ -19,6 +20,7 @@ pub use reader::StateReader;
 
 use super::journal::NewEntry;
 use super::record::ServiceRecord;
+use crate::metrics::scores::{ScoreOrigin, ScoreSum};
 use crate::model::name::Name;
 
 /// A place that keeps records and journal.
@@ -28,6 +30,9 @@ pub trait Store: Send + 'static {
 
     /// What the judges of rollouts knew.
     fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError>;
+
+    /// The scores of the last hour, the oldest first.
+    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError>;
 
     /// Writes all of it, durably, in one transaction. Asks `still_wanted` at the last moment before
     /// the commit, since what was to be raised may have been rolled back while the disk was slow.
@@ -49,6 +54,27 @@ pub struct Write {
     pub evidence: Vec<Evidence>,
     /// What judges were told.
     pub lines: Vec<Line>,
+    /// Scores that came in.
+    pub scores: Vec<ScoreSlot>,
+}
+
+/// The scores of one kind that came in within ten seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreSlot {
+    /// The service.
+    pub service: Name,
+    /// The environment.
+    pub environment: Name,
+    /// The environment's version label; empty for none.
+    pub version: String,
+    /// What was judged.
+    pub name: Name,
+    /// Where the scores come from.
+    pub origin: ScoreOrigin,
+    /// When the ten seconds began, in seconds of Unix time.
+    pub at_s: u64,
+    /// The scores.
+    pub sum: ScoreSum,
 }
 
 /// What the judge of a service's rollout knows.

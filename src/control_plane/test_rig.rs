@@ -134,7 +134,7 @@ impl Rig {
     }
 
     pub(super) async fn roll_back(&self) -> Result<Applied, Refused> {
-        self.ask(Command::RollBack { service: name("chat") }).await
+        self.ask(Command::RollBack { service: name("chat"), instant: false }).await
     }
 
     pub(super) async fn put(&self, environment: &str, upstream: &str) -> Result<Applied, Refused> {
@@ -147,6 +147,7 @@ impl Rig {
             upstreams,
             version: None,
             model: None,
+            only_idle: false,
             if_generation: None,
         };
         self.ask(put).await

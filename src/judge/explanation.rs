@@ -21,6 +21,9 @@ pub struct Explanation {
     pub strongest: Option<Metric>,
     /// What each metric says.
     pub parts: Vec<Part>,
+    /// Whether the candidate fails for everybody. The window judge does not tell.
+    #[serde(default)]
+    pub is_total_failure: bool,
 }
 
 /// What one metric says.
@@ -55,6 +58,7 @@ impl Explanation {
             evidence: Some(value),
             strongest: Some(strongest),
             parts: evidence.settings().metrics.iter().map(part).collect(),
+            is_total_failure: evidence.is_total_failure(),
         }
     }
 
@@ -185,6 +189,7 @@ mod tests {
             evidence: Some(37.0),
             strongest: Some(Metric::Errors),
             parts: vec![part],
+            is_total_failure: false,
         };
         let sentence = explanation.sentence("blue", "green");
         let start = "Evidence against green is 37, 81 % of it from errors. Since 61 s, green failed \

@@ -240,7 +240,8 @@ impl Judge for WindowJudge {
             .metrics
             .iter()
             .filter(|metric| metric.is_absolute() || *metric == Metric::Quality);
-        Explanation { evidence: None, strongest, parts: parts.map(part).collect() }
+        let parts = parts.map(part).collect();
+        Explanation { evidence: None, strongest, parts, is_total_failure: false }
     }
 
     fn resume(&mut self) {}

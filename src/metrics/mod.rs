@@ -14,5 +14,7 @@ pub mod near_map;
 pub mod notes;
 pub mod record_fields;
 pub mod record_text;
+mod score_slots;
+mod score_sum;
 pub mod scores;
 pub mod shard;

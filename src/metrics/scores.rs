@@ -4,19 +4,29 @@
 //! people ask what was said lately; it counts for a step only if its exchange began in that step. With a
 //! new version all but the total begins anew, since scores of the old one say nothing of it. Those of
 //! evaluations are kept apart, for a comparison must leave them out. Sums are all that is kept, so memory
-//! is known: 16 names per environment with 184 slots of 32 bytes, 96 KB.
+//! is known: 16 names per environment with 184 slots of 32 bytes, 96 KB; and where the disk takes nothing,
+//! twice 360 slots more of each.
+//!
+//! What came in since it was last asked for (`take_new`) is to be written down, and what was written down
+//! in the last hour comes back after a restart (`restore`), so that a gate that asks for scores of an hour
+//! finds them.
 //!
 //! Pure: time since the epoch is an argument.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::score_slots::Slots;
+pub use super::score_sum::ScoreSum;
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
 
 /// Kinds of scores that one environment may have: each is a label value and a row of slots.
 pub const NAMES_MAX: usize = 16;
+
+/// Scores are written down in sums of so many seconds.
+const NEW_SECONDS: i64 = 10;
 
 /// Which scores are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +48,6 @@ pub enum ScoreOrigin {
     Users,
     /// An evaluation, whose questions somebody chose.
     Evaluations,
-}
-
-/// Scores: how many there are, their sum and the sum of their squares.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ScoreSum {
-    n: u64,
-    sum: f64,
-    squares: f64,
 }
 
 /// The scores of every environment.
@@ -80,13 +82,26 @@ struct Kinds {
 struct Recent {
     minutes5: Slots<10, 30>,
     hour: Slots<60, 60>,
+    /// What is not written down yet.
+    new: Slots<NEW_SECONDS, 360>,
     step: ScoreSum,
     start: ScoreSum,
 }
 
-/// Sums of `SECONDS` each; a window is the last `COUNT` of them and what is left of one more.
-#[derive(Debug, Default)]
-struct Slots<const SECONDS: u64, const COUNT: u64>(VecDeque<(u64, ScoreSum)>);
+/// What came in within ten seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewScores {
+    /// The environment.
+    pub id: EnvironmentId,
+    /// What was judged.
+    pub name: Name,
+    /// Where the scores come from.
+    pub origin: ScoreOrigin,
+    /// When the ten seconds began, in seconds since the epoch.
+    pub began_s: i64,
+    /// The scores.
+    pub sum: ScoreSum,
+}
 
 impl ScoreWindow {
     /// All of them, the shortest first.
@@ -103,40 +118,16 @@ impl ScoreWindow {
     }
 }
 
-impl ScoreSum {
-    /// How many.
-    pub fn count(&self) -> u64 {
-        self.n
-    }
+impl ScoreOrigin {
+    /// All of them, by their number.
+    pub const ALL: [Self; 2] = [Self::Users, Self::Evaluations];
 
-    /// Their sum.
-    pub fn sum(&self) -> f64 {
-        self.sum
-    }
-
-    /// Their mean; `None` of none.
-    pub fn mean(&self) -> Option<f64> {
-        (self.n > 0).then(|| self.sum / count(self.n))
-    }
-
-    /// Their variance as a sample's; `None` of fewer than two.
-    pub fn variance(&self) -> Option<f64> {
-        let mean = self.mean().filter(|_| self.n > 1)?;
-        // Values lie in 0 to 1, so that little is lost in the difference; it must not go below zero.
-        Some(((self.squares - self.sum * mean) / count(self.n - 1)).max(0.0))
-    }
-
-    /// Adds a score that so many have.
-    pub fn add(&mut self, value: f64, times: u32) {
-        self.n += u64::from(times);
-        self.sum += value * f64::from(times);
-        self.squares += value * value * f64::from(times);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.n += other.n;
-        self.sum += other.sum;
-        self.squares += other.squares;
+    /// The name in the store.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Evaluations => "evaluations",
+        }
     }
 }
 
@@ -194,6 +185,45 @@ impl ScoreLog {
         }
         recent.minutes5.add(value, times, now);
         recent.hour.add(value, times, now);
+        recent.new.add(value, times, now);
+    }
+
+    /// What came in since this was asked last.
+    pub fn take_new(&mut self) -> Vec<NewScores> {
+        let mut all = Vec::new();
+        for (id, kinds) in &mut self.environments {
+            for (name, origins) in &mut kinds.by_name {
+                for (origin, recent) in ScoreOrigin::ALL.into_iter().zip(origins) {
+                    let new = |(began_s, sum)| NewScores {
+                        id: *id,
+                        name: name.clone(),
+                        origin,
+                        began_s,
+                        sum,
+                    };
+                    all.extend(std::mem::take(&mut recent.new).into_sums().map(new));
+                }
+            }
+        }
+        all
+    }
+
+    /// Takes back what came in before the epoch, so long before as its ten seconds began. The oldest
+    /// comes first, and all of it before anything new.
+    pub fn restore(
+        &mut self,
+        id: EnvironmentId,
+        (name, origin): (&Name, ScoreOrigin),
+        sum: &ScoreSum,
+        before: Duration,
+    ) {
+        if !self.has_room(id, std::iter::once(name)) {
+            return;
+        }
+        let kinds = self.environments.entry(id).or_default();
+        let recent = &mut kinds.by_name.entry(name.clone()).or_default()[origin as usize];
+        recent.minutes5.restore(sum, before);
+        recent.hour.restore(sum, before);
     }
 
     /// What there is of a name.
@@ -242,34 +272,6 @@ impl Kinds {
     }
 }
 
-impl<const SECONDS: u64, const COUNT: u64> Slots<SECONDS, COUNT> {
-    fn add(&mut self, value: f64, times: u32, now: Duration) {
-        let number = now.as_secs() / SECONDS;
-        if self.0.back().is_none_or(|(newest, _)| *newest < number) {
-            self.0.push_back((number, ScoreSum::default()));
-        }
-        while self.0.front().is_some_and(|(oldest, _)| oldest + COUNT < number) {
-            self.0.pop_front();
-        }
-        if let Some((_, newest)) = self.0.back_mut() {
-            newest.add(value, times);
-        }
-    }
-
-    fn sum(&self, now: Duration) -> ScoreSum {
-        let number = now.as_secs() / SECONDS;
-        let mut sum = ScoreSum::default();
-        let recent = self.0.iter().filter(|(slot, _)| slot + COUNT >= number);
-        recent.for_each(|(_, slot)| sum.merge(slot));
-        sum
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "below 2^52 scores it is exact")]
-fn count(n: u64) -> f64 {
-    n as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,25 +296,6 @@ mod tests {
 
     fn counts(log: &ScoreLog, now: u64) -> [u64; 4] {
         ScoreWindow::ALL.map(|window| log.read(BLUE, &quality(), window, S(now)).count())
-    }
-
-    #[test]
-    fn mean_and_variance_are_those_of_the_values() {
-        let sum = |values: &[f64]| {
-            let mut sum = ScoreSum::default();
-            values.iter().for_each(|value| sum.add(*value, 1));
-            sum
-        };
-        assert_eq!((sum(&[]).mean(), sum(&[]).variance()), (None, None));
-        assert_eq!((sum(&[0.4]).mean(), sum(&[0.4]).variance()), (Some(0.4), None));
-        let four = sum(&[1.0, 0.0, 1.0, 1.0]);
-        assert_eq!((four.mean(), four.variance()), (Some(0.75), Some(0.25)));
-        let mut cases = ScoreSum::default();
-        cases.add(1.0, 3);
-        cases.add(0.0, 1);
-        assert_eq!(cases, four);
-        let same = sum(&[0.1; 1_000]).variance().unwrap();
-        assert!((0.0..1e-12).contains(&same), "{same}");
     }
 
     #[test]
@@ -370,6 +353,37 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_down_comes_back_for_the_rest_of_its_hour() {
+        let mut log = log();
+        log.add(BLUE, (&quality(), ScoreOrigin::Users), (0.5, 1), S(3), S(1_203));
+        log.add(BLUE, (&quality(), ScoreOrigin::Evaluations), (1.0, 40), S(3), S(1_609));
+        let mut new = log.take_new();
+        new.sort_by_key(|new| new.began_s);
+        assert_eq!(new.iter().map(|new| new.began_s).collect::<Vec<_>>(), [1_200, 1_600]);
+        assert_eq!(log.take_new(), [], "each is told once");
+
+        let mut next = self::log();
+        let epoch = 1_700;
+        for NewScores { id, name, origin, began_s, sum } in &new {
+            let before = Duration::from_secs(epoch - began_s.unsigned_abs());
+            next.restore(*id, (name, *origin), sum, before);
+        }
+        for (now, expected) in [
+            (0, [40, 41, 0, 0]),
+            (200, [40, 41, 0, 0]), // the evaluation is 5 min old at second 209
+            (220, [0, 41, 0, 0]),
+            (3_000, [0, 41, 0, 0]), // the first score is an hour old at second 3 103
+            (3_180, [0, 40, 0, 0]),
+            (3_600, [0, 0, 0, 0]),
+        ] {
+            assert_eq!(counts(&next, now), expected, "at {now} s");
+        }
+        assert_eq!(next.take_new(), [], "it is on the disk already");
+        next.add(BLUE, (&quality(), ScoreOrigin::Users), (1.0, 1), S(0), S(1));
+        assert_eq!(counts(&next, 1), [41, 42, 1, 1]);
+    }
+
+    #[test]
     fn names_and_slots_are_bounded() {
         let mut log = log();
         let name = |index: usize| Name::new(&format!("n{index}")).unwrap();
@@ -384,6 +398,7 @@ mod tests {
             log.add(BLUE, (&name(0), ScoreOrigin::Users), (0.5, 1), S(second), S(second));
         }
         let recent = &log.environments[&BLUE].by_name[&name(0)][0];
-        assert_eq!((recent.minutes5.0.len(), recent.hour.0.len()), (31, 61));
+        let slots = [recent.minutes5.len(), recent.hour.len(), recent.new.len()];
+        assert_eq!(slots, [31, 61, 361]);
     }
 }

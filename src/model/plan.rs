@@ -4,6 +4,7 @@
 //! started with, so that a reload never changes the rules of one under way.
 
 pub mod quality;
+pub mod rollback;
 pub mod smoke;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::duration;
 use super::name::Name;
 use super::weight::Weight;
+use rollback::RollbackProfile;
 
 /// A plan for the rollouts of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,8 @@ pub struct Plan {
     pub ready_within: Duration,
     /// How long the environment that was active stays armed after the switch.
     pub armed_for: Duration,
+    /// How fast users return when it goes back.
+    pub rollback: RollbackProfile,
     /// How long a version that was rolled back must wait for its next attempt.
     pub cool_down: Duration,
     /// Attempts of one version.
@@ -306,6 +310,7 @@ impl Default for Plan {
             comparison: ComparisonRule::default(),
             ready_within: Duration::from_secs(10 * 60),
             armed_for: Duration::from_secs(30 * 60),
+            rollback: RollbackProfile::Instant,
             cool_down: Duration::from_secs(30 * 60),
             attempts_max: 2,
         }

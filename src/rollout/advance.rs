@@ -34,6 +34,7 @@ impl Rollout {
             Stage::Ready => self.look_whether_ready(&look.ready, scene),
             Stage::Ramp { taken } => self.look_at_ramp(*taken, look, scene),
             Stage::Switched => self.look_at_switched(look, scene),
+            Stage::Returning { cause, .. } => self.look_at_returning(cause, look, scene),
             // A gate tells its end by itself; the candidate may come and go meanwhile.
             Stage::Gate { .. }
             | Stage::RollingBack { .. }

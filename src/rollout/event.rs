@@ -65,6 +65,8 @@ pub struct Judged {
     pub details: Value,
     /// Requests of the candidate since the step began.
     pub requests: u32,
+    /// The candidate fails for everybody.
+    pub is_total_failure: bool,
 }
 
 /// What somebody may ask for.
@@ -86,6 +88,8 @@ pub enum Operator {
     RollBack {
         /// Why, in their words.
         reason: Option<String>,
+        /// At once, whatever the plan says.
+        instant: bool,
     },
     /// After the switch: the environment that was active need not stay ready any longer.
     Release,

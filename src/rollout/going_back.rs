@@ -13,8 +13,12 @@ use crate::judge::decision::{Breach, Decision};
 
 /// The journal's code of a rollout that went back.
 pub const ROLLED_BACK: &str = "rollout_rolled_back";
+/// The journal's code of a step of a staged way back.
+pub const RETURNING: &str = "rollout_returning";
 /// How long after a base that did not answer it is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Between two steps of a staged way back: its cap is one of shares per second.
+const BETWEEN_STEPS: Duration = Duration::from_secs(1);
 
 impl Rollout {
     /// Goes back if the judge says so.
@@ -44,7 +48,8 @@ impl Rollout {
         };
         let from = Box::new(self.stage.clone());
         // `since` stays: it may have to return to where it stood.
-        self.draft(|next| next.stage = Stage::RollingBack { cause, from }).with(
+        let at_once = judged.is_total_failure;
+        self.draft(|next| next.stage = Stage::RollingBack { cause, from, at_once }).with(
             None,
             vec![Effect::ProbeBase],
             said,
@@ -56,11 +61,39 @@ impl Rollout {
         answer: &Result<(), String>,
         scene: &Scene,
     ) -> Option<Advance> {
-        let Stage::RollingBack { cause, from } = &self.stage else { return None };
+        let Stage::RollingBack { cause, from, at_once } = &self.stage else { return None };
         match answer {
-            Ok(()) => Some(self.back(cause.clone(), scene)),
+            Ok(()) if *at_once => Some(self.back(cause.clone(), scene)),
+            Ok(()) => Some(self.go(cause.clone(), scene)),
             Err(problem) => Some(self.stay(from, cause, problem, scene)),
         }
+    }
+
+    /// Goes back as fast as the plan says.
+    pub(super) fn go(&self, cause: Cause, scene: &Scene) -> Advance {
+        let Some(left) = self.plan.rollback.left_after_step(scene.share) else {
+            return self.back(cause, scene);
+        };
+        let from = Box::new(self.stage.before_way_back().clone());
+        let returning = Stage::Returning { cause: cause.clone(), from, left };
+        let draft = self.entering(returning, scene);
+        let text = sentence::returning(&draft.next, scene.share, &cause);
+        let details = json!({ "left_percent": left, "cause": cause.details });
+        let said = Said { kind: RETURNING, text, details };
+        draft.with(Some(Traffic::Share(left)), vec![], said)
+    }
+
+    /// A second after each step the next one; a candidate that fails for everybody is left at once.
+    pub(super) fn look_at_returning(
+        &self,
+        cause: &Cause,
+        look: &Look,
+        scene: &Scene,
+    ) -> Option<Advance> {
+        if look.judged.as_ref().is_some_and(|judged| judged.is_total_failure) {
+            return Some(self.back(cause.clone(), scene));
+        }
+        self.lasts(scene, BETWEEN_STEPS).then(|| self.go(cause.clone(), scene))
     }
 
     /// Everything back, now.

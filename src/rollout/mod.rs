@@ -24,7 +24,7 @@ pub mod stage;
 pub mod start;
 pub mod value;
 
-pub use going_back::ROLLED_BACK;
+pub use going_back::{RETURNING, ROLLED_BACK};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,9 @@ type Answer = Result<Option<Advance>, NotNow>;
 impl Rollout {
     pub(super) fn asked(&self, asked: &Operator, scene: &Scene) -> Answer {
         match asked {
-            Operator::RollBack { reason } => self.roll_back(reason.as_deref(), scene),
+            Operator::RollBack { reason, instant } => {
+                self.roll_back(reason.as_deref(), *instant, scene)
+            }
             Operator::Pause { reason } => self.pause(reason.as_ref(), scene),
             Operator::Resume => self.resume(scene),
             Operator::Promote { full } => self.promote(*full, scene),
@@ -22,9 +24,10 @@ impl Rollout {
     }
 
     /// Abort always wins: whatever is under way, and without asking anybody.
-    fn roll_back(&self, reason: Option<&str>, scene: &Scene) -> Answer {
+    fn roll_back(&self, reason: Option<&str>, instant: bool, scene: &Scene) -> Answer {
         match &self.stage {
             Stage::RolledBack { .. } => return Ok(None),
+            Stage::Returning { .. } if !instant => return Ok(None),
             Stage::Done => {
                 return Err(NotNow {
                     problem: format!(
@@ -42,7 +45,7 @@ impl Rollout {
             text: format!("{} asked for it{why}", scene.actor),
             details: Value::Null,
         };
-        let mut advance = self.back(cause, scene);
+        let mut advance = if instant { self.back(cause, scene) } else { self.go(cause, scene) };
         if let Stage::Gate { gate } = self.stage {
             advance.effects.insert(0, Effect::Stop(gate));
         }
@@ -94,7 +97,7 @@ impl Rollout {
                     ),
                 });
             }
-            Stage::RollingBack { cause, .. } => {
+            Stage::RollingBack { cause, .. } | Stage::Returning { cause, .. } => {
                 return Err(NotNow {
                     problem: format!("it is being rolled back: {}", cause.text),
                     remedy: "start a new rollout when that is settled".to_owned(),

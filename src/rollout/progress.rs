@@ -71,6 +71,9 @@ fn waits_for(
             waits.push(format!("{left} in which {} stays armed", rollout.base));
         }
         Stage::RollingBack { .. } => waits.push(format!("{} to answer", rollout.base)),
+        Stage::Returning { left, .. } => {
+            waits.push(format!("{} to take its last {left} % back", rollout.base));
+        }
         Stage::Done | Stage::RolledBack { .. } => {}
     }
     waits

@@ -26,6 +26,7 @@ pub fn place(rollout: &Rollout) -> String {
         Stage::Switched => "100 %".to_owned(),
         Stage::Done => "done".to_owned(),
         Stage::RollingBack { .. } => "rolling back".to_owned(),
+        Stage::Returning { left, .. } => format!("rolling back, {left} % left"),
         Stage::RolledBack { .. } => "rolled back".to_owned(),
     }
 }
@@ -62,13 +63,19 @@ pub(super) fn held(rollout: &Rollout, hold: &Hold) -> String {
 }
 
 pub(super) fn rolled_back(rollout: &Rollout, cause: &Cause) -> String {
-    let from = match &rollout.stage {
-        Stage::RollingBack { from, .. } => {
-            place(&Rollout { stage: (**from).clone(), ..rollout.clone() })
-        }
-        _ => place(rollout),
-    };
+    let from = rollout.stage.before_way_back().clone();
+    let from = place(&Rollout { stage: from, ..rollout.clone() });
     format!("{} rolled back from {from}: {}", versioned(rollout), cause.text)
+}
+
+/// A step of a staged way back was taken; `before` is the share that the candidate had.
+pub(super) fn returning(next: &Rollout, before: Weight, cause: &Cause) -> String {
+    format!(
+        "{} from {before} % to {}; all at once: cyan rollback --instant ({})",
+        versioned(next),
+        place(next),
+        cause.text
+    )
 }
 
 /// How it ended.

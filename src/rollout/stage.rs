@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::gate::GateReport;
+use crate::model::weight::Weight;
 
 /// What a candidate has to pass before users meet it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +55,18 @@ pub enum Stage {
         cause: Cause,
         /// Where it stood.
         from: Box<Stage>,
+        /// All users return with one table, whatever the plan says.
+        #[serde(default)]
+        at_once: bool,
+    },
+    /// Users return, a step each second.
+    Returning {
+        /// Why.
+        cause: Cause,
+        /// Where it stood.
+        from: Box<Stage>,
+        /// The share of the slot that is left.
+        left: Weight,
     },
     /// Everything is as before the rollout.
     RolledBack {
@@ -97,7 +110,31 @@ impl Stage {
             Self::Switched => "switched",
             Self::Done => "done",
             Self::RollingBack { .. } => "rolling_back",
+            Self::Returning { .. } => "returning",
             Self::RolledBack { .. } => "rolled_back",
+        }
+    }
+
+    /// Whether it is on the way back, or there.
+    pub fn goes_back(&self) -> bool {
+        matches!(self, Self::RollingBack { .. } | Self::Returning { .. } | Self::RolledBack { .. })
+    }
+
+    /// Why it goes back.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::RollingBack { cause, .. }
+            | Self::Returning { cause, .. }
+            | Self::RolledBack { cause } => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Where it stood before it went back, or stands.
+    pub fn before_way_back(&self) -> &Self {
+        match self {
+            Self::RollingBack { from, .. } | Self::Returning { from, .. } => from,
+            _ => self,
         }
     }
 
@@ -108,6 +145,7 @@ impl Stage {
 
     /// Whether users may meet the candidate, so that the judge has something to look at.
     pub fn is_judged(&self) -> bool {
-        matches!(self, Self::Ramp { .. } | Self::Switched | Self::RollingBack { .. })
+        let is_leaving = matches!(self, Self::RollingBack { .. } | Self::Returning { .. });
+        is_leaving || matches!(self, Self::Ramp { .. } | Self::Switched)
     }
 }

@@ -1,5 +1,7 @@
 //! Rollouts walk through their stages: a day of it in microseconds.
 
+mod returning;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -68,6 +70,9 @@ struct Drive {
     frozen: Option<String>,
     told: Vec<String>,
     effects: Vec<Effect>,
+    fails_totally: bool,
+    /// The last sentence.
+    said: String,
 }
 
 impl Drive {
@@ -82,7 +87,16 @@ impl Drive {
         };
         let rollout = start(wish(plan, gates), &situation, || 7).unwrap().rollout;
         let (share, now) = (Weight::ZERO, Duration::ZERO);
-        Self { rollout, share, now, frozen: None, told: vec![], effects: vec![] }
+        Self {
+            rollout,
+            share,
+            now,
+            frozen: None,
+            told: vec![],
+            effects: vec![],
+            fails_totally: false,
+            said: String::new(),
+        }
     }
 
     fn scene(&self) -> Scene {
@@ -110,6 +124,7 @@ impl Drive {
             Some(Traffic::Release) | None => {}
         }
         self.told.push(advance.said.kind.to_owned());
+        self.said = advance.said.text;
         self.effects.extend(advance.effects);
         self.rollout = advance.next;
     }
@@ -128,7 +143,9 @@ impl Drive {
     ) -> bool {
         self.now += Duration::from_secs(seconds);
         let text = "green failed 31 of 1204, blue 118 of 11480".to_owned();
-        let judged = Judged { decision, text, details: json!({ "evidence": 1.0 }), requests };
+        let details = json!({ "evidence": 1.0 });
+        let is_total_failure = self.fails_totally;
+        let judged = Judged { decision, text, details, requests, is_total_failure };
         let comparison = safety.map(|safety| (safety, "p99 +0.3 s".to_owned()));
         self.tell(&Event::Looked(Box::new(Look {
             ready: Ok(()),
@@ -152,6 +169,7 @@ impl Drive {
 }
 
 const ADVANCE: Decision = Decision::Advance;
+const BACK: Operator = Operator::RollBack { reason: None, instant: false };
 const BREACH: Decision = Decision::RollBack(Breach::Metric(Metric::Errors));
 const HOLD: Decision = Decision::Hold(HoldReason::Evidence(Metric::Errors));
 const BAKING: Decision = Decision::Wait(Waiting::Baking);
@@ -222,7 +240,7 @@ fn a_breach_asks_the_base_and_goes_back() {
             .ends_with(&[Effect::Tell(Occasion::RolledBack), Effect::Drain(name("green"))])
     );
     assert!(!drive.look(1, ADVANCE), "nothing comes after it");
-    assert!(!drive.ask(Operator::RollBack { reason: None }), "and once is enough");
+    assert!(!drive.ask(BACK), "and once is enough");
 }
 
 #[test]
@@ -311,7 +329,7 @@ fn a_candidate_that_never_gets_ready_ends_it() {
 
 #[test]
 fn people_may_go_faster_and_back_from_anywhere() {
-    for asked in [Operator::Promote { full: true }, Operator::RollBack { reason: None }] {
+    for asked in [Operator::Promote { full: true }, BACK] {
         for gates in [&[][..], &[Gate::Smoke]] {
             let mut drive = Drive::start(Plan::default(), gates);
             drive.look(1, BAKING);

@@ -91,6 +91,7 @@ impl Rollout {
         match &self.stage {
             Stage::Ramp { taken } => self.share_after(*taken),
             Stage::Switched | Stage::Done => Weight::FULL,
+            Stage::Returning { left, .. } => *left,
             Stage::RollingBack { from, .. } => match &**from {
                 Stage::Ramp { taken } => self.share_after(*taken),
                 Stage::Switched => Weight::FULL,

@@ -16,6 +16,7 @@ mod cli_errors;
 mod comparison;
 mod crash;
 mod demo;
+mod deploy;
 mod drain;
 mod ends;
 mod evaluate;

@@ -254,6 +254,7 @@ async fn counts_of_an_environment_begin_when_it_was_made() {
         upstreams: Some(vec![format!("http://{}", upstream.address)]),
         version: None,
         model: None,
+        only_idle: false,
         if_generation: None,
     };
     proxy.ask(command).await.expect("it is made");

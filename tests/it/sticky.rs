@@ -35,7 +35,7 @@ async fn users_on_green_stay_there_while_it_grows_and_all_return() {
         before = now;
     }
     assert_eq!(before.len(), 120);
-    proxy.ask(Command::RollBack { service: name("chat") }).await.unwrap();
+    proxy.ask(Command::RollBack { service: name("chat"), instant: false }).await.unwrap();
     for user in 0..20 {
         assert_eq!(environment_of(&proxy, user).await, "blue");
     }

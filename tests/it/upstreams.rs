@@ -171,6 +171,7 @@ async fn put(proxy: &Proxy, upstreams: Vec<String>) {
         upstreams: Some(upstreams),
         version: None,
         model: None,
+        only_idle: false,
         if_generation: None,
     };
     proxy.ask(command).await.expect("the upstreams are taken");

@@ -40,6 +40,9 @@ pub struct ActOnRollout {
     /// With `promote`: all steps at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// With `rollback`: all users at once, whatever the plan says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub instant: bool,
     /// The rollout that is meant; the last one when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<u64>,
@@ -83,7 +86,8 @@ pub struct Rollout {
     pub plan: String,
     /// Its steps: `5% 10m 500`.
     pub steps: Vec<String>,
-    /// `ready`, `smoke`, `quality`, `warm_up`, `ramp`, `switched`, `done`, `rolling_back`, `rolled_back`.
+    /// `ready`, `smoke`, `quality`, `warm_up`, `ramp`, `switched`, `done`, `rolling_back`, `returning`,
+    /// `rolled_back`.
     pub stage: String,
     /// Where it stands, in words.
     pub place: String,

@@ -8,10 +8,12 @@ use super::super::value::Value;
 use super::access_log::read_share;
 use super::environment::one_of;
 use crate::model::name::Name;
+use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{
     self, ComparisonRule, JudgeKind, LatencySignal, Limits, Pace, Plan, PlanError, Plans, Step,
     TooLittleData, WrittenStep,
 };
+use crate::model::weight::Weight;
 
 const REQUESTS_MOST: u32 = 100_000_000;
 const ATTEMPTS_MOST: u32 = 1_000;
@@ -51,6 +53,7 @@ pub(super) fn read(section: &Section<'_>) -> Plans {
         comparison: read_comparison(&section.section("comparison")),
         ready_within: section.duration("ready_within", usual.ready_within),
         armed_for: section.duration("armed_for", usual.armed_for),
+        rollback: read_rollback(&section.section("rollback")),
         cool_down: section.duration_or_zero("cool_down", usual.cool_down),
         attempts_max: section
             .whole("attempts_max", 1..=ATTEMPTS_MOST)
@@ -130,6 +133,27 @@ fn read_limits(section: &Section<'_>) -> Limits {
     }
 }
 
+fn read_rollback(section: &Section<'_>) -> RollbackProfile {
+    let cap = read_takes_back(section)
+        .or_else(|| Weight::from_percent(RollbackProfile::PERCENT_USUAL).ok());
+    let staged = cap.map_or(RollbackProfile::Instant, |takes_back_per_second| {
+        RollbackProfile::Staged { takes_back_per_second }
+    });
+    let known = [("instant", RollbackProfile::Instant), ("staged", staged)];
+    one_of(section, "profile", &known)
+}
+
+fn read_takes_back(section: &Section<'_>) -> Option<Weight> {
+    let value = section.value("takes_back_per_second", Kind::Number)?;
+    let percent = value.number()?;
+    let least = RollbackProfile::PERCENT_LEAST;
+    if !(least..=100.0).contains(&percent) {
+        value.error(format!("{percent} is out of range; write {least} to 100, in percent"));
+        return None;
+    }
+    Weight::from_percent(percent).map_err(|error| value.error(error)).ok()
+}
+
 fn read_comparison(section: &Section<'_>) -> ComparisonRule {
     let usual = ComparisonRule::default();
     ComparisonRule {
@@ -167,6 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn a_staged_rollback_has_a_cap() {
+        let rollback = |keys: &str| service(keys).plans.default.rollback;
+        let staged = |percent| RollbackProfile::Staged {
+            takes_back_per_second: Weight::from_percent(percent).unwrap(),
+        };
+        assert_eq!(rollback(""), RollbackProfile::Instant);
+        assert_eq!(rollback("rollout.rollback.profile = 'staged'"), staged(10.0));
+        let own = "rollout.rollback = { profile = 'staged', takes_back_per_second = 2.5 }";
+        assert_eq!(rollback(own), staged(2.5));
+    }
+
+    #[test]
     fn what_cannot_be_is_refused() {
         for (keys, expected) in [
             (
@@ -189,6 +225,14 @@ mod tests {
             (
                 "rollout.limits.error_rate = 5",
                 "rollout.limits.error_rate: 5 is no share; write 0 to 1, e.g. 0.1 for every tenth",
+            ),
+            (
+                "rollout.rollback.takes_back_per_second = 0.5",
+                "rollout.rollback.takes_back_per_second: 0.5 is out of range; write 1 to 100, in percent",
+            ),
+            (
+                "rollout.rollback.profile = 'slow'",
+                "rollout.rollback.profile: `slow` is not known; write instant or staged",
             ),
             ("rollout.judge = 'me'", "rollout.judge: `me` is not known; write evidence or window"),
         ] {

@@ -1,6 +1,7 @@
 //! Plans as keys and values.
 
 use super::{Entry, entry, list, text, time};
+use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{JudgeKind, LatencySignal, Plans, TooLittleData};
 
 pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
@@ -19,6 +20,12 @@ pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
         TooLittleData::Advance => "advance",
         TooLittleData::RollBack => "roll-back",
     };
+    let (profile, takes_back) = match plan.rollback {
+        RollbackProfile::Instant => ("instant", RollbackProfile::PERCENT_USUAL),
+        RollbackProfile::Staged { takes_back_per_second } => {
+            ("staged", takes_back_per_second.percent())
+        }
+    };
     let (limits, comparison) = (&plan.limits, &plan.comparison);
     let mut entries = vec![
         entry("rollout.steps", list(&plan.steps)),
@@ -31,6 +38,8 @@ pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
         entry("rollout.too_little_data", text(too_little_data)),
         entry("rollout.ready_within", time(plan.ready_within)),
         entry("rollout.armed_for", time(plan.armed_for)),
+        entry("rollout.rollback.profile", text(profile)),
+        entry("rollout.rollback.takes_back_per_second", text(takes_back)),
         entry("rollout.cool_down", time(plan.cool_down)),
         entry("rollout.attempts_max", text(plan.attempts_max)),
         entry("rollout.limits.error_rate", text(limits.error_rate_max)),

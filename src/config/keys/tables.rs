@@ -34,6 +34,7 @@ pub const TABLES: &[(&str, &str)] = &[
         "service.NAME.rollout.comparison",
         "What must not be worse than on the active environment for the switch.",
     ),
+    ("service.NAME.rollout.rollback", "How fast users return when a rollout goes back."),
     ("service.NAME.rollout.plans", "Steps of other plans, for `cyan rollout start --plan NAME`."),
     (
         "service.NAME.rollout.quality",

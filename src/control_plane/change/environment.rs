@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Next, Planned, Random, Said, rollout};
+use super::{Next, Planned, Random, Said, subject};
 use crate::control_plane::command::Refused;
 use crate::control_plane::record::{Override, ServiceRecord, parse_upstreams};
 use crate::control_plane::services::Live;
-use crate::model::assignment::AssignmentError;
+use crate::model::assignment::{AssignmentError, PartnerRole};
 use crate::model::environment::EnvironmentSpec;
 use crate::model::model_names::{OwnName, OwnNameError};
 use crate::model::name::Name;
@@ -27,6 +27,8 @@ pub(super) struct Put<'a> {
     pub(super) upstreams: Option<&'a [String]>,
     pub(super) version: Option<&'a str>,
     pub(super) model: Option<&'a str>,
+    /// Refuse unless it has no traffic and is part of no rollout.
+    pub(super) only_idle: bool,
 }
 
 pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Planned, Refused> {
@@ -57,18 +59,57 @@ pub(super) fn put(live: &Live, put: &Put<'_>, random: Random<'_>) -> Result<Plan
     }
     let kind = if before.is_some() { "environment_changed" } else { "environment_created" };
     let next = Next::of(live, record)?;
+    subject::stays(live, &next)?;
     let spec = next.specs.iter().find(|spec| spec.name == *put.name);
     let spec = spec.expect("it was in the assignment or has joined it");
+    if put.only_idle && before != Some(spec) {
+        is_idle(live, put.name)?;
+    }
     let text = describe(kind, before, spec);
     let details = json!({
         "environment": put.name, "upstreams": texts(spec), "version": spec.version,
         "model": model(spec),
     });
-    Ok(next.planned(live, Said { kind, text, details }))
+    let warning = armed_no_more(live, put.name, before, spec);
+    let mut planned = next.planned(live, Said { kind, text, details });
+    if let Planned::Change(change) = &mut planned {
+        change.warnings.extend(warning);
+    }
+    Ok(planned)
+}
+
+/// Refuses to deploy under users.
+fn is_idle(live: &Live, name: &Name) -> Result<(), Refused> {
+    subject::is_not_in_one(&live.record, name)?;
+    let weight = live.record.assignment.weight(name);
+    if weight.is_zero() {
+        return Ok(());
+    }
+    Err(Refused::State {
+        problem: format!("`{name}` has {weight} % of the traffic"),
+        remedy: "deploy to an environment without any, or change it under its users: cyan environment put"
+            .to_owned(),
+    })
+}
+
+/// Who goes back after this finds something else than what was active.
+fn armed_no_more(
+    live: &Live,
+    name: &Name,
+    before: Option<&EnvironmentSpec>,
+    after: &EnvironmentSpec,
+) -> Option<String> {
+    let partner = live.record.assignment.partner.as_ref()?;
+    let is_armed = partner.environment == *name && partner.role == PartnerRole::Previous;
+    let is_other = before.is_some_and(|before| before.version != after.version);
+    (is_armed && is_other).then(|| {
+        let active = &live.record.assignment.active;
+        format!("`{name}` was what {active} goes back to; a rollback leads to what is there now")
+    })
 }
 
 pub(super) fn remove(live: &Live, name: &Name) -> Result<Planned, Refused> {
-    rollout::is_not_in_one(&live.record, name)?;
+    subject::is_not_in_one(&live.record, name)?;
     let mut record = live.record.clone();
     record.assignment = record.assignment.remove(name)?;
     let in_flight = live.in_flight(name);
@@ -112,7 +153,9 @@ pub(super) fn reset(live: &Live, name: &Name, field: &str) -> Result<Planned, Re
     drop_if_empty(&mut record, name);
     let text = format!("{name}: the file decides `{field}` again");
     let details = json!({ "environment": name, "field": field });
-    Ok(Next::of(live, record)?.planned(live, Said { kind: "field_reset", text, details }))
+    let next = Next::of(live, record)?;
+    subject::stays(live, &next)?;
+    Ok(next.planned(live, Said { kind: "field_reset", text, details }))
 }
 
 /// A new environment joins without traffic, so nobody moves.

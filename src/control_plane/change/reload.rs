@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::exposure::{self, Exposure};
-use super::{Change, Next, Planned, Random, rollout};
+use super::{Change, Next, Planned, Random, subject};
 use crate::config::Config;
 use crate::control_plane::command::Refused;
 use crate::control_plane::record::ServiceRecord;
@@ -41,16 +41,13 @@ pub(super) fn plan(
             None => first_record(file, random),
         };
         warnings.extend(kept_from_the_file(live, file, &record));
-        let is_same_rule = |live: &Live| live.file.sticky == file.sticky;
-        if live.is_some_and(|live| live.record.release.running().is_some() && !is_same_rule(live)) {
-            return Err(rollout::sticky_rule_stays(&file.name));
-        }
         let unchanged = |live: &Live| *live.file == *file && live.record == record;
         if live.is_some_and(unchanged) {
             continue;
         }
         RELOADED.clone_into(&mut record.last_change);
         let service = Next::new(Arc::new(file.clone()), record)?;
+        live.map_or(Ok(()), |live| subject::stays(live, &service))?;
         let exposes = live.map_or(Exposure::Raises, |live| exposure::of(live, &service));
         exposure = exposure.max(exposes);
         next.push(service);
@@ -104,7 +101,7 @@ pub(in crate::control_plane) fn reconcile(
         let name = &member.environment;
         let created = record.overrides.get(name).is_some_and(|own| own.created);
         if !in_file(name) && !created {
-            rollout::is_not_in_one(kept, name)?;
+            subject::is_not_in_one(kept, name)?;
             record.assignment = leave(&record.assignment, name, in_flight(name), &file.name)?;
         }
     }

@@ -96,26 +96,6 @@ pub(super) fn expect(live: &Live, rollout: Option<u64>) -> Result<(), Refused> {
     }
 }
 
-/// Refuses what would take an environment away from the rollout under way.
-pub(super) fn is_not_in_one(record: &ServiceRecord, environment: &Name) -> Result<(), Refused> {
-    let running = record.release.running();
-    match running.filter(|rollout| [&rollout.candidate, &rollout.base].contains(&environment)) {
-        None => Ok(()),
-        Some(rollout) => Err(Refused::State {
-            problem: format!("`{environment}` is part of rollout {}", rollout.id),
-            remedy: "wait for its end, or roll it back first: cyan rollback".to_owned(),
-        }),
-    }
-}
-
-/// Refuses another rule by which users are told apart while a rollout compares them.
-pub(super) fn sticky_rule_stays(service: &Name) -> Refused {
-    Refused::State {
-        problem: format!("the sticky rule of `{service}` cannot change while a rollout is running"),
-        remedy: "wait for its end, or roll it back first: cyan rollback".to_owned(),
-    }
-}
-
 /// What is true for the rollout of a service now.
 pub(in crate::control_plane) fn scene(live: &Live, actor: &str) -> Scene {
     Scene {
@@ -153,7 +133,7 @@ pub(super) fn advance(
     record.assignment = assignment;
     note_attempt(&mut record, rollout, &advance);
     let next = Rollout { observed: scene.now, ..advance.next };
-    let protects = matches!(next.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. });
+    let protects = next.stage.goes_back();
     record.release.rollout = Some(Box::new(next));
     let Advance { effects, said, .. } = advance;
     let said = Said { kind: said.kind, text: said.text, details: said.details };
@@ -184,6 +164,9 @@ fn with_traffic(
     Ok(match traffic {
         None => before.clone(),
         Some(Traffic::Share(share)) => {
+            // After the switch users return to an environment that has to be active again first.
+            let switched_back = (before.active == rollout.candidate).then(|| before.roll_back());
+            let before = &switched_back.transpose()?.unwrap_or_else(|| before.clone());
             let slot = before.slot_weight();
             let candidate = part(slot, share);
             let weighted = |environment: &_, weight| Weighted {
@@ -240,9 +223,13 @@ pub(super) fn asked_by_switch(live: &Live, to: Option<&Name>) -> Option<Event> {
 }
 
 /// A rollback while a rollout is under way is the rollout's.
-pub(super) fn asked_by_roll_back(live: &Live, reason: Option<&str>) -> Option<Event> {
+pub(super) fn asked_by_roll_back(
+    live: &Live,
+    reason: Option<&str>,
+    instant: bool,
+) -> Option<Event> {
     live.record.release.running()?;
-    Some(Event::Asked(Operator::RollBack { reason: reason.map(ToOwned::to_owned) }))
+    Some(Event::Asked(Operator::RollBack { reason: reason.map(ToOwned::to_owned), instant }))
 }
 
 pub(super) fn freeze(live: &Live, freeze: Option<&Freeze>) -> Result<Planned, Refused> {

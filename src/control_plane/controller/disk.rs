@@ -12,7 +12,7 @@ use crate::control_plane::handle::StoreState;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::store::writer::{CommitResult, Recall, Writer};
-use crate::control_plane::store::{Evidence, Line, StoreError, Write};
+use crate::control_plane::store::{Evidence, Line, ScoreSlot, StoreError, Write};
 use crate::model::name::Name;
 
 /// Journal entries kept while the disk is away; beyond it the oldest are lost.
@@ -20,6 +20,9 @@ const ENTRIES_MAX: usize = 1000;
 
 /// Records of judges kept while the disk is away; beyond it the oldest are lost.
 const LINES_MAX: usize = 20_000;
+
+/// Sums of scores kept while the disk is away; beyond it the oldest are lost.
+const SCORES_MAX: usize = 10_000;
 
 /// The store's thread as the controller sees it.
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub(super) struct Unwritten {
     journal: VecDeque<NewEntry>,
     evidence: BTreeMap<Name, Evidence>,
     lines: VecDeque<Line>,
+    scores: VecDeque<ScoreSlot>,
     /// The changes that wait for it, by number.
     changes: Vec<u64>,
 }
@@ -111,8 +115,7 @@ impl Disk {
             self.unwritten.records.insert(record.service.clone(), record);
         }
         self.unwritten.journal.extend(entries);
-        let excess = self.unwritten.journal.len().saturating_sub(ENTRIES_MAX);
-        self.unwritten.journal.drain(..excess);
+        keep_newest(&mut self.unwritten.journal, ENTRIES_MAX);
         self.unwritten.changes.extend(change);
     }
 
@@ -120,8 +123,13 @@ impl Disk {
     pub(super) fn owe_evidence(&mut self, evidence: Evidence, lines: Vec<Line>) {
         self.unwritten.evidence.insert(evidence.service.clone(), evidence);
         self.unwritten.lines.extend(lines);
-        let excess = self.unwritten.lines.len().saturating_sub(LINES_MAX);
-        self.unwritten.lines.drain(..excess);
+        keep_newest(&mut self.unwritten.lines, LINES_MAX);
+    }
+
+    /// Takes note of scores.
+    pub(super) fn owe_scores(&mut self, scores: Vec<ScoreSlot>) {
+        self.unwritten.scores.extend(scores);
+        keep_newest(&mut self.unwritten.scores, SCORES_MAX);
     }
 
     /// Hands in what is owed, unless the disk is at work or nothing is owed.
@@ -135,6 +143,7 @@ impl Disk {
             journal: flushed.journal.iter().cloned().collect(),
             evidence: flushed.evidence.values().cloned().collect(),
             lines: flushed.lines.iter().cloned().collect(),
+            scores: flushed.scores.iter().cloned().collect(),
         };
         match self.writer.commit(write, Recall::default()) {
             Ok(answer) => {
@@ -202,22 +211,31 @@ impl Disk {
         for (name, evidence) in flushed.evidence {
             self.unwritten.evidence.entry(name).or_insert(evidence);
         }
-        let since = std::mem::replace(&mut self.unwritten.lines, flushed.lines);
-        self.unwritten.lines.extend(since);
-        let excess = self.unwritten.lines.len().saturating_sub(LINES_MAX);
-        self.unwritten.lines.drain(..excess);
-        let since = std::mem::replace(&mut self.unwritten.journal, flushed.journal);
-        self.unwritten.journal.extend(since);
-        let excess = self.unwritten.journal.len().saturating_sub(ENTRIES_MAX);
-        self.unwritten.journal.drain(..excess);
+        put_before(&mut self.unwritten.lines, flushed.lines, LINES_MAX);
+        put_before(&mut self.unwritten.scores, flushed.scores, SCORES_MAX);
+        put_before(&mut self.unwritten.journal, flushed.journal, ENTRIES_MAX);
         self.unwritten.changes.extend(flushed.changes);
     }
 }
 
 impl Unwritten {
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.journal.is_empty() && self.evidence.is_empty()
+        self.records.is_empty()
+            && self.journal.is_empty()
+            && self.evidence.is_empty()
+            && self.scores.is_empty()
     }
+}
+
+/// Puts what is older before what came since.
+fn put_before<T>(since: &mut VecDeque<T>, older: VecDeque<T>, max: usize) {
+    let newer = std::mem::replace(since, older);
+    since.extend(newer);
+    keep_newest(since, max);
+}
+
+fn keep_newest<T>(list: &mut VecDeque<T>, max: usize) {
+    list.drain(..list.len().saturating_sub(max));
 }
 
 impl Raise {

@@ -9,7 +9,7 @@ use super::super::journal::Query;
 use super::super::record::ServiceRecord;
 use super::super::store::sqlite::SqliteStore;
 use super::super::store::writer::Writer;
-use super::super::store::{Committed, Evidence, Store, StoreError, Write};
+use super::super::store::{Committed, Evidence, ScoreSlot, Store, StoreError, Write};
 use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set};
 use crate::config::Config;
 
@@ -26,6 +26,10 @@ impl Store for Slow {
 
     fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
         self.store.load_evidence()
+    }
+
+    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
+        self.store.load_scores()
     }
 
     fn commit(
@@ -140,7 +144,7 @@ async fn whatever_overtakes_whatever_the_disk_ends_with_what_is_at_work() {
                 let service = name("chat");
                 let green = random.u32(0..=100);
                 let command = match random.u32(0..6) {
-                    0 => Command::RollBack { service },
+                    0 => Command::RollBack { service, instant: false },
                     1 => Command::Switch { service, to: None, if_generation: None },
                     _ => set(&format!("blue={} green={green}", 100 - green)),
                 };

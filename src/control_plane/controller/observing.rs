@@ -52,6 +52,7 @@ impl Watch {
             text: observed.explanation.sentence(rollout.base.as_str(), rollout.candidate.as_str()),
             details: details(&observed),
             requests: u32::try_from(observed.requests).unwrap_or(u32::MAX),
+            is_total_failure: observed.explanation.is_total_failure,
         }
     }
 

@@ -8,7 +8,9 @@ use super::super::command::{Command, Refused};
 use super::super::journal::{Entry, Query};
 use super::super::test_rig::{PATIENCE, Rig, chat, config, name};
 use crate::config::Config;
+use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{Pace, Plan, Step, WrittenStep};
+use crate::model::weight::Weight;
 use crate::rollout::event::{Event, Operator};
 use crate::rollout::start::{BaseMeasured, Start};
 use crate::rollout::value::Rollout;
@@ -241,7 +243,42 @@ async fn what_a_rollout_needs_cannot_be_taken_away() {
     other_rule.services[0].sticky.body_bytes_max += 1;
     let said = refused(rig.ask(Command::Reload(Box::new(other_rule))).await);
     assert!(said.starts_with("the sticky rule of `chat` cannot change"), "{said}");
+    let mut other_version = served.config.clone();
+    other_version.services[0].environments[1].version = Some("v43".into());
+    let said = refused(rig.ask(Command::Reload(Box::new(other_version))).await);
+    assert!(said.starts_with("`green` is part of rollout 1, so its version cannot"), "{said}");
     let mut without_green = served.config.clone();
     without_green.services[0].environments.pop();
     assert_eq!(refused(rig.ask(Command::Reload(Box::new(without_green))).await), part);
+}
+
+#[tokio::test]
+async fn a_staged_way_back_goes_on_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::start(&served.config);
+    let Command::StartRollout { service, mut start, base, .. } = start("green") else { panic!() };
+    let takes_back_per_second = Weight::from_percent(40.0).unwrap();
+    start.plan.rollback = RollbackProfile::Staged { takes_back_per_second };
+    rig.ask(Command::StartRollout { service, start, base, if_generation: None }).await.unwrap();
+    rig.switch("green").await.unwrap();
+
+    let applied = rig.roll_back().await.unwrap();
+    assert!(applied.changed);
+    assert_eq!(
+        (rig.weights().as_str(), rig.rollout().stage.code()),
+        ("blue=40 green=60", "returning")
+    );
+    assert!(!rig.roll_back().await.unwrap().changed, "it goes back already");
+    rig.handle.shutdown().await;
+    let mut rig = Rig::start(&served.config);
+    assert_eq!(rig.weights(), "blue=40 green=60");
+    rig.event("rollout_returning").await;
+    assert_eq!(rig.weights(), "blue=80 green=20");
+    rig.event("rollout_rolled_back").await;
+    assert_eq!(
+        (rig.weights().as_str(), rig.view("blue").role),
+        ("blue=100 green=0", Some("active"))
+    );
+    rig.event("rollback_complete").await;
 }

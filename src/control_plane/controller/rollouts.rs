@@ -18,6 +18,7 @@ use crate::control_plane::command::{Applied, Command, Refused, Request};
 use crate::control_plane::comparison;
 use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::health;
+use crate::control_plane::ready;
 use crate::control_plane::smoke::{self, SmokeContext};
 use crate::control_plane::store::Evidence;
 use crate::judge::comparison::Safety;
@@ -35,8 +36,6 @@ use crate::rollout::value::Rollout;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the base may take to say that it can take its traffic back.
 const BASE_MAX: Duration = Duration::from_secs(1);
-/// How long the candidate may take to say that it is ready, each time it is asked.
-const READY_MAX: Duration = Duration::from_secs(2);
 /// How long a step that the disk refused is not tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 /// How long what is in flight may take when a rollout drains an environment.
@@ -153,12 +152,15 @@ impl Controller {
         let running: Vec<(Name, u64)> = live.filter_map(|live| running(&live.file.name)).collect();
         self.end_runs(&running, now);
         for (service, rollout) in running {
+            // The cap of a staged way back is met to a tenth of a second.
+            let stage = self.running(&service).map(|rollout| &rollout.stage);
+            let is_returning = matches!(stage, Some(Stage::Returning { .. }));
             let run = self.runs.of(&service, rollout);
             let is_due = run
                 .looked_at
                 .is_none_or(|looked| now.saturating_duration_since(looked) >= LOOK_EVERY);
             let is_urgent = run.watch.as_ref().is_some_and(Watch::is_urgent);
-            if is_due || is_urgent {
+            if is_due || is_urgent || is_returning {
                 run.looked_at = Some(now);
                 self.look_at_rollout(&service, now);
             }
@@ -220,8 +222,7 @@ impl Controller {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running() else { return };
         let Ok(Some(advance)) = rollout.advance(&event, &scene(live, CONTROLLER)) else { return };
-        let goes_back =
-            matches!(advance.next.stage, Stage::RollingBack { .. } | Stage::RolledBack { .. });
+        let goes_back = advance.next.stage.goes_back();
         let run = self.runs.list.get(service);
         let was_refused = run
             .and_then(|run| run.refused_at)
@@ -320,7 +321,7 @@ impl Controller {
         }
         let (service, rollout) = (service.clone(), run.rollout);
         run.asking = Some(self.work.spawn(async move {
-            let answer = health::all_answer(&environment, READY_MAX).await;
+            let answer = health::all_answer(&environment, ready::ANSWER_MAX).await;
             Outcome::Rollout { service, rollout, happened: Happened::Ready(answer) }
         }));
     }
@@ -328,7 +329,7 @@ impl Controller {
     fn probe_base(&mut self, service: &Name) {
         let Some(rollout) = self.running(service) else { return };
         let (id, base) = (rollout.id, rollout.base.clone());
-        self.note_breach(service, id);
+        self.note_breach(service, Instant::now());
         let Some(environment) = self.environment_of(service, &base) else { return };
         let service = service.clone();
         self.work.spawn(async move {
@@ -337,13 +338,15 @@ impl Controller {
         });
     }
 
-    /// The way back begins: it is for what the judge saw, else for what was seen just now.
-    fn note_breach(&mut self, service: &Name, rollout: u64) {
+    /// The way back has begun: for what the judge saw, else for what was seen or asked for now.
+    pub(super) fn note_breach(&mut self, service: &Name, now: Instant) {
+        let Some(rollout) = self.running(service) else { return };
+        let (id, is_returning) = (rollout.id, matches!(rollout.stage, Stage::Returning { .. }));
         let measurements = &self.shared.measurements;
-        let run = self.runs.of(service, rollout);
-        let decided_at = run.watch.as_ref().and_then(Watch::decided_at);
+        let run = self.runs.of(service, id);
+        let decided_at = run.watch.as_ref().and_then(Watch::decided_at).filter(|_| !is_returning);
         let decided_at = decided_at.map(|since_epoch| measurements.moment(since_epoch));
-        run.breached = decided_at.or(run.breached).or_else(|| Some(Instant::now()));
+        run.breached = decided_at.or(run.breached).or(Some(now));
     }
 
     fn tell_hooks(

@@ -99,9 +99,10 @@ async fn what_is_against_the_rules_changes_nothing() {
         upstreams: Some(upstreams.into_iter().map(str::to_owned).collect()),
         version: None,
         model: None,
+        only_idle: false,
         if_generation: None,
     };
-    let of = |service: &str| Command::RollBack { service: name(service) };
+    let of = |service: &str| Command::RollBack { service: name(service), instant: false };
     let set_at = |if_generation| Command::SetWeights {
         service: name("chat"),
         weights: weights("blue=75 green=25"),
@@ -170,6 +171,7 @@ async fn environments_are_made_changed_and_removed_at_run_time() {
         upstreams: None,
         version: None,
         model: Some(model.to_owned()),
+        only_idle: false,
         if_generation: None,
     };
     assert!(rig.ask(model("llama-v2")).await.unwrap().changed);

@@ -13,8 +13,8 @@ use crate::control_plane::change::rollout::CONTROLLER;
 use crate::control_plane::change::{Change, is_rollback};
 use crate::control_plane::command::Request;
 use crate::model::name::Name;
-use crate::rollout::ROLLED_BACK;
 use crate::rollout::rollback_time::RollbackTime;
+use crate::rollout::{RETURNING, ROLLED_BACK};
 
 /// Measured at once. Only cores that are stuck let them pile up; then the oldest is forgotten.
 const MEASURED_MAX: usize = 64;
@@ -49,6 +49,9 @@ impl Controller {
         service: &Name,
         (asked, stored): (Instant, Instant),
     ) {
+        if change.kind == RETURNING {
+            self.note_breach(service, asked);
+        }
         if !is_rollback(change.kind) {
             return;
         }

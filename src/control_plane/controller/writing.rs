@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::decided::{Decided, entry};
 use super::disk::{Raise, UnderWay};
-use super::{Controller, DISK_MAX, Outcome, RETRY_EVERY, Waiting};
+use super::{Controller, DISK_MAX, KEEP_SCORES_EVERY, Outcome, RETRY_EVERY, Waiting};
 use crate::control_plane::change::Change;
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::command::Refused;
@@ -113,6 +113,17 @@ impl Controller {
         self.serve_waiting();
         self.look_at_rollouts(Instant::now());
         self.keep_evidence(Instant::now());
+        if self.scores_kept_at.elapsed() >= KEEP_SCORES_EVERY {
+            self.owe_scores();
+            self.flush();
+        }
+    }
+
+    /// The disk is to have the scores that came in.
+    fn owe_scores(&mut self) {
+        self.scores_kept_at = Instant::now();
+        let scores = self.shared.new_scores(self.scores_kept_at);
+        self.disk.owe_scores(scores);
     }
 
     /// Hands in what the disk is owed.
@@ -199,6 +210,7 @@ impl Controller {
         for service in watched.collect::<Vec<_>>() {
             self.owe_evidence(&service, Instant::now());
         }
+        self.owe_scores();
         self.flush();
         let settle = async {
             while !self.disk.is_free() || !self.settlings.is_empty() {

@@ -14,7 +14,6 @@ use super::sqlite::signed;
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::record::ServiceRecord;
 use crate::model::name::Name;
-use crate::rollout::stage::Stage;
 
 /// Rollouts that are remembered, of all services: years of them, in a megabyte.
 const ROLLOUTS_MAX: i64 = 2_000;
@@ -168,10 +167,7 @@ impl StateFile {
 /// Notes where the last rollout of a service stands.
 pub(super) fn keep(transaction: &Transaction<'_>, record: &ServiceRecord) -> rusqlite::Result<()> {
     let Some(rollout) = record.release.rollout.as_deref() else { return Ok(()) };
-    let cause = match &rollout.stage {
-        Stage::RolledBack { cause } | Stage::RollingBack { cause, .. } => Some(cause),
-        _ => None,
-    };
+    let cause = rollout.stage.cause();
     let ended_at = rollout.stage.is_over().then(unix_ms);
     transaction
         .prepare_cached(

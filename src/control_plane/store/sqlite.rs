@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::schema::{self, Content, unreadable};
-use super::{Committed, Evidence, Store, StoreError, Write, history, rollouts};
+use super::{Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, rollouts, scores};
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
@@ -91,10 +91,12 @@ impl SqliteStore {
             append(&transaction, entry)?;
         }
         rollouts::keep(&transaction, &write.evidence, &write.lines)?;
+        scores::keep(&transaction, &write.scores)?;
         if prune {
             forget_old_entries(&transaction)?;
             rollouts::forget_old_lines(&transaction)?;
             history::forget_old(&transaction)?;
+            scores::forget_old(&transaction, unix_ms() / 1000)?;
         }
         if !still_wanted() {
             transaction.rollback()?;
@@ -133,6 +135,11 @@ impl Store for SqliteStore {
 
     fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
         rollouts::load_evidence(&self.connection).map_err(|error| unreadable(&self.path, &error))
+    }
+
+    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
+        scores::load(&self.connection, unix_ms() / 1000)
+            .map_err(|error| unreadable(&self.path, &error))
     }
 
     fn commit(
