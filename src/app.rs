@@ -1,7 +1,7 @@
 //! Puts the parts together: both planes, the admin API, signals, and the order in which they end.
 //!
 //! The control plane has a thread of its own, so that nothing it does can hold a request up. Starting
-//! is: state, then public listeners, then everything else. Ending is: say so on `/readyz`, stop
+//! is: state, then a first look at who has users by it, then public listeners, then everything else. Ending is: say so on `/readyz`, stop
 //! accepting, let exchanges finish, end what remains at the deadline, and give the state back last.
 
 use std::net::SocketAddr;
@@ -79,8 +79,12 @@ impl App {
     /// When the state, an address or a certificate cannot be had.
     pub fn start(config: &Config, read_config: Option<ReadConfig>) -> Result<Self, StartError> {
         raise_descriptor_limit();
-        let boot = Boot::open(config)?;
+        let mut boot = Boot::open(config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // A thread of its own: whoever calls may be in an event loop already.
+        thread::scope(|scope| {
+            scope.spawn(|| runtime.block_on(boot.look_first()));
+        });
         let listener = {
             let _in_runtime = runtime.enter(); // the socket registers with the event loop it will live in
             AdminListener::bind(&config.admin.address)?

@@ -36,7 +36,12 @@ pub(super) async fn show(
         Problem::new(ProblemKind::NotFound, detail)
     })?;
     let judged = admin.controller.judged(service.as_str());
-    let progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
+    let mut progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
+    if let Some(problem) =
+        admin.controller.store_state().problem.as_ref().filter(|_| !rollout.stage.is_over())
+    {
+        progress.waits_for.push(format!("the disk, to take a step: {problem}"));
+    }
     Ok(Json(Rollout {
         needs_somebody: needs_somebody(&rollout, judged.as_ref()),
         schema: SCHEMA,

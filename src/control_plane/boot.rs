@@ -15,6 +15,7 @@ use super::clock::unix_ms;
 use super::command::Refused;
 use super::controller::Controller;
 use super::event::Events;
+use super::first_look::{self, Silence};
 use super::handle::{ControllerHandle, REQUESTS_MAX, Shared, StoreState};
 use super::hooks::Hooks;
 use super::journal::NewEntry;
@@ -35,6 +36,7 @@ use super::store::{Evidence, ScoreSlot, StateReader, Store as _, StoreError, Wri
 use super::totals::Totals;
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreReport};
+use crate::model::name::Name;
 use crate::model::snapshot::Snapshot;
 
 /// Why Cyan does not start. `Display` names the value, the rule and the remedy.
@@ -62,6 +64,9 @@ pub struct Boot {
     owed: Option<(Vec<ServiceRecord>, Vec<NewEntry>)>,
     evidence: Vec<Evidence>,
     scores: Vec<ScoreSlot>,
+    /// Services that were there before.
+    restored: Vec<Name>,
+    silences: Vec<Silence>,
 }
 
 impl Boot {
@@ -78,6 +83,7 @@ impl Boot {
         let kept = store.load()?;
         let evidence = store.load_evidence()?;
         let scores = store.load_scores()?;
+        let restored = kept.iter().map(|record| record.service.clone()).collect();
         let mut services = Services::default();
         services.dormant.extend(kept.into_iter().map(|record| (record.service.clone(), record)));
         let (records, entries) = restore(config, &mut services)?;
@@ -89,7 +95,25 @@ impl Boot {
         let writer = Writer::start(store).map_err(|error| StartError::Thread(error.to_string()))?;
         let snapshot = Arc::new(ArcSwap::from_pointee(services.snapshot()));
         let config = config.clone();
-        Ok(Self { config, lock, writer, kept: reader, services, snapshot, owed, evidence, scores })
+        Ok(Self {
+            config,
+            lock,
+            writer,
+            kept: reader,
+            services,
+            snapshot,
+            owed,
+            evidence,
+            scores,
+            restored,
+            silences: vec![],
+        })
+    }
+
+    /// Asks the upstreams that restored weights send users to whether they answer, for a second at most.
+    /// To be called before anybody is served. Who does not answer is out until it does.
+    pub async fn look_first(&mut self) {
+        self.silences = first_look::take(&self.services, &self.restored).await;
     }
 
     /// The tables, for the cores.
@@ -138,6 +162,7 @@ impl Boot {
             controller.owe_first_records(records, entries);
         }
         controller.publish_view();
+        tell_silences(&shared, &self.silences);
         let now = std::time::Instant::now();
         shared.measurements.know(shared.published.load().tables(), now);
         shared.restore_scores(&self.scores, now);
@@ -176,6 +201,14 @@ fn restore(
         services.install(Next::new(Arc::new(file.clone()), record).map_err(unfit)?);
     }
     Ok((records, entries))
+}
+
+fn tell_silences(shared: &Shared, silences: &[Silence]) {
+    for Silence { service, environment, text } in silences {
+        let details = json!({ "environment": environment, "answers": text });
+        let text = format!("{environment} has users and does not answer all of them: {text}");
+        shared.events.tell(Some(service), "restored_silent", text, details);
+    }
 }
 
 fn started(config: &Config) -> NewEntry {

@@ -267,7 +267,9 @@ impl Controller {
         let number = self.number_change();
         let generation = records.iter().map(|record| record.generation).max();
         let generation = generation.or_else(|| self.highest_generation()).unwrap_or(0);
-        if !durable {
+        if durable {
+            self.disk.renew(records);
+        } else {
             self.disk.owe(records, entries, Some(number));
             self.flush();
         }

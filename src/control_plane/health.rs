@@ -64,10 +64,19 @@ pub(super) async fn all_answer(environment: &Environment, within: Duration) -> R
     if environment.upstreams.is_empty() {
         return Err(NO_UPSTREAMS.to_owned());
     }
+    let answers = each_answers(environment, within).await;
+    let failed: Vec<String> = answers.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join(", ")) }
+}
+
+/// What every upstream of an environment answers now, in their order.
+pub(super) async fn each_answers(
+    environment: &Environment,
+    within: Duration,
+) -> Vec<Result<(), String>> {
     let mut answers = ask(environment, within).join_all().await;
     answers.sort_by_key(|(index, _)| *index);
-    let failed: Vec<String> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
-    if failed.is_empty() { Ok(()) } else { Err(failed.join(", ")) }
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 /// Whether any upstream answers, as soon as one does; else what they said.

@@ -11,6 +11,7 @@ mod controller;
 pub mod drain;
 mod drain_watch;
 pub mod event;
+mod first_look;
 pub mod handle;
 mod health;
 mod hooks;

@@ -105,6 +105,13 @@ pub struct Kept {
     baseline: Baseline,
 }
 
+impl Kept {
+    /// The candidate's share when this was kept.
+    pub fn share(&self) -> f64 {
+        self.share
+    }
+}
+
 /// An observation under way. Dropping it ends it.
 #[derive(Debug)]
 pub struct Observation {

@@ -48,6 +48,18 @@ impl PartialEq for Job {
     }
 }
 
+/// Looks the name of an upstream up, where it has one that was not found yet. For those who cannot wait
+/// until look-ups are at work; a name that is not found is their concern.
+pub(super) async fn once(upstream: &Upstream) {
+    let UpstreamAddress::Tcp { host, port } = &upstream.spec.address else { return };
+    if !upstream.addresses.load().is_empty() {
+        return;
+    }
+    if let Ok(found) = tokio::net::lookup_host((&**host, *port)).await {
+        upstream.addresses.store(Arc::new(found.collect()));
+    }
+}
+
 /// Runs until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>, guard: StartGuard) {
     let mut changed = shared.changed.subscribe();

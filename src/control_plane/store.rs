@@ -11,6 +11,7 @@ mod rollouts;
 mod schema;
 mod scores;
 pub mod sqlite;
+mod thinning;
 pub mod writer;
 
 use std::path::PathBuf;
@@ -41,6 +42,10 @@ pub trait Store: Send + 'static {
         write: &Write,
         still_wanted: &dyn Fn() -> bool,
     ) -> Result<Committed, StoreError>;
+
+    /// Makes room, a little at a time. Called when a write has its answer; a failure is the next write's
+    /// to tell.
+    fn tidy(&mut self) {}
 }
 
 /// One transaction.

@@ -26,6 +26,7 @@ pub mod key_evidence;
 pub mod key_set;
 pub mod likelihood;
 pub mod metric;
+pub mod minutes;
 pub mod order;
 pub mod quality;
 pub mod record;

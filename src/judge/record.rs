@@ -217,12 +217,16 @@ pub struct ErrorCounts {
     /// All but those whose client had left.
     pub n: u32,
     /// Failed before the first content.
+    #[serde(skip_serializing_if = "is_none")]
     pub early: u32,
     /// Failed after it.
+    #[serde(skip_serializing_if = "is_none")]
     pub late: u32,
     /// Refused: 4xx but 408, 429, 499.
+    #[serde(skip_serializing_if = "is_none")]
     pub refused: u32,
     /// Ended in a way that may hold a rollout: 429, shed, filtered, length.
+    #[serde(skip_serializing_if = "is_none")]
     pub watched: u32,
 }
 
@@ -298,8 +302,10 @@ pub struct SlowCounts {
     /// Requests that count.
     pub n: u32,
     /// Slower than the threshold.
+    #[serde(skip_serializing_if = "is_none")]
     pub slow: u32,
     /// Slower than 1.1 times the threshold: how much slower the candidate is, not only how surely.
+    #[serde(skip_serializing_if = "is_none")]
     pub slow_by_tenth: u32,
 }
 
@@ -372,6 +378,12 @@ pub struct Score {
     pub value: f64,
 }
 
+/// Most counts are zero, and there are dozens of them four times a second.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,7 +400,7 @@ mod tests {
             hits: vec![Hit { side: Side::Active, key: Some(7), kind: HitKind::Early }],
         });
         let line = serde_json::to_string(&Record::Tick(tick.clone())).unwrap();
-        assert!(!line.contains("scores"), "{line}");
+        assert!(!line.contains("scores") && !line.contains("late"), "{line}");
         assert!(line.starts_with(r#"{"record":"tick","now":8,"#), "{line}");
         assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), Record::Tick(tick));
     }

@@ -282,12 +282,21 @@ impl Upstream {
         if ejection.failures == 0 || failures < ejection.failures || self.is_ejected(now) {
             return false;
         }
+        self.eject(ejection, now);
+        true
+    }
+
+    /// Takes it out for a while, as failures in a row do; one more is enough when it comes back.
+    pub fn eject(&self, ejection: &EjectionSpec, now: Instant) {
+        if ejection.failures == 0 {
+            return;
+        }
+        self.failures_in_row.fetch_max(ejection.failures, Ordering::Relaxed);
         let times = self.ejections_in_row.fetch_add(1, Ordering::Relaxed).min(16);
         let out = ejection.backoff.saturating_mul(1 << times).min(ejection.backoff_max);
         let until = self.ms(now + out).max(1);
         self.ejected_until_ms.store(until, Ordering::Relaxed);
         self.returned_at_ms.store(until, Ordering::Relaxed);
-        true
     }
 
     /// It answered.

@@ -40,6 +40,8 @@ mod refusals;
 mod replay;
 mod requests;
 mod rewriting;
+mod rollout_crash;
+mod rollout_disk;
 mod rollout_live;
 mod rollout_refusals;
 mod scores;

@@ -4,6 +4,7 @@
 //! disk never ends up with an older state than the one it was given later.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -29,6 +30,8 @@ const SCORES_MAX: usize = 10_000;
 pub(super) struct Disk {
     writer: Writer,
     under_way: Option<UnderWay>,
+    /// Since when the disk has had it.
+    since: Instant,
     unwritten: Unwritten,
     problem: Option<StoreError>,
 }
@@ -66,7 +69,8 @@ pub(super) struct Raise {
 
 impl Disk {
     pub(super) fn new(writer: Writer) -> Self {
-        Self { writer, under_way: None, unwritten: Unwritten::default(), problem: None }
+        let unwritten = Unwritten::default();
+        Self { writer, under_way: None, since: Instant::now(), unwritten, problem: None }
     }
 
     /// Whether a raise may be handed in: nothing is under way or owed.
@@ -97,7 +101,7 @@ impl Disk {
             Ok(answer) => {
                 let services = decided.change.next.iter().map(|n| n.file.name.clone()).collect();
                 let raise = Raise { decided: Some(decided), services, recall };
-                self.under_way = Some(UnderWay::Raise(Box::new(raise)));
+                self.hand_in(UnderWay::Raise(Box::new(raise)));
                 Ok(answer)
             }
             Err(error) => Err((Box::new(decided), error)),
@@ -117,6 +121,15 @@ impl Disk {
         self.unwritten.journal.extend(entries);
         keep_newest(&mut self.unwritten.journal, ENTRIES_MAX);
         self.unwritten.changes.extend(change);
+    }
+
+    /// Something was published that the disk has already: what is still owed of it must not go over it.
+    pub(super) fn renew(&mut self, records: Vec<ServiceRecord>) {
+        for record in records {
+            if let Some(owed) = self.unwritten.records.get_mut(&record.service) {
+                *owed = record;
+            }
+        }
     }
 
     /// Takes note of what a judge knows and was told. Old records are lost while the disk is away.
@@ -147,7 +160,7 @@ impl Disk {
         };
         match self.writer.commit(write, Recall::default()) {
             Ok(answer) => {
-                self.under_way = Some(UnderWay::Flush(flushed));
+                self.hand_in(UnderWay::Flush(flushed));
                 Some(answer)
             }
             Err(error) => {
@@ -156,6 +169,15 @@ impl Disk {
                 None
             }
         }
+    }
+
+    /// Whether the disk says nothing for this long, and nobody knows of a problem yet.
+    pub(super) fn is_silent(&self, limit: Duration) -> bool {
+        self.under_way.is_some() && self.problem.is_none() && self.since.elapsed() >= limit
+    }
+
+    fn hand_in(&mut self, under_way: UnderWay) {
+        (self.under_way, self.since) = (Some(under_way), Instant::now());
     }
 
     /// The write under way has ended.
@@ -180,7 +202,7 @@ impl Disk {
     }
 
     /// Why raising is refused while the disk is not free.
-    pub(super) fn reason(&self, waited: std::time::Duration) -> StoreError {
+    pub(super) fn reason(&self, waited: Duration) -> StoreError {
         self.problem.clone().unwrap_or(StoreError::Silent(waited))
     }
 
@@ -247,5 +269,35 @@ impl Raise {
     /// Whether it was taken back.
     pub(super) fn is_recalled(&self) -> bool {
         self.recall.is_recalled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::change::reload::first_record;
+    use crate::control_plane::store::sqlite::SqliteStore;
+    use crate::control_plane::store::{Committed, Store as _};
+    use crate::control_plane::test_rig::chat;
+
+    fn record(generation: u64) -> ServiceRecord {
+        ServiceRecord { generation, ..first_record(&chat(), &mut || 1) }
+    }
+
+    /// While a step waits for the disk, the judge's evidence may be owed with the state before the step.
+    #[tokio::test]
+    async fn what_was_owed_before_a_step_does_not_go_over_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        let written = Write { records: vec![record(2)], ..Write::default() };
+        assert_eq!(store.commit(&written, &|| true), Ok(Committed::Written));
+        let mut disk = Disk::new(Writer::start(store).unwrap());
+        disk.renew(vec![record(2)]);
+        assert!(disk.is_free(), "what is not owed need not be written again");
+        disk.owe(vec![record(1)], vec![], None);
+        disk.renew(vec![record(2)]);
+        assert_eq!(disk.flush().unwrap().await.unwrap(), Ok(Committed::Written));
+        let kept = SqliteStore::open(dir.path()).unwrap().load().unwrap();
+        assert_eq!(kept[0].generation, 2);
     }
 }

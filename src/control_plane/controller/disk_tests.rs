@@ -130,6 +130,23 @@ async fn a_shutdown_answers_what_is_published() {
     assert_eq!(answer.is_ok(), rig.weights() == "blue=95 green=5", "{answer:?}");
 }
 
+/// What was lowered waits for the disk like anything else, but no caller does, who would tell.
+#[tokio::test]
+async fn a_disk_that_says_nothing_is_told_of_when_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, vec![chat()]);
+    let (mut rig, let_go) = start_on_a_slow_disk(&config);
+    let_go.send(()).unwrap();
+    rig.set("blue=75 green=25").await.unwrap();
+    assert!(!rig.set("blue=95 green=5").await.unwrap().durable);
+    rig.event("store_failed").await;
+    let problem = rig.handle.store_state().problem.clone();
+    assert_eq!(problem.as_deref(), Some("the disk has not answered within 2s"));
+    drop(let_go);
+    rig.event("store_recovered").await;
+    settled(&rig).await;
+}
+
 #[tokio::test]
 async fn whatever_overtakes_whatever_the_disk_ends_with_what_is_at_work() {
     let dir = tempfile::tempdir().unwrap();

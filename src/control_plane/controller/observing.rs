@@ -101,7 +101,7 @@ impl Controller {
     pub(super) fn share_published(&mut self, service: &Name, change: u64, began: Instant) {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running().cloned() else { return };
-        let share = crate::control_plane::change::rollout::share(live).percent() / 100.0;
+        let share = share_of(live);
         let is_needed = rollout.stage.is_judged() && share > 0.0;
         if is_needed && self.runs.watch(service).is_none() {
             self.begin_watch(service, None);
@@ -129,11 +129,7 @@ impl Controller {
     pub(super) fn begin_watch(&mut self, service: &Name, kept: Option<Kept>) {
         let Some(live) = self.services.find(service) else { return };
         let Some(subject) = subject(live) else { return };
-        let share = if kept.is_some() {
-            crate::control_plane::change::rollout::share(live).percent() / 100.0
-        } else {
-            0.0
-        };
+        let share = kept.as_ref().map_or(0.0, Kept::share);
         let (sender, records) = mpsc::channel(RECORDS_MAX);
         let shared = std::sync::Arc::clone(&self.shared);
         let observation = Observation::start(shared, subject, kept, Some(sender));
@@ -174,6 +170,11 @@ impl Controller {
         self.disk.owe(vec![record], vec![], None);
         self.disk.owe_evidence(evidence, lines);
     }
+}
+
+/// The candidate's share as published, 0 to 1.
+pub(super) fn share_of(live: &Live) -> f64 {
+    crate::control_plane::change::rollout::share(live).percent() / 100.0
 }
 
 /// Whether the plan has this share as its next or last step.

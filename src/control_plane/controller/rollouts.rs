@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use super::observing::Watch;
+use super::observing::{Watch, share_of};
 use super::{Controller, Outcome, Waiting};
 use crate::control_plane::change::rollout::{CONTROLLER, scene};
 use crate::control_plane::command::{Applied, Command, Refused, Request};
@@ -132,17 +132,16 @@ impl Controller {
 
     fn restore_watch(&mut self, service: &Name, evidence: Option<&Evidence>) {
         let kept = evidence.and_then(|evidence| serde_json::from_str(&evidence.snapshot).ok());
-        if kept.is_none() {
+        let has_users = self.services.find(service).is_some_and(|live| share_of(live) > 0.0);
+        if kept.is_none() && has_users {
             let text = format!("{service}: what the judge knew was lost; it begins anew");
             self.shared.events.tell(Some(service), "evidence_lost", text, serde_json::Value::Null);
         }
-        let is_anew = kept.is_none();
         self.begin_watch(service, kept);
-        if is_anew {
-            let change = self.number_change();
-            self.share_published(service, change, Instant::now());
-            self.share_taken(change);
-        }
+        // A step may have been taken after the judge was last kept: the cores begin with its share.
+        let change = self.number_change();
+        self.share_published(service, change, Instant::now());
+        self.share_taken(change);
     }
 
     /// Looks at every rollout whose time it is.

@@ -106,6 +106,9 @@ impl Controller {
             self.note_disk(Some(error.clone()));
             self.refuse_raise(decided.asked, decided.change.kind, &error);
         }
+        if self.disk.is_silent(DISK_MAX) {
+            self.note_disk(Some(StoreError::Silent(DISK_MAX)));
+        }
         if self.retry_at.is_some_and(|at| Instant::now() >= at) {
             self.retry_at = None;
             self.flush();

@@ -40,6 +40,7 @@ fn notice_of(event: &Event) -> Option<Notice> {
         "drained" | "drain_ended" => (Occasion::Drained, named("environment")),
         "store_failed" => (Occasion::Alert, None),
         "fell_back" => (Occasion::Alert, named("from")),
+        "restored_silent" => (Occasion::Alert, named("environment")),
         _ => return None,
     };
     Some(Notice {

@@ -4,13 +4,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::sqlite::signed;
 use super::{Evidence, Line};
-use crate::control_plane::clock::unix_ms;
 use crate::model::name::Name;
-
-/// Records are kept for 30 days, and no more than these bytes of them. (At two judgements a second a day
-/// is some 50 MB.)
-const DAYS: u64 = 30;
-const LINE_BYTES_MAX: i64 = 200_000_000;
 
 pub(super) fn keep(
     transaction: &Transaction<'_>,
@@ -32,23 +26,6 @@ pub(super) fn keep(
                 "INSERT INTO record (service, rollout, at, line) VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute(params![service.as_str(), signed(*rollout), signed(*at), text])?;
-    }
-    Ok(())
-}
-
-/// Old records go, and the oldest where there are too many.
-pub(super) fn forget_old_lines(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let oldest = unix_ms().saturating_sub(DAYS * 24 * 3600 * 1000);
-    transaction.execute("DELETE FROM record WHERE at < ?1", params![signed(oldest)])?;
-    let (bytes, first, last): (i64, i64, i64) = transaction.query_row(
-        "SELECT ifnull(sum(length(line)), 0), ifnull(min(id), 0), ifnull(max(id), 0) FROM record",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-    )?;
-    if bytes > LINE_BYTES_MAX {
-        // A tenth at a time, so that this is rare.
-        let up_to = first + (last - first) / 10;
-        transaction.execute("DELETE FROM record WHERE id <= ?1", params![up_to])?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 use serde::de::DeserializeOwned;
 
 use super::schema::{self, Content, unreadable};
+use super::thinning::Thinning;
 use super::{Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, rollouts, scores};
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::journal::NewEntry;
@@ -38,6 +39,9 @@ pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
     commits: u32,
+    thinning: Thinning,
+    /// The last look for old records found some.
+    has_old: bool,
 }
 
 impl SqliteStore {
@@ -65,7 +69,12 @@ impl SqliteStore {
             Content::Empty => schema::create(&mut connection).map_err(open)?,
             Content::Ours => schema::upgrade(&mut connection).map_err(open)?,
         }
-        Ok(Self { connection, path, commits: 0 })
+        Ok(Self { connection, path, commits: 0, thinning: Thinning::default(), has_old: false })
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
     }
 
     /// The state file.
@@ -94,7 +103,6 @@ impl SqliteStore {
         scores::keep(&transaction, &write.scores)?;
         if prune {
             forget_old_entries(&transaction)?;
-            rollouts::forget_old_lines(&transaction)?;
             history::forget_old(&transaction)?;
             scores::forget_old(&transaction, unix_ms() / 1000)?;
         }
@@ -148,6 +156,13 @@ impl Store for SqliteStore {
         still_wanted: &dyn Fn() -> bool,
     ) -> Result<Committed, StoreError> {
         self.write(write, still_wanted).map_err(|error| StoreError::Write(problem(&error)))
+    }
+
+    fn tidy(&mut self) {
+        if self.has_old || self.commits.is_multiple_of(PRUNE_EVERY) {
+            // A disk that fails here fails the next write as well, which says so.
+            self.has_old = self.thinning.pass(&mut self.connection).unwrap_or(false);
+        }
     }
 }
 
@@ -259,6 +274,9 @@ pub(super) fn signed(number: u64) -> i64 {
 fn problem(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; make room in `state_dir`".to_owned(),
+        Some(ErrorCode::SystemIoFailure) => {
+            format!("{error}; see whether `state_dir` can be written, and the system's log")
+        }
         Some(ErrorCode::ReadOnly) => "it is read-only; let Cyan write to `state_dir`".to_owned(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "another program holds it; close the tool that has it open for writing".to_owned()

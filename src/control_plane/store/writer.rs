@@ -95,5 +95,6 @@ fn serve(mut store: impl Store, mut jobs: mpsc::Receiver<Job>) {
         let result = store.commit(&write, &|| !recall.is_recalled());
         // Nobody waits any more when the controller has given up on this write.
         let _ = answer.send(result);
+        store.tidy();
     }
 }

@@ -113,7 +113,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The next answer. A body that breaks off is returned as far as it came.
     pub async fn answer(&mut self) -> Answer {
-        let head = String::from_utf8(self.read_until(b"\r\n\r\n").await).expect("a head is text");
+        self.try_answer().await.expect("closed before a head came")
+    }
+
+    /// The next answer; `None` when the connection ends before its head.
+    pub async fn try_answer(&mut self) -> Option<Answer> {
+        let head = self.try_until(b"\r\n\r\n").await?;
+        let head = String::from_utf8(head).expect("a head is text");
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
         let headers = lines.filter_map(|line| line.split_once(':'));
@@ -137,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         } else {
             answer.is_whole = true;
         }
-        answer
+        Some(answer)
     }
 
     async fn chunks(&mut self, answer: &mut Answer) {

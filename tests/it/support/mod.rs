@@ -7,6 +7,7 @@ pub mod memory_engine;
 pub mod program;
 pub mod proxy;
 pub mod relay;
+pub mod release;
 pub mod served;
 pub mod serving;
 pub mod tables;

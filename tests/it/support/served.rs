@@ -10,6 +10,22 @@ use tokio::process::{Child, ChildStderr, Command};
 use super::client::{Answer, Client};
 use super::in_time;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cyan");
+
+/// Runs a program that has mounts of its own; it keeps its process id.
+fn apart() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user"]);
+    command
+}
+
+/// Whether the system gives a process a disk of its own.
+pub async fn has_small_disks() -> bool {
+    let mount = "mount -t tmpfs -o size=1m tmpfs /tmp";
+    let tried = apart().args(["sh", "-c", mount]).output().await;
+    tried.is_ok_and(|output| output.status.success())
+}
+
 /// A running process; it is killed when dropped.
 pub struct Served {
     /// Where clients connect.
@@ -50,10 +66,25 @@ impl Served {
 
     /// Serves the config in `dir`, or tells how it ended instead.
     pub async fn try_start(dir: &Path) -> Result<Self, Ended> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cyan"))
+        Self::run(Command::new(PROGRAM), dir).await
+    }
+
+    /// The same with its state on a disk of two megabytes, which ends with the process.
+    pub async fn start_on_a_small_disk(dir: &Path) -> Self {
+        let state = dir.join("state");
+        std::fs::create_dir_all(&state).expect("a temporary folder takes folders");
+        let mut command = apart();
+        let mount = "mount -t tmpfs -o size=2m tmpfs \"$0\" && exec \"$@\"";
+        command.args(["sh", "-c", mount]).arg(state).arg(PROGRAM);
+        Self::run(command, dir).await.expect("it comes to serve")
+    }
+
+    async fn run(mut command: Command, dir: &Path) -> Result<Self, Ended> {
+        let mut child = command
             .args(["serve", "--config"])
             .arg(dir.join("cyan.toml"))
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)

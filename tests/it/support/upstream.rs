@@ -96,6 +96,11 @@ impl Upstream {
         self.seen.bodies.lock().expect("no test panics with the lock").clone()
     }
 
+    /// Listens no more, and ends its connections.
+    pub fn stop(&self) {
+        self.accepting.abort();
+    }
+
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         *self.seen.connections.borrow()
