@@ -31,6 +31,7 @@ mod problem_page;
 mod reload;
 mod requests;
 mod rollout;
+mod rollout_start;
 mod rollouts;
 mod router;
 mod scores;

@@ -1,11 +1,11 @@
-//! `/v1/services/{service}/rollout`: starts a release, shows it, and takes what people ask of it.
+//! `/v1/services/{service}/rollout`: shows a release, and takes what people ask of it.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::api::SCHEMA;
-use super::api::rollout::{ActOnRollout, Cause, Judge, Paused, Rollback, Rollout, StartRollout};
+use super::api::rollout::{ActOnRollout, Cause, Judge, Paused, Rollback, Rollout};
 use super::body::Body;
 use super::caller::{Actor, IfMatch};
 use super::path::{OfAction, OfService};
@@ -14,12 +14,10 @@ use super::state::{Admin, Change};
 use crate::control_plane::command::{Command, ServiceView};
 use crate::judge::decision::Decision;
 use crate::model::name::Name;
-use crate::model::plan::{self, Plan, Plans, WrittenStep};
 use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::Progress;
 use crate::rollout::rollback_time::RollbackTime;
-use crate::rollout::start::Start;
 use crate::rollout::value::{self, Holder};
 
 /// The last rollout of the service.
@@ -99,48 +97,6 @@ fn needs_somebody(rollout: &value::Rollout, judged: Option<&Judged>) -> bool {
     }
 }
 
-/// Starts a rollout.
-pub(super) async fn start(
-    State(admin): State<Admin>,
-    OfService(service): OfService,
-    Actor(actor): Actor,
-    if_match: IfMatch,
-    Body(body): Body<StartRollout>,
-) -> Result<Response, Problem> {
-    let seen = if_match.or_body(body.generation)?;
-    let view = admin.controller.service(service.as_str()).ok_or_else(|| admin.unknown(&service))?;
-    let snapshot = admin.controller.snapshot();
-    let table = snapshot.table(service.as_str()).ok_or_else(|| admin.unknown(&service))?;
-    let plans = &table.service.plans;
-    let plan_name = body.plan.as_deref().unwrap_or(plan::DEFAULT).to_owned();
-    let plan = with_steps(plans, &plan_name, &body.steps)?;
-    let candidate = match body.candidate {
-        Some(candidate) => candidate,
-        None => partner(&service, &view)?,
-    };
-    let version = view.environments.iter().find(|environment| environment.name == candidate);
-    let version = version.and_then(|environment| environment.version.as_deref());
-    let active = table.environment(view.assignment.active.as_str());
-    let base = active.map(|active| admin.controller.base_measured(active.id, &plan.limits));
-    let start = Start {
-        candidate,
-        version: version.map(ToOwned::to_owned),
-        plan,
-        plan_name,
-        gates: vec![],
-        without_broken_limits: body.without_broken_limits,
-        again: body.again,
-        actor: actor.clone(),
-    };
-    let command = Command::StartRollout {
-        service: service.clone(),
-        start: Box::new(start),
-        base: base.unwrap_or_default(),
-        if_generation: seen.generation,
-    };
-    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
-}
-
 /// Pause, resume, promote, roll back, release.
 pub(super) async fn act(
     State(admin): State<Admin>,
@@ -181,32 +137,6 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
             );
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
-    })
-}
-
-/// The plan of this name, with other steps where they are given.
-fn with_steps(plans: &Plans, name: &str, steps: &[String]) -> Result<Plan, Problem> {
-    let invalid = |detail: String, field| Problem::new(ProblemKind::Invalid, detail).at(field);
-    let plan = plans.find(name).ok_or_else(|| {
-        let known = plans.names().collect::<Vec<_>>().join(", ");
-        invalid(format!("unknown plan `{name}`; configured: {known}"), "plan")
-    })?;
-    if steps.is_empty() {
-        return Ok(plan);
-    }
-    let read = |text: &String| text.parse::<WrittenStep>().map(|step| step.complete(plans.pace));
-    let steps = steps.iter().map(read).collect::<Result<_, _>>();
-    let steps = steps.map_err(|error| invalid(error.to_string(), "steps"))?;
-    let plan = Plan { steps, ..plan };
-    plan.check().map_err(|error| invalid(error.to_string(), "steps"))?;
-    Ok(plan)
-}
-
-fn partner(service: &Name, view: &ServiceView) -> Result<Name, Problem> {
-    let partner = view.assignment.partner.as_ref().map(|partner| partner.environment.clone());
-    partner.ok_or_else(|| {
-        let detail = format!("`{service}` has no candidate; name the environment to release");
-        Problem::new(ProblemKind::Invalid, detail).at("candidate")
     })
 }
 

@@ -16,8 +16,8 @@ use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
     cohorts, comparison, drain, environments, evaluate, events, freeze, histogram, journal,
-    metrics, probes, problem_page, reload, requests, rollout, rollouts, scores, services, smoke,
-    stats, status, switch, weights,
+    metrics, probes, problem_page, reload, requests, rollout, rollout_start, rollouts, scores,
+    services, smoke, stats, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -34,7 +34,7 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/services/{service}/weights", put(weights::set))
         .route("/v1/services/{service}/switch", post(switch::switch))
         .route("/v1/services/{service}/rollback", post(switch::roll_back))
-        .route("/v1/services/{service}/rollout", get(rollout::show).post(rollout::start))
+        .route("/v1/services/{service}/rollout", get(rollout::show).post(rollout_start::start))
         .route("/v1/services/{service}/rollout/{action}", post(rollout::act))
         .route("/v1/services/{service}/rollouts", get(rollouts::list))
         .route("/v1/services/{service}/comparison", get(comparison::show))

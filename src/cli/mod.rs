@@ -20,6 +20,7 @@ mod log;
 pub mod outcome;
 pub mod past_rollouts;
 pub mod pin;
+mod plan_flags;
 pub mod reload;
 pub mod replay;
 pub mod requests;
@@ -97,7 +98,7 @@ enum Ask {
     Rollback(rollback::Args),
     /// Release an environment by steps, watched, and back by itself if it is worse
     #[command(subcommand)]
-    Rollout(rollout::Verb),
+    Rollout(Box<rollout::Verb>),
     /// Wait until an environment without traffic has finished what it is working on
     Drain(drain::Args),
     /// Run the smoke tests of an environment, now, against each of its upstreams

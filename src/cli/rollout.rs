@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::live_line::LiveLine;
 use super::outcome;
 use super::past_rollouts;
+use super::plan_flags::{InWords, PlanFlags};
 use super::session::Session;
 use crate::admin::api::Applied;
 use crate::admin::api::rollout::{ActOnRollout, Rollout, StartRollout};
@@ -54,6 +55,8 @@ pub struct Start {
     /// Other steps than the plan's: `--steps 5%,"25% 10m",100%`
     #[arg(long, value_name = "STEPS", value_delimiter = ',')]
     steps: Vec<String>,
+    #[command(flatten)]
+    rules: PlanFlags,
     /// Start although the active environment breaks a limit, which is not armed then
     #[arg(long)]
     without_broken_limits: bool,
@@ -120,7 +123,13 @@ async fn start(args: &Start, session: &Session) -> Result<(), Failure> {
     } else {
         format!("by {}", args.steps.join(", "))
     };
-    let change = format!("{}: {candidate} is released {steps}", service.name);
+    let overrides = args.rules.overrides();
+    let with = if overrides.is_empty() {
+        String::new()
+    } else {
+        format!(", with {}", InWords(&overrides))
+    };
+    let change = format!("{}: {candidate} is released {steps}{with}", service.name);
     if consent(session, &[change])? == Consent::Withheld {
         return Ok(());
     }
@@ -128,6 +137,7 @@ async fn start(args: &Start, session: &Session) -> Result<(), Failure> {
         candidate: Some(candidate),
         plan: Some(args.plan.clone()),
         steps: args.steps.clone(),
+        overrides,
         without_broken_limits: args.without_broken_limits,
         again: args.again,
         generation: Some(service.generation),

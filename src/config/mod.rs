@@ -9,6 +9,7 @@ mod entries;
 mod error;
 mod expand;
 mod nearest;
+pub mod overrides;
 mod reader;
 #[cfg(test)]
 mod reference;

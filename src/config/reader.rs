@@ -97,6 +97,20 @@ impl<'a> Section<'a> {
         root
     }
 
+    /// A document of its own that holds a table which `keys` lists as `pattern`, and of it only the keys
+    /// in `known`.
+    pub(super) fn only(
+        reader: &'a Reader<'a>,
+        table: &'a DeTable<'a>,
+        pattern: &str,
+        known: &[&'static str],
+    ) -> Self {
+        let place = Place { field: String::new(), span: 0..0 };
+        let section = Self { reader, place, pattern: pattern.to_owned(), table: Some(table) };
+        section.refuse_unknown_keys(known);
+        section
+    }
+
     /// The top of the document read as the service whose keys stand there; `None` when none do.
     pub(super) fn as_only_service(&self) -> Option<Self> {
         let of_a_service = keys::children(SERVICE);

@@ -86,31 +86,55 @@ async fn what_cannot_be_released_is_refused_in_the_same_words_everywhere() {
             json!({"candidate": "green", "steps": ["5%", "5%", "100%"]}),
             &["green", "--steps", "5%,5%,100%"],
             422,
-            "step 2 is 5 %, not above the 5 % before it; steps must rise",
+            "steps: step 2 is 5 %, not above the 5 % before it; steps must rise",
         ),
         (
             json!({"candidate": "green", "steps": ["50", "25", "100"]}),
             &["green", "--steps", "50,25,100"],
             422,
-            "step 2 is 25 %, not above the 50 % before it; steps must rise",
+            "steps: step 2 is 25 %, not above the 50 % before it; steps must rise",
         ),
         (
             json!({"candidate": "green", "steps": ["5%", "101%"]}),
             &["green", "--steps", "5%,101%"],
             422,
-            "`101%` is no step; write a percentage, and if need be time and requests: ",
+            "steps: `101%` is no step; write a percentage, and if need be time and requests: ",
         ),
         (
             json!({"candidate": "green", "steps": ["5% soon", "100%"]}),
             &["green", "--steps", "5% soon,100%"],
             422,
-            "`5% soon` is no step; write a percentage, and if need be time and requests: ",
+            "steps: `5% soon` is no step; write a percentage, and if need be time and requests: ",
         ),
         (
             json!({"candidate": "green", "steps": ["5%", "50%"]}),
             &["green", "--steps", "5%,50%"],
             422,
-            "the last step is 50 %, must be 100; to stay there, pause it",
+            "steps: the last step is 50 %, must be 100; to stay there, pause it",
+        ),
+        (
+            json!({"candidate": "green", "overrides": {"limits": {"error_rate": 8.0}}}),
+            &["green", "--error-rate", "800%"],
+            422,
+            "limits.error_rate: 8 is no share; write 0 to 1, e.g. 0.1 for every tenth",
+        ),
+        (
+            json!({"candidate": "green", "overrides": {"bake": "soon"}}),
+            &["green", "--bake", "soon"],
+            422,
+            "bake: `soon` is not a duration; write a number and a unit, e.g. 250ms, 5s, 2m, 1h30m, 7d",
+        ),
+        (
+            json!({"candidate": "green", "overrides": {"judge": "me"}}),
+            &["green", "--judge", "me"],
+            422,
+            "judge: `me` is not known; write evidence or window",
+        ),
+        (
+            json!({"candidate": "green", "overrides": {"requests_min": 0}}),
+            &["green", "--requests-min", "0"],
+            422,
+            "requests_min: 0 is out of range; write 1 to 100000000",
         ),
     ] {
         let problem = refused(&proxy, ("POST", ROLLOUT, &body.to_string()), status).await;
@@ -139,6 +163,14 @@ async fn what_is_no_request_is_refused_by_field() {
         ("POST", &of("chat", "rollout/pause"), "{}", 409, "`chat` has no rollout; start one: "),
         ("POST", &of("chat", "rollout/stop"), "{}", 404, "no action `stop`; there are pause, "),
         ("POST", &of("chat", "rollout/pause"), r#"{"full":true}"#, 422, "`full` is for promote"),
+        (
+            "POST",
+            ROLLOUT,
+            r#"{"candidate":"green","overrides":{"limit":{}}}"#,
+            422,
+            "unknown key `limit`, did you mean `limits`?",
+        ),
+        ("POST", ROLLOUT, r#"{"overrides":[]}"#, 422, "body: invalid type: sequence"),
         ("PUT", FREEZE, "{}", 422, "body: missing field `reason`"),
         ("PUT", FREEZE, r#"{"reason":" "}"#, 422, "reason: is empty; say why"),
         ("PUT", FREEZE, r#"{"reason":"x","until":"soon"}"#, 422, "until: `soon` is no time; "),
@@ -220,4 +252,20 @@ async fn steps_that_would_wait_too_long_are_told_with_an_estimate() {
     let note = note.unwrap_or_else(|| panic!("{run:?}"));
     assert!(note.starts_with("needs 100000000 requests, about "), "{note}");
     assert!(note.contains(" requests/s, and may wait 2h"), "{note}");
+}
+
+#[tokio::test]
+async fn a_start_may_bring_its_own_rules() {
+    let (proxy, _upstream) = three(200).await;
+    let rules = ["green", "--error-rate", "8%", "--bake", "1m", "--steps", "10%,50% 2m,100%"];
+    let run = start(&proxy, &rules).await;
+    assert_eq!(run.code, 0, "{run:?}");
+    let change =
+        "chat: green is released by 10%, 50% 2m, 100%, with bake 1m, limits.error_rate 0.08";
+    assert_eq!(run.stderr.lines().next(), Some(change));
+    let (_, shown) = proxy.admin("GET", ROLLOUT, "").await;
+    assert_eq!(shown["steps"], json!(["10% 1m 200", "50% 2m 200", "100% 1m 200"]));
+    let kept = proxy.app().controller().release("chat").unwrap().release.rollout.unwrap();
+    let limits = (kept.plan.limits.error_rate_max, kept.judging.limits.error_rate_max);
+    assert_eq!(limits, (0.08, 0.08), "the judge goes by it");
 }

@@ -1,7 +1,7 @@
 //! `…/rollout` and `…/freeze`: what they take and what they answer.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::name::Name;
 use crate::model::weight::Weight;
@@ -19,6 +19,10 @@ pub struct StartRollout {
     /// Other steps than the plan's, each as in the config: `5%`, `5% 10m`, `5% 10m 500`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<String>,
+    /// Other rules than the plan's: keys of `[service.NAME.rollout]` with values as in the config, e.g.
+    /// `{"bake": "1m", "limits": {"error_rate": 0.08}}`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub overrides: Map<String, Value>,
     /// Start although the active environment breaks a limit, which is not armed then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_broken_limits: bool,

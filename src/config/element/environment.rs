@@ -113,14 +113,24 @@ pub(super) fn one_of<T: Copy + Default>(
     key: &str,
     known: &[(&str, T)],
 ) -> T {
-    let Some(word) = section.parsed::<String>(key) else { return T::default() };
+    one_of_or(section, key, known, T::default())
+}
+
+/// The same, with what holds when it is not written.
+pub(super) fn one_of_or<T: Copy>(
+    section: &Section<'_>,
+    key: &str,
+    known: &[(&str, T)],
+    usual: T,
+) -> T {
+    let Some(word) = section.parsed::<String>(key) else { return usual };
     if let Some((_, value)) = known.iter().find(|(name, _)| *name == word) {
         return *value;
     }
     let known: Vec<_> = known.iter().map(|(name, _)| *name).collect();
     let sentence = format!("`{word}` is not known; write {}", known.join(" or "));
     section.reader.error(&section.place_of(key), sentence);
-    T::default()
+    usual
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ mod quality;
 mod range;
 mod receiver;
 mod rewrite;
-mod rollout;
+pub(super) mod rollout;
 mod service;
 mod smoke;
 mod smoke_request;

@@ -6,7 +6,7 @@ use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::value::Value;
 use super::access_log::read_share;
-use super::environment::one_of;
+use super::environment::one_of_or;
 use crate::model::name::Name;
 use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{
@@ -20,17 +20,23 @@ const ATTEMPTS_MOST: u32 = 1_000;
 
 /// The plans; those of a service without the table are the usual ones.
 pub(super) fn read(section: &Section<'_>) -> Plans {
-    let usual = Plan::default();
-    let pace = read_pace(section);
+    read_over(section, &Plans::default())
+}
+
+/// The same, where what is not written is as in `usual`.
+pub(in super::super) fn read_over(section: &Section<'_>, usual: &Plans) -> Plans {
+    let pace = read_pace(section, usual.pace);
+    let usual = &usual.default;
     let default = Plan {
-        steps: read_steps(section, pace).unwrap_or(usual.steps),
-        judge: one_of(
+        steps: read_steps(section, pace, &usual.steps).unwrap_or_else(|| usual.steps.clone()),
+        judge: one_of_or(
             section,
             "judge",
             &[("evidence", JudgeKind::Evidence), ("window", JudgeKind::Window)],
+            usual.judge,
         ),
         check_interval: section.duration("check_interval", usual.check_interval),
-        latency_signal: one_of(
+        latency_signal: one_of_or(
             section,
             "latency_signal",
             &[
@@ -38,10 +44,11 @@ pub(super) fn read(section: &Section<'_>) -> Plans {
                 ("ttft", LatencySignal::Ttft),
                 ("total", LatencySignal::Total),
             ],
+            usual.latency_signal,
         ),
-        limits: read_limits(&section.section("limits")),
+        limits: read_limits(&section.section("limits"), &usual.limits),
         wait_max: section.duration("wait_max", usual.wait_max),
-        too_little_data: one_of(
+        too_little_data: one_of_or(
             section,
             "too_little_data",
             &[
@@ -49,11 +56,12 @@ pub(super) fn read(section: &Section<'_>) -> Plans {
                 ("advance", TooLittleData::Advance),
                 ("roll-back", TooLittleData::RollBack),
             ],
+            usual.too_little_data,
         ),
-        comparison: read_comparison(&section.section("comparison")),
+        comparison: read_comparison(&section.section("comparison"), &usual.comparison),
         ready_within: section.duration("ready_within", usual.ready_within),
         armed_for: section.duration("armed_for", usual.armed_for),
-        rollback: read_rollback(&section.section("rollback")),
+        rollback: read_rollback(&section.section("rollback"), usual.rollback),
         cool_down: section.duration_or_zero("cool_down", usual.cool_down),
         attempts_max: section
             .whole("attempts_max", 1..=ATTEMPTS_MOST)
@@ -62,8 +70,7 @@ pub(super) fn read(section: &Section<'_>) -> Plans {
     Plans { default, others: read_others(&section.section("plans"), pace), pace }
 }
 
-fn read_pace(section: &Section<'_>) -> Pace {
-    let usual = Pace::default();
+fn read_pace(section: &Section<'_>, usual: Pace) -> Pace {
     Pace {
         bake: section.duration("bake", usual.bake),
         requests_min: section
@@ -72,14 +79,15 @@ fn read_pace(section: &Section<'_>) -> Pace {
     }
 }
 
-/// Steps; `None` when they are not written, and the usual ones take the pace.
-fn read_steps(section: &Section<'_>, pace: Pace) -> Option<Vec<Step>> {
+/// Steps; `None` when they cannot be read. When they are not written, the usual ones take the pace that is.
+fn read_steps(section: &Section<'_>, pace: Pace, usual: &[Step]) -> Option<Vec<Step>> {
     let Some(value) = section.value("steps", Kind::Texts) else {
-        let paced = |step: Step| {
-            let written = WrittenStep { share: step.share, bake: None, requests_min: None };
-            written.complete(pace)
+        let paced = |step: &Step| WrittenStep {
+            share: step.share,
+            bake: (!section.has("bake")).then_some(step.bake),
+            requests_min: (!section.has("requests_min")).then_some(step.requests_min),
         };
-        return Some(Plan::default().steps.into_iter().map(paced).collect());
+        return Some(usual.iter().map(|step| paced(step).complete(pace)).collect());
     };
     steps(section, &value, pace)
 }
@@ -124,8 +132,7 @@ fn read_others(section: &Section<'_>, pace: Pace) -> BTreeMap<Name, Vec<Step>> {
     others
 }
 
-fn read_limits(section: &Section<'_>) -> Limits {
-    let usual = Limits::default();
+fn read_limits(section: &Section<'_>, usual: &Limits) -> Limits {
     Limits {
         error_rate_max: read_share(section, "error_rate").unwrap_or(usual.error_rate_max),
         latency_p99_max: section.duration("latency_p99", usual.latency_p99_max),
@@ -133,14 +140,18 @@ fn read_limits(section: &Section<'_>) -> Limits {
     }
 }
 
-fn read_rollback(section: &Section<'_>) -> RollbackProfile {
-    let cap = read_takes_back(section)
-        .or_else(|| Weight::from_percent(RollbackProfile::PERCENT_USUAL).ok());
+fn read_rollback(section: &Section<'_>, usual: RollbackProfile) -> RollbackProfile {
+    let usual_cap = match usual {
+        RollbackProfile::Staged { takes_back_per_second } => Some(takes_back_per_second),
+        RollbackProfile::Instant => Weight::from_percent(RollbackProfile::PERCENT_USUAL).ok(),
+    };
+    let cap = read_takes_back(section).or(usual_cap);
     let staged = cap.map_or(RollbackProfile::Instant, |takes_back_per_second| {
         RollbackProfile::Staged { takes_back_per_second }
     });
     let known = [("instant", RollbackProfile::Instant), ("staged", staged)];
-    one_of(section, "profile", &known)
+    let is_staged = usual != RollbackProfile::Instant;
+    one_of_or(section, "profile", &known, if is_staged { staged } else { usual })
 }
 
 fn read_takes_back(section: &Section<'_>) -> Option<Weight> {
@@ -154,8 +165,7 @@ fn read_takes_back(section: &Section<'_>) -> Option<Weight> {
     Weight::from_percent(percent).map_err(|error| value.error(error)).ok()
 }
 
-fn read_comparison(section: &Section<'_>) -> ComparisonRule {
-    let usual = ComparisonRule::default();
+fn read_comparison(section: &Section<'_>, usual: &ComparisonRule) -> ComparisonRule {
     ComparisonRule {
         window: section.duration("window", usual.window),
         latency_p99_margin: section
