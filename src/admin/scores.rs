@@ -80,6 +80,7 @@ impl Wrong {
         let (field, is_unknown) = match why {
             ScoreRefused::UnknownService { .. } => ("service", true),
             ScoreRefused::UnknownEnvironment { .. } => ("environment", true),
+            ScoreRefused::UnknownRollout { .. } => ("exchange", true),
             ScoreRefused::TooManyNames { .. } => ("name", false),
         };
         Self { index, field, detail: why.to_string(), is_unknown }
@@ -129,12 +130,13 @@ fn read(
     now: SystemTime,
 ) -> Result<scores::NewScore, (&'static str, String)> {
     let said: NewScore = serde_json::from_value(item).map_err(|error| ("", error.to_string()))?;
-    let (service, environment, exchange) = belongs_to(&said, only)?;
+    let (service, environment, id) = belongs_to(&said, only)?;
     let count = count(&said).map_err(|problem| ("count", problem))?;
     Ok(scores::NewScore {
         service,
         environment,
-        exchange,
+        exchange: id.map(|id| id.number),
+        rollout: id.map(|id| id.rollout),
         name: said.name.unwrap_or_else(quality),
         score: Score::new(said.value).map_err(|error| ("value", error.to_string()))?,
         key: said.key.map(|key| StickyKey::of(key.as_bytes(), 0).hash),
@@ -144,15 +146,23 @@ fn read(
     })
 }
 
+/// The parts of an exchange's id beside its names.
+#[derive(Clone, Copy)]
+struct Numbers {
+    rollout: u64,
+    number: u64,
+}
+
 fn belongs_to(
     said: &NewScore,
     only: Option<&Name>,
-) -> Result<(Name, Name, Option<u64>), (&'static str, String)> {
+) -> Result<(Name, Name, Option<Numbers>), (&'static str, String)> {
     match (&said.exchange, &said.environment) {
         (Some(exchange), None) if said.service.is_none() => {
             let id: ExchangeId =
                 exchange.parse().map_err(|error| ("exchange", format!("{error}")))?;
-            Ok((id.service, id.environment, Some(id.number)))
+            let numbers = Numbers { rollout: id.rollout, number: id.number };
+            Ok((id.service, id.environment, Some(numbers)))
         }
         (Some(_), _) => {
             let problem = "an exchange names its service and environment itself; leave them out";

@@ -43,6 +43,8 @@ const SPEAK_EVERY: Duration = Duration::from_millis(250);
 pub struct Subject {
     /// The service.
     pub service: Name,
+    /// The number of the rollout.
+    pub rollout: u64,
     /// The active environment and its candidate. They keep their places over a switch.
     pub environments: Both<Party>,
     /// The judge's rules.

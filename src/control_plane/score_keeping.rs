@@ -102,6 +102,7 @@ mod tests {
             service: name("chat"),
             environment: name("green"),
             exchange: None,
+            rollout: None,
             name: quality(),
             score: Score::new(value).unwrap(),
             key: None,

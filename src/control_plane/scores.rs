@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
+use super::clock::unix_ms;
 use super::handle::{ControllerHandle, Shared};
 use crate::metrics::scores::{NAMES_MAX, ScoreOrigin, ScoreSum, ScoreWindow};
 use crate::model::environment::EnvironmentId;
@@ -31,6 +32,8 @@ pub struct NewScore {
     pub environment: Name,
     /// The number of the exchange, if the sender knows it.
     pub exchange: Option<u64>,
+    /// The rollout in which it took place, if the sender knows the exchange; 0 for none.
+    pub rollout: Option<u64>,
     /// What was judged: `quality`.
     pub name: Name,
     /// How good it was.
@@ -56,6 +59,8 @@ pub struct Scored {
     pub environment_id: EnvironmentId,
     /// The number of the exchange, if the sender knew it.
     pub exchange: Option<u64>,
+    /// The rollout in which it took place, if the sender knew the exchange; 0 for none.
+    pub rollout: Option<u64>,
     /// What was judged.
     pub name: Name,
     /// How good it was.
@@ -91,6 +96,19 @@ pub enum ScoreRefused {
         service: Name,
         /// What there is.
         known: String,
+    },
+    /// No such rollout, so no such exchange.
+    #[error(
+        "unknown exchange: it names rollout {rollout}, and `{service}` has had {last}; send the answer's \
+         `X-Cyan-Exchange` as it was"
+    )]
+    UnknownRollout {
+        /// What was asked for.
+        rollout: u64,
+        /// The service.
+        service: Name,
+        /// The number of its last rollout.
+        last: u64,
     },
     /// More kinds of scores than are kept apart.
     #[error("`{name}` is one name too many for `{environment}`; use at most {NAMES_MAX} names")]
@@ -168,6 +186,7 @@ impl Shared {
         let mut log = self.measurements.scores();
         for (index, score) in scores.iter().enumerate() {
             let fits = self.environment_of(score).and_then(|id| {
+                let age = self.age(score)?;
                 let names: &mut BTreeSet<&Name> = names.entry(id).or_default();
                 let is_new = names.insert(&score.name);
                 if is_new && !log.has_room(id, names.iter().copied()) {
@@ -175,10 +194,10 @@ impl Shared {
                     let (name, environment) = (score.name.clone(), score.environment.clone());
                     return Err(ScoreRefused::TooManyNames { name, environment });
                 }
-                Ok(id)
+                Ok((id, age))
             });
             match fits {
-                Ok(id) => found.push(score.counted(id, now)),
+                Ok((id, age)) => found.push(score.counted(id, now.saturating_sub(age))),
                 Err(why) if refused.len() < REFUSALS_MAX => refused.push((index, why)),
                 Err(_) => {}
             }
@@ -194,6 +213,23 @@ impl Shared {
             let _ = self.score_listeners.0.send(scored);
         }
         Ok(())
+    }
+
+    /// How long ago the exchange began at least. One of an earlier rollout began before the last started,
+    /// whatever the sender says of it, so that it speaks neither for nor against a newer version.
+    fn age(&self, score: &NewScore) -> Result<Duration, ScoreRefused> {
+        let Some(rollout) = score.rollout.filter(|rollout| *rollout > 0) else {
+            return Ok(score.age);
+        };
+        let release = self.published.load().release(score.service.as_str());
+        let last = release.and_then(|release| release.release.rollout);
+        let (id, started_at) = last.map_or((0, 0), |last| (last.id, last.started_at));
+        if rollout > id {
+            let service = score.service.clone();
+            return Err(ScoreRefused::UnknownRollout { rollout, service, last: id });
+        }
+        let since_start = Duration::from_millis(unix_ms().saturating_sub(started_at));
+        Ok(if rollout < id { score.age.max(since_start) } else { score.age })
     }
 
     fn environment_of(&self, score: &NewScore) -> Result<EnvironmentId, ScoreRefused> {
@@ -223,16 +259,17 @@ impl Scored {
 }
 
 impl NewScore {
-    fn counted(&self, environment_id: EnvironmentId, now: Duration) -> Scored {
+    fn counted(&self, environment_id: EnvironmentId, began: Duration) -> Scored {
         Scored {
             service: self.service.clone(),
             environment: self.environment.clone(),
             environment_id,
             exchange: self.exchange,
+            rollout: self.rollout,
             name: self.name.clone(),
             score: self.score,
             key: self.key,
-            began: now.saturating_sub(self.age),
+            began,
             count: self.count,
             is_evaluation: self.is_evaluation,
         }
@@ -251,6 +288,7 @@ mod tests {
             service: name("chat"),
             environment: name(environment),
             exchange: Some(7),
+            rollout: None,
             name: score::quality(),
             score: Score::new(value).unwrap(),
             key: Some(11),

@@ -107,7 +107,9 @@ impl Services {
         let environments =
             next.specs.into_iter().map(|spec| self.environment(spec, before, now)).collect();
         let (generation, assignment) = (next.record.generation, next.record.assignment.clone());
-        let table = RoutingTable::new(generation, Arc::clone(&next.file), environments, assignment);
+        let rollout = next.record.release.running().map_or(0, |rollout| rollout.id);
+        let table = RoutingTable::new(generation, Arc::clone(&next.file), environments, assignment)
+            .with_rollout(rollout);
         let numbered = index.map_or(generation, |index| self.list[index].numbered.max(generation));
         let observed = self.clock_of(index, &next.record, now);
         let live = Live {

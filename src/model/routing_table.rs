@@ -45,6 +45,8 @@ pub struct RoutingTable {
     pub environments: Vec<Arc<Environment>>,
     /// Weights, roles and salts as they were when the table was made.
     pub assignment: Assignment,
+    /// The number of the rollout under way; 0 for none.
+    pub rollout: u64,
     /// Takes copies of requests while a candidate warms up.
     pub mirror: Option<Arc<MirrorTap>>,
     active: usize,
@@ -116,6 +118,7 @@ impl RoutingTable {
             service,
             environments,
             assignment,
+            rollout: 0,
             mirror: None,
             active,
             partner,
@@ -123,6 +126,12 @@ impl RoutingTable {
             slots,
             split,
         }
+    }
+
+    /// The same table during a rollout.
+    #[must_use]
+    pub fn with_rollout(self, rollout: u64) -> Self {
+        Self { rollout, ..self }
     }
 
     /// The same table with a tap, or without one.

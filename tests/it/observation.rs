@@ -59,6 +59,7 @@ impl Rollout {
         };
         let subject = Subject {
             service: name("chat"),
+            rollout: 1,
             environments: Both { active: party("blue"), candidate: party("green") },
             settings: Settings::default(),
             latency_max: Duration::from_secs(5),

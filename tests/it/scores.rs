@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::support::admin::TestAdmin;
+use crate::support::client::Client;
+use crate::support::program::cyan as program;
 use crate::support::proxy::Proxy;
-use crate::support::served::call;
+use crate::support::served::{Served, call, write_config};
 use crate::support::upstream::Upstream;
 
 const GREEN: &str = "/v1/services/chat/environments/green/stats";
@@ -166,4 +168,46 @@ async fn the_id_in_an_answer_leads_to_its_environment() {
     let stats = "/v1/services/chat/environments/blue/stats";
     let (_, stats) = call(&mut client, "GET", stats, "").await;
     assert_eq!(stats["scores"]["quality"]["step"]["mean"], 0.75);
+}
+
+/// While a rollout is under way, answers name it; its scores count for it, and those of a rollout that there
+/// never was are refused, in the command line too.
+#[tokio::test]
+async fn the_id_in_an_answer_names_the_rollout() {
+    let upstream = Upstream::replying(200, "hello").await;
+    let dir = tempfile::tempdir().unwrap();
+    write_config(dir.path(), upstream.address, upstream.address);
+    let cyan = Served::start(dir.path()).await;
+    let (mut client, mut admin) =
+        (Client::connect(cyan.address).await, Client::connect(cyan.admin).await);
+    let rollout = "/v1/services/chat/rollout";
+    let mut ids = Vec::new();
+    for action in [None, Some((rollout, r#"{"candidate":"green"}"#)), Some(("/rollback", "{}"))] {
+        if let Some((path, body)) = action {
+            let path = if path == rollout { path.to_owned() } else { format!("{rollout}{path}") };
+            let (code, answer) = call(&mut admin, "POST", &path, body).await;
+            assert_eq!(code, 200, "{answer}");
+        }
+        let answer = client.get("/", "").await;
+        let id = answer.header("x-cyan-exchange").unwrap().to_owned();
+        ids.push(id.split('.').nth(2).unwrap().to_owned());
+        let score = json!({ "exchange": id, "value": 0.5 }).to_string();
+        assert_eq!(call(&mut admin, "POST", "/v1/scores", &score).await.0, 200);
+    }
+    assert_eq!(ids, ["0", "1", "0"]);
+    let stats = cyan.ask("/v1/services/chat/environments/blue/stats").await;
+    assert_eq!(stats["scores"]["quality"]["1h"]["count"], 3);
+
+    let unknown = "chat.green.2.00f3a1c2d4e5f607";
+    let score = json!([{ "exchange": unknown, "value": 0.5 }]).to_string();
+    let (code, problem) = call(&mut admin, "POST", "/v1/scores", &score).await;
+    assert_eq!((code, problem["errors"][0]["pointer"].as_str()), (404, Some("#/0/exchange")));
+    let sentence = "unknown exchange: it names rollout 2, and `chat` has had 1; send the answer's \
+                    `X-Cyan-Exchange` as it was";
+    assert_eq!(problem["errors"][0]["detail"], sentence);
+    let at = format!("http://{}", cyan.admin);
+    let run = program(&["score", "--value", "0.5", "--exchange", unknown, "--admin", &at]).await;
+    assert_eq!((run.code, run.stderr), (5, format!("error: {sentence}\n")));
+    let stats = cyan.ask("/v1/services/chat/environments/green/stats").await;
+    assert_eq!(stats["scores"], json!({}));
 }

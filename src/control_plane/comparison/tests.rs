@@ -177,6 +177,7 @@ async fn only_users_scores_are_compared() {
             service: name("chat"),
             environment: name(environment),
             exchange: None,
+            rollout: None,
             name: score::quality(),
             score: Score::new(value).unwrap(),
             count: 1,

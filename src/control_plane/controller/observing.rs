@@ -190,6 +190,7 @@ fn subject(live: &Live) -> Option<Subject> {
     };
     Some(Subject {
         service: live.file.name.clone(),
+        rollout: rollout.id,
         environments: Both { active: party(&rollout.base)?, candidate: party(&rollout.candidate)? },
         settings: rollout.judging.clone(),
         latency_max: rollout.plan.limits.latency_p99_max,

@@ -137,9 +137,13 @@ impl Session {
         }
     }
 
-    /// Scores of users' answers count; an evaluation is a gate.
+    /// Scores of users' answers count; an evaluation is a gate, and an answer of another rollout, or of
+    /// none, was given under other circumstances.
     pub(super) fn score(&mut self, scored: &Scored) {
-        let Scored { environment_id, key, began, score, .. } = scored;
+        let Scored { environment_id, rollout, key, began, score, .. } = scored;
+        if rollout.is_some_and(|rollout| rollout != self.subject.rollout) {
+            return;
+        }
         if let Some(side) = self.subject.side(*environment_id)
             && !scored.is_evaluation
             && scored.name == quality()
@@ -270,6 +274,7 @@ mod tests {
         };
         let subject = Subject {
             service: Name::new("chat").unwrap(),
+            rollout: 1,
             environments: Both { active: party(1, "blue"), candidate: party(2, "green") },
             settings: Settings::default(),
             latency_max: Duration::from_secs(5),
@@ -298,6 +303,36 @@ mod tests {
         assert!(matches!(records.try_recv(), Ok(Record::Start(_))));
         assert!(matches!(records.try_recv(), Ok(Record::Change(_))));
         assert_eq!(observed.records_lost, 6, "one tick of seven found room");
+    }
+
+    #[test]
+    fn scores_of_another_rollouts_answers_are_not_heard() {
+        let (told, mut records) = mpsc::channel(8);
+        let mut session = session(None, Some(told));
+        session.change(0.1, true, Duration::ZERO..Duration::ZERO);
+        for (rollout, value) in [(None, 0.1), (Some(0), 0.2), (Some(1), 0.3), (Some(2), 0.4)] {
+            session.score(&Scored {
+                service: Name::new("chat").unwrap(),
+                environment: Name::new("green").unwrap(),
+                environment_id: EnvironmentId(2),
+                exchange: rollout,
+                rollout,
+                name: quality(),
+                score: crate::model::score::Score::new(value).unwrap(),
+                key: None,
+                began: Duration::from_millis(300),
+                count: 1,
+                is_evaluation: false,
+            });
+        }
+        pass(&mut session, Duration::from_secs(1));
+        let mut heard = Vec::new();
+        while let Ok(record) = records.try_recv() {
+            if let Record::Tick(tick) = record {
+                heard.extend(tick.scores.iter().map(|score| score.value));
+            }
+        }
+        assert_eq!(heard, [0.1, 0.3]);
     }
 
     #[test]

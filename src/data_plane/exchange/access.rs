@@ -69,6 +69,23 @@ pub fn hex(number: u64) -> [u8; 16] {
     text
 }
 
+/// Digits of the largest number.
+pub const DIGITS_MAX: usize = 20;
+
+/// A number as decimal digits, at the end of `text`. (Formatting goes through heap or `fmt`, and this runs
+/// once per answer.)
+pub fn decimal(mut number: u64, text: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut begin = text.len();
+    loop {
+        begin -= 1;
+        text[begin] = b"0123456789"[(number % 10) as usize];
+        number /= 10;
+        if number == 0 {
+            return &text[begin..];
+        }
+    }
+}
+
 /// The `timeout` of a `Keep-Alive` header: how long the upstream keeps an idle connection.
 pub fn keep_alive_timeout(head: &impl Headers) -> Option<Duration> {
     let value = std::str::from_utf8(head.first(HeaderId::KEEP_ALIVE)?).ok()?;
@@ -134,6 +151,19 @@ impl Exchange {
             close_code: self.close_code(),
             grpc_status: self.grpc_status,
             trace: self.trace,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_people_write_them() {
+        for number in [0, 7, 10, 4_711, u64::MAX] {
+            let mut text = [0; DIGITS_MAX];
+            assert_eq!(decimal(number, &mut text), number.to_string().as_bytes());
         }
     }
 }

@@ -178,7 +178,7 @@ impl Exchange {
                 .ok_or_else(|| Refusal::InFlightMax(environment.name().to_string()))
                 .inspect_err(|_| self.counted_for = Some(Arc::clone(environment)))?,
         };
-        self.generation = table.generation;
+        (self.generation, self.rollout) = (table.generation, table.rollout);
         self.place =
             Some(Place { environment: Arc::clone(environment), _in_flight: guard, upstream: None });
         Ok(())

@@ -45,7 +45,10 @@ impl Exchange {
         let environment = place.environment.name().as_str().as_bytes();
         edits.set(names.deployment, &[environment]);
         let (service_name, unique) = (service.name.as_str().as_bytes(), access::hex(self.unique));
-        edits.set(names.exchange, &[service_name, b".", environment, b".0.", &unique]);
+        let mut digits = [0; access::DIGITS_MAX];
+        let rollout = access::decimal(self.rollout, &mut digits);
+        let id: [&[u8]; 7] = [service_name, b".", environment, b".", rollout, b".", &unique];
+        edits.set(names.exchange, &id);
         if let (Some(value), Some(cookie)) = (self.new_cookie, &service.sticky.set_cookie) {
             let seconds = cookie.max_age.as_secs().to_string();
             let rest =

@@ -129,6 +129,8 @@ pub struct Exchange {
     is_client_retry: bool,
     is_compared: bool,
     generation: u64,
+    /// The rollout under way when it entered its environment; 0 for none.
+    rollout: u64,
     place: Option<Place>,
     /// Leave to copy it, until the engine takes it.
     mirror: Option<MirrorPermit>,
@@ -211,6 +213,7 @@ impl Exchange {
             is_client_retry: false,
             is_compared: false,
             generation: 0,
+            rollout: 0,
             place: None,
             mirror: None,
             counted_for: None,
