@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::admin::TestAdmin;
 use crate::support::client::Client;
-use crate::support::program::cyan as program;
+use crate::support::program::{cyan as program, cyan_at};
 use crate::support::proxy::Proxy;
 use crate::support::served::{Served, call, write_config};
 use crate::support::upstream::Upstream;
@@ -139,6 +139,29 @@ async fn what_cannot_be_counted_is_named_and_nothing_is_counted() {
         let found = problem["detail"].as_str().unwrap();
         assert!(found.starts_with(detail), "{body}: {found}");
     }
+    for (body, status, detail) in [
+        (r#"{"environment":"green","value":NaN}"#, 400, "body: "),
+        (r#"{"environment":"green","value":1e999}"#, 400, "body: number out of range"),
+        ("good", 400, "body: "),
+        ("[[1]]", 422, "score 0: "),
+        ("7", 422, "invalid type"),
+        (
+            r#"{"exchange":"chat.red.0.00f3a1c2d4e5f607","value":1}"#,
+            404,
+            "unknown environment `red`",
+        ),
+        (
+            r#"{"exchange":"chat.green.1.00f3a1c2d4e5f607","value":1}"#,
+            404,
+            "unknown exchange: it names rollout 1, and `chat` has had 0; send the answer's `X-Cyan-Exchange` as it was",
+        ),
+    ] {
+        let answer = admin.post("/v1/scores", body).await;
+        let problem = answer.json();
+        assert_eq!(answer.status.as_u16(), status, "{body}: {problem}");
+        let found = problem["detail"].as_str().unwrap();
+        assert!(found.starts_with(detail), "{body}: {found}");
+    }
     let many = vec![json!({"environment":"green","value":1}); 1_001];
     let answer = admin.post("/v1/scores", &Value::from(many).to_string()).await;
     let detail = answer.json()["detail"].clone();
@@ -210,4 +233,36 @@ async fn the_id_in_an_answer_names_the_rollout() {
     assert_eq!((run.code, run.stderr), (5, format!("error: {sentence}\n")));
     let stats = cyan.ask("/v1/services/chat/environments/green/stats").await;
     assert_eq!(stats["scores"], json!({}));
+}
+
+#[tokio::test]
+async fn the_command_line_says_the_same_of_what_cannot_be_counted() {
+    let admin = TestAdmin::start().await;
+    let no_score = "is no score; send a number from 0 to 1, higher is better";
+    for (line, code, sentence) in [
+        ("--value 1.2 --environment green", 2, format!("1.2 {no_score}")),
+        ("--value -0.1 --environment green", 2, format!("-0.1 {no_score}")),
+        ("--value nan --environment green", 2, format!("NaN {no_score}")),
+        (
+            "--value 1 --environment red",
+            5,
+            "unknown environment `red` of service `chat`; configured: blue, green".to_owned(),
+        ),
+        (
+            "--value 1 --environment green --service embed",
+            5,
+            "unknown service `embed`; configured: chat".to_owned(),
+        ),
+        (
+            "--value 1 --exchange 00f3a1c2d4e5f607",
+            5,
+            "`00f3a1c2d4e5f607` is no id of an exchange; send the answer's `X-Cyan-Exchange` as it \
+             was, e.g. chat.green.0.00f3a1c2d4e5f607"
+                .to_owned(),
+        ),
+    ] {
+        let run = cyan_at(&admin, &format!("score {line}")).await;
+        assert_eq!((run.code, run.stderr), (code, format!("error: {sentence}\n")), "{line}");
+    }
+    assert_eq!(scores(&admin).await, json!({}));
 }
