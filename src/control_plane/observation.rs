@@ -10,6 +10,7 @@
 mod asking;
 mod baseline;
 mod session;
+mod wall_clock;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use tokio::time::MissedTickBehavior;
 
 use self::asking::Answer;
 use self::session::Session;
+pub use self::wall_clock::WallClock;
+use super::clock::unix_ms;
 use super::handle::{ControllerHandle, Shared};
 use crate::judge::chosen_judge::ChosenJudge;
 use crate::judge::decision::Decision;
@@ -80,6 +83,8 @@ pub struct Observed {
     pub decided_tick: Tick,
     /// The numbers behind it.
     pub explanation: Explanation,
+    /// When ticks were.
+    pub clock: WallClock,
     /// The candidate's share.
     pub share: f64,
     /// The first tick under this share.
@@ -104,6 +109,8 @@ pub struct Kept {
     decided: Option<Decision>,
     #[serde(default)]
     decided_tick: Tick,
+    #[serde(default)]
+    clock: WallClock,
     baseline: Baseline,
 }
 
@@ -148,6 +155,7 @@ impl Observation {
     ) -> Self {
         let now = shared.measurements.since_epoch(Instant::now());
         let mut session = Session::new(subject, shared.links.count(), now, kept, records);
+        session.begin(unix_ms());
         session.measure(&shared.measurements, now);
         let (told, observed) = watch::channel(session.observed());
         let session = Arc::new(Mutex::new(session));

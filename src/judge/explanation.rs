@@ -10,6 +10,7 @@ use super::evidence::Evidence;
 use super::likelihood::{ODDS, Relative};
 use super::metric::Metric;
 use super::record::Both;
+use super::tick::Tick;
 
 /// Why a judge decides as it does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,8 +63,9 @@ impl Explanation {
         }
     }
 
-    /// One or two sentences, with both sides by their names.
-    pub fn sentence(&self, active: &str, candidate: &str) -> String {
+    /// One or two sentences, with both sides by their names. The judge knows no clock: `when` says in words
+    /// when a tick was.
+    pub fn sentence(&self, active: &str, candidate: &str, when: &dyn Fn(Tick) -> String) -> String {
         let part = self.parts.iter().find(|part| Some(part.metric) == self.strongest);
         match (self.evidence, part) {
             (Some(evidence), Some(part)) => {
@@ -72,26 +74,26 @@ impl Explanation {
                     return format!("{lead}: no more than chance.");
                 }
                 let most = part.adds / evidence;
-                let what = part.sentence(active, candidate);
+                let what = part.sentence(active, candidate, when);
                 format!("{lead}, {:.0} % of it from {}. {what}", most * 100.0, part.metric.name())
             }
-            (_, Some(part)) => part.sentence(active, candidate),
+            (_, Some(part)) => part.sentence(active, candidate, when),
             _ => format!("Nothing speaks against {candidate}."),
         }
     }
 }
 
 impl Part {
-    fn sentence(&self, active: &str, candidate: &str) -> String {
+    fn sentence(&self, active: &str, candidate: &str, when: &dyn Fn(Tick) -> String) -> String {
         let Both { active: a, candidate: c } = self.onset.counted;
-        let since = self.onset.since.observed().as_secs();
+        let since = when(self.onset.since);
         let verb = match self.metric {
             Metric::Errors | Metric::ErrorLimit => "failed",
             Metric::Refused => "refused",
             Metric::Ttft | Metric::Latency | Metric::LatencyLimit => "was slow in",
             Metric::Quality => return self.quality_sentence(active, candidate),
         };
-        let mut text = format!("Since {since} s, {candidate} {verb} {}", counted(c));
+        let mut text = format!("Since {since}, {candidate} {verb} {}", counted(c));
         if !self.metric.is_absolute() {
             text += &format!(", {active} {}", counted(a));
             if let Some((low, high)) = rate_ratio(self.onset.counted) {
@@ -155,7 +157,6 @@ pub fn rate_ratio(counted: Both<Tally>) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tick::Tick;
     use super::*;
 
     fn tally(hits: u32, n: u32) -> Tally {
@@ -191,12 +192,13 @@ mod tests {
             parts: vec![part],
             is_total_failure: false,
         };
-        let sentence = explanation.sentence("blue", "green");
-        let start = "Evidence against green is 37, 81 % of it from errors. Since 61 s, green failed \
+        let when = |tick: Tick| format!("second {}", tick.second());
+        let sentence = explanation.sentence("blue", "green", &when);
+        let start = "Evidence against green is 37, 81 % of it from errors. Since second 61, green failed \
                      31 of 1204 (2.6 %), blue 118 of 11480 (1.0 %), ";
         assert!(sentence.starts_with(start), "{sentence}");
         explanation.evidence = Some(2.0);
         let calm = "Evidence against green is 2.0: no more than chance.";
-        assert_eq!(explanation.sentence("blue", "green"), calm);
+        assert_eq!(explanation.sentence("blue", "green", &when), calm);
     }
 }

@@ -18,7 +18,8 @@ const INDENT: usize = 18;
 
 /// One new decision.
 pub fn shown(moment: &Moment, start: &Start, json: bool) -> String {
-    let explanation = moment.explanation.sentence(&start.active, &start.candidate);
+    let when = |tick: Tick| format!("{} s", tick.second());
+    let explanation = moment.explanation.sentence(&start.active, &start.candidate, &when);
     if json { line(&MomentJson::of(moment, explanation)) } else { text(moment, &explanation) }
 }
 

@@ -13,6 +13,7 @@ use crate::control_plane::services::Live;
 use crate::control_plane::store::{Evidence, Line};
 use crate::judge::decision::Decision;
 use crate::judge::record::{Both, Record};
+use crate::judge::tick::Tick;
 use crate::model::name::Name;
 use crate::rollout::event::Judged;
 use crate::rollout::value::Rollout;
@@ -49,7 +50,7 @@ impl Watch {
         let observed = self.observed.borrow_and_update().clone();
         Judged {
             decision: observed.decision,
-            text: observed.explanation.sentence(rollout.base.as_str(), rollout.candidate.as_str()),
+            text: explained(&observed, rollout),
             details: details(&observed),
             requests: u32::try_from(observed.requests).unwrap_or(u32::MAX),
             is_total_failure: observed.explanation.is_total_failure,
@@ -82,6 +83,17 @@ impl Watch {
         }
         lines
     }
+}
+
+/// What the judge says in words, with the time of day at which it began, and the step.
+fn explained(observed: &Observed, rollout: &Rollout) -> String {
+    let step = format!(" (step {} %)", (observed.share * 10_000.0).round() / 100.0);
+    let when = |tick: Tick| {
+        let time = observed.clock.text(tick, unix_ms());
+        // What began under an earlier share is not this step's.
+        time + if tick >= observed.since { &step } else { "" }
+    };
+    observed.explanation.sentence(rollout.base.as_str(), rollout.candidate.as_str(), &when)
 }
 
 fn details(observed: &Observed) -> Value {

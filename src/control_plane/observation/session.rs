@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::super::measurements::Measurements;
 use super::super::scores::Scored;
 use super::asking::Answer;
-use super::{Kept, Observed, Subject, baseline};
+use super::{Kept, Observed, Subject, WallClock, baseline};
 use crate::judge::chosen_judge::ChosenJudge;
 use crate::judge::decision::{Decision, Judge, Waiting};
 use crate::judge::record::{Record, Resume, Start};
@@ -36,6 +36,7 @@ pub(super) struct Session {
     decided_at: Option<Duration>,
     /// When the last decision was first said.
     decided_tick: Tick,
+    clock: WallClock,
     records: Option<mpsc::Sender<Record>>,
     records_lost: u64,
 }
@@ -69,6 +70,7 @@ impl Session {
             decided: None,
             decided_at: None,
             decided_tick: Tick(0),
+            clock: WallClock::default(),
             subject,
             records,
             records_lost: 0,
@@ -89,8 +91,16 @@ impl Session {
         self.tell(Record::Start(Box::new(start)));
     }
 
+    /// The first tick is at this moment, in milliseconds of Unix time.
+    pub(super) fn begin(&mut self, unix_ms: u64) {
+        self.clock.begin(self.recorder.now(), unix_ms);
+    }
+
     fn go_on(&mut self, kept: Kept) {
-        let Kept { judge, since, requests, decision, decided, decided_tick, baseline, .. } = kept;
+        let Kept {
+            judge, since, requests, decision, decided, decided_tick, clock, baseline, ..
+        } = kept;
+        self.clock = clock;
         self.has_begun = true;
         (self.judge, self.since, self.requests) = (judge, since, requests);
         (self.decision, self.decided, self.decided_tick) = (decision, decided, decided_tick);
@@ -209,6 +219,7 @@ impl Session {
             decided_at: self.decided.and(self.decided_at),
             decided_tick: self.decided_tick,
             explanation: self.judge.explain(),
+            clock: self.clock.clone(),
             share: self.recorder.share(),
             since: self.since,
             requests: self.requests,
@@ -227,6 +238,7 @@ impl Session {
             decision: self.decision,
             decided: self.decided,
             decided_tick: self.decided_tick,
+            clock: self.clock.clone(),
             baseline: self.baseline.clone(),
         }
     }

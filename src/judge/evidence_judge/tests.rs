@@ -94,7 +94,7 @@ fn one_user_does_not_roll_back_for_all() {
         decision,
         Decision::Wait(Waiting::Baking),
         "{}",
-        rig.judge.explain().sentence("b", "g")
+        rig.judge.explain().sentence("b", "g", &|tick| format!("{tick:?}"))
     );
 }
 
