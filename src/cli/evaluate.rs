@@ -7,7 +7,8 @@ use http::Method;
 use super::exit_code;
 use super::failure::Failure;
 use super::session::Session;
-use crate::admin::api::evaluate::{Evaluate, Evaluated};
+use crate::admin::api::Because;
+use crate::admin::api::evaluate::Evaluated;
 use crate::model::duration;
 use crate::rollout::quality::QualityOutcome;
 
@@ -30,7 +31,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         return session.terminal.line(&text);
     }
     let path = format!("/v1/services/{}/environments/{environment}/evaluate", service.name);
-    let evaluating = session.client.change(Method::POST, &path, &Evaluate {}, args.timeout);
+    let why = Because { reason: session.globals.reason.clone() };
+    let evaluating = session.client.change(Method::POST, &path, &why, args.timeout);
     let evaluated: Evaluated = evaluating.await?;
     if session.globals.json {
         session.terminal.json(&evaluated)?;

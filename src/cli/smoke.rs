@@ -9,7 +9,7 @@ use super::exit_code;
 use super::failure::Failure;
 use super::session::Session;
 use super::terminal::{Ink, Terminal};
-use crate::admin::api::{CheckKind, CheckReport, SmokeReport};
+use crate::admin::api::{Because, CheckKind, CheckReport, SmokeReport};
 
 /// How long a run may take; the server ends it before.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
@@ -27,8 +27,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let (service, environment) = session.environment(&args.words).await?;
     let path = format!("/v1/services/{}/environments/{environment}/smoke", service.name);
     let limit = RUN_LIMIT + ANSWER_LIMIT;
-    let nothing = serde_json::json!({});
-    let ran = session.client.change(Method::POST, &path, &nothing, limit);
+    let why = Because { reason: session.globals.reason.clone() };
+    let ran = session.client.change(Method::POST, &path, &why, limit);
     let report: SmokeReport = ran.await?;
     if session.globals.json {
         session.terminal.json(&report)?;

@@ -175,6 +175,7 @@ impl Controller {
                     Some(Asked::Change(request, reply)) => {
                         self.take(Waiting { request, reply, since: Instant::now() });
                     }
+                    Some(Asked::Remember(entry)) => self.remember(*entry),
                     Some(Asked::ShutDown(done)) => break Some(done),
                     None => break None,
                 },

@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::command::{Applied, Refused, ReleaseView, Request, ServiceView};
 use super::event::{Event, Events};
 use super::hooks::Hooks;
-use super::journal::{Page, Query};
+use super::journal::{NewEntry, Page, Query};
 use super::measurements::Measurements;
 use super::published::Published;
 use super::quality::Evaluating;
@@ -43,6 +43,8 @@ pub(super) const REQUESTS_MAX: usize = 256;
 pub(super) enum Asked {
     /// A change.
     Change(Request, oneshot::Sender<Result<Applied, Refused>>),
+    /// Nothing; only that something was found out shall stand in the journal.
+    Remember(Box<NewEntry>),
     /// Write what is unwritten, give the state directory back, and end.
     ShutDown(oneshot::Sender<()>),
 }
@@ -114,6 +116,13 @@ impl ControllerHandle {
         let asked = Asked::Change(request, reply);
         self.requests.send(asked).await.map_err(|_| Refused::ShuttingDown)?;
         answer.await.unwrap_or(Err(Refused::ShuttingDown))
+    }
+
+    /// Has the journal remember what somebody has found out. It is written within a moment; where Cyan ends
+    /// first, it is lost.
+    pub(super) async fn remember(&self, entry: NewEntry) {
+        // An error says that the controller has ended.
+        let _ = self.requests.send(Asked::Remember(Box::new(entry))).await;
     }
 
     /// The present state of every service, with counts as they are at this moment.

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::clock::unix_ms;
 use crate::model::name::Name;
 
 /// Most entries of one page.
@@ -33,6 +34,39 @@ pub struct NewEntry {
     pub after: Value,
     /// The numbers of the sentence.
     pub details: Value,
+}
+
+/// Who asks for something that changes nothing, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asker {
+    /// Who: `cli:ana`.
+    pub actor: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
+}
+
+impl Asker {
+    /// What is to be remembered of what was found.
+    pub(super) fn entry(
+        self,
+        service: &Name,
+        kind: &str,
+        text: String,
+        details: Value,
+    ) -> NewEntry {
+        NewEntry {
+            at: unix_ms(),
+            service: Some(service.clone()),
+            generation: 0,
+            actor: self.actor,
+            kind: kind.to_owned(),
+            reason: self.reason,
+            text,
+            before: Value::Null,
+            after: Value::Null,
+            details,
+        }
+    }
 }
 
 /// An entry as it is read back.

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::command::Refused;
 use super::handle::{ControllerHandle, Shared};
+use super::journal::Asker;
 use crate::metrics::scores::{ScoreSum, ScoreWindow};
 use crate::model::assignment::AssignmentError;
 use crate::model::entrance::Entrance;
@@ -34,6 +35,15 @@ pub struct QualityContext {
     /// The rollout it is for, if any.
     pub rollout: Option<u64>,
     controller: ControllerHandle,
+}
+
+/// For whom a gate is asked.
+#[derive(Debug, Clone)]
+pub enum AskedBy {
+    /// A rollout, which writes down itself what came of it.
+    Rollout(u64),
+    /// Somebody who wants to know; it stands in the journal.
+    Somebody(Asker),
 }
 
 /// Services that are being evaluated.
@@ -105,13 +115,17 @@ impl ControllerHandle {
         &self,
         service: &Name,
         environment: &Name,
-        rollout: Option<u64>,
+        asked_by: AskedBy,
     ) -> Result<QualityReport, Refused> {
+        let rollout = if let AskedBy::Rollout(id) = asked_by { Some(id) } else { None };
         let context = self.quality_gate(service, environment, rollout)?;
         let _place = self.shared.place(service)?;
         let report = run(&context).await;
         let text = format!("{environment}: {}", report.gate().sentence);
         let details = json!({ "environment": environment, "report": report });
+        if let AskedBy::Somebody(asker) = asked_by {
+            self.remember(asker.entry(service, "evaluated", text.clone(), details.clone())).await;
+        }
         self.shared.events.tell(Some(service), "evaluated", text, details);
         Ok(report)
     }

@@ -197,7 +197,7 @@ async fn an_environment_is_tested_by_one_at_a_time_and_a_caller_that_leaves_ends
     let admin = TestAdmin::configured(&chat(&[silent.url()], "", rollout)).await;
     let controller = admin.controller.clone();
     let (chat, green) = (name("chat"), name("green"));
-    let first = tokio::spawn(async move { controller.smoke(&chat, &green).await });
+    let first = tokio::spawn(async move { controller.smoke(&chat, &green, somebody()).await });
     eventually("the first run asks", || !silent.heads().is_empty()).await;
     let second = admin.post(SMOKE, "").await;
     assert_eq!(second.status.as_u16(), 409);
@@ -206,7 +206,10 @@ async fn an_environment_is_tested_by_one_at_a_time_and_a_caller_that_leaves_ends
     first.abort();
     eventually("the connection is closed", || silent.closed() == 1).await;
     let controller = admin.controller.clone();
-    let third = tokio::spawn(async move { controller.smoke(&name("chat"), &name("green")).await });
+    let third =
+        tokio::spawn(
+            async move { controller.smoke(&name("chat"), &name("green"), somebody()).await },
+        );
     eventually("another run asks", || silent.heads().len() == 2).await;
     third.abort();
 }
@@ -234,7 +237,7 @@ async fn a_run_is_told_as_an_event() {
     let rollout = "[service.chat.rollout.smoke.health]\npath = '/health'";
     let admin = TestAdmin::configured(&chat(&[url], "", rollout)).await;
     let mut events = admin.controller.events();
-    admin.post(SMOKE, "").await;
+    admin.post(SMOKE, r#"{"reason":"looks slow"}"#).await;
     let event = loop {
         let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await;
         let event = event.expect("an event in time").unwrap();
@@ -244,6 +247,13 @@ async fn a_run_is_told_as_an_event() {
     };
     assert_eq!(event.kind, "smoke_failed");
     assert_eq!(event.details["failed"][0]["saw"], json!("connection refused"));
+    let entry = admin.journalled("smoke_failed").await;
+    assert_eq!((&entry["actor"], &entry["reason"]), (&json!("api"), &json!("looks slow")));
+    assert_eq!((&entry["text"], &entry["details"]), (&json!(event.text), &event.details));
+}
+
+fn somebody() -> cyan::control_plane::journal::Asker {
+    cyan::control_plane::journal::Asker { actor: "test".into(), reason: None }
 }
 
 fn name(text: &str) -> cyan::model::name::Name {

@@ -5,12 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::name::Name;
 use crate::rollout::quality::QualityReport;
 
-/// `POST /v1/services/{service}/environments/{environment}/evaluate`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Evaluate {}
-
-/// The answer: how the quality gate ended.
+/// `POST /v1/services/{service}/environments/{environment}/evaluate` takes a reason, and answers how the quality gate ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluated {
     /// The form of this answer; see [`super::SCHEMA`].

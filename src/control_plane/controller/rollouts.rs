@@ -18,6 +18,7 @@ use crate::control_plane::command::{Applied, Command, Refused, Request};
 use crate::control_plane::comparison;
 use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::health;
+use crate::control_plane::quality::AskedBy;
 use crate::control_plane::ready;
 use crate::control_plane::smoke::{self, SmokeContext};
 use crate::control_plane::store::Evidence;
@@ -425,7 +426,8 @@ async fn run_gate(
             None => gone(),
         },
         Gate::Quality => {
-            match handle.evaluate(&table.service.name, candidate, Some(rollout)).await {
+            let asked_by = AskedBy::Rollout(rollout);
+            match handle.evaluate(&table.service.name, candidate, asked_by).await {
                 Ok(report) => report.gate(),
                 Err(refused) => failed(refused.to_string()),
             }

@@ -122,6 +122,14 @@ impl Controller {
         }
     }
 
+    /// The disk is to have what somebody has found out, at the generation of now.
+    pub(super) fn remember(&mut self, mut entry: NewEntry) {
+        let live = entry.service.as_ref().and_then(|service| self.services.find(service));
+        entry.generation = live.map_or(0, |live| live.record.generation);
+        self.disk.owe(vec![], vec![entry], None);
+        self.flush();
+    }
+
     /// The disk is to have the scores that came in.
     fn owe_scores(&mut self) {
         self.scores_kept_at = Instant::now();
