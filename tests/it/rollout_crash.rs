@@ -245,6 +245,25 @@ async fn a_rollback_that_waits_for_its_answer_asks_again() {
     assert_eq!(after["share_percent"], 0.0);
 }
 
+/// Users return by a hundredth each second: there is time to look.
+#[tokio::test]
+async fn users_who_return_in_stages_go_on_returning() {
+    let rollback = "rollback = { profile = 'staged', takes_back_per_second = 1 }";
+    let release = on_the_first_step(&format!("{SLOW}\n{rollback}")).await;
+    release.post("/rollout/promote", &json!({})).await;
+    release.post("/rollout/rollback", &json!({})).await;
+    let before = release.until_in("returning").await;
+    let release = release.crash(|_| {}).await;
+    let share = |rollout: &Value| rollout["share_percent"].as_f64().expect("a share");
+    let after = release.rollout().await;
+    assert_eq!(after["stage"], "returning");
+    assert!(share(&after) <= share(&before), "{after:#}");
+    release.until("further back", |rollout| share(rollout) < share(&after)).await;
+    release.post("/rollout/rollback", &json!({ "instant": true })).await;
+    let after = release.until_in("rolled_back").await;
+    assert_eq!(after["share_percent"], 0.0);
+}
+
 #[tokio::test]
 async fn what_is_over_stays_over() {
     let release = on_the_first_step(SLOW).await;
