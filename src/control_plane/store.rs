@@ -10,6 +10,7 @@ mod reader;
 mod rollouts;
 mod schema;
 mod scores;
+mod service_row;
 pub mod sqlite;
 mod thinning;
 pub mod writer;

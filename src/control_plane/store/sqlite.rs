@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
-use serde::de::DeserializeOwned;
 
 use super::schema::{self, Content, unreadable};
 use super::thinning::Thinning;
-use super::{Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, rollouts, scores};
+use super::{
+    Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, rollouts, scores,
+    service_row,
+};
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
@@ -93,7 +95,7 @@ impl SqliteStore {
         let behavior = rusqlite::TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         for record in &write.records {
-            keep(&transaction, record)?;
+            service_row::keep(&transaction, record)?;
             history::keep(&transaction, record)?;
         }
         for entry in &write.journal {
@@ -117,27 +119,9 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError> {
-        let failed = |error: rusqlite::Error| unreadable(&self.path, &error);
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT name, generation, assignment, overrides, last_change, release FROM service",
-            )
-            .map_err(failed)?;
-        let rows = statement.query_map([], |row| {
-            Ok(RecordRow {
-                name: row.get(0)?,
-                generation: row.get(1)?,
-                assignment: row.get(2)?,
-                overrides: row.get(3)?,
-                last_change: row.get(4)?,
-                release: row.get(5)?,
-            })
-        });
-        let rows: Vec<RecordRow> = rows.and_then(Iterator::collect).map_err(failed)?;
-        let into_record = |row: RecordRow| row.into_record(&self.path);
-        let records = rows.into_iter().map(into_record).collect::<Result<_, _>>()?;
-        keep_log_on_close(&self.connection, false).map_err(failed)?;
+        let records = service_row::load(&self.connection, &self.path)?;
+        let kept = keep_log_on_close(&self.connection, false);
+        kept.map_err(|error| unreadable(&self.path, &error))?;
         Ok(records)
     }
 
@@ -173,61 +157,6 @@ fn keep_log_on_close(connection: &Connection, keep: bool) -> rusqlite::Result<()
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
-/// A row of `service` as the file has it.
-struct RecordRow {
-    name: String,
-    generation: i64,
-    assignment: String,
-    overrides: String,
-    last_change: String,
-    release: String,
-}
-
-impl RecordRow {
-    fn into_record(self, path: &Path) -> Result<ServiceRecord, StoreError> {
-        let damaged = |what: &str, problem: String| StoreError::Damaged {
-            path: path.to_owned(),
-            problem: format!("{what} of service `{}`: {problem}", self.name),
-        };
-        Ok(ServiceRecord {
-            service: Name::new(&self.name).map_err(|e| damaged("name", e.to_string()))?,
-            generation: u64::try_from(self.generation)
-                .map_err(|e| damaged("generation", e.to_string()))?,
-            assignment: json(&self.assignment).map_err(|e| damaged("assignment", e))?,
-            overrides: json(&self.overrides).map_err(|e| damaged("overrides", e))?,
-            last_change: self.last_change.clone(),
-            release: json(&self.release).map_err(|e| damaged("release", e))?,
-        })
-    }
-}
-
-fn json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-fn keep(transaction: &Transaction<'_>, record: &ServiceRecord) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO service
-                 (name, generation, assignment, overrides, last_change, release, written_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (name) DO UPDATE SET generation = excluded.generation,
-                 assignment = excluded.assignment, overrides = excluded.overrides,
-                 last_change = excluded.last_change, release = excluded.release,
-                 written_at = excluded.written_at",
-        )?
-        .execute(params![
-            record.service.as_str(),
-            signed(record.generation),
-            to_json(&record.assignment),
-            to_json(&record.overrides),
-            record.last_change,
-            to_json(&record.release),
-            signed(unix_ms()),
-        ])
-        .map(|_| ())
-}
-
 fn append(transaction: &Transaction<'_>, entry: &NewEntry) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -259,10 +188,6 @@ fn forget_old_entries(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
             params![JOURNAL_ENTRIES_MAX],
         )
         .map(|_| ())
-}
-
-fn to_json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("names, weights and salts are plain JSON")
 }
 
 /// The file's integers are signed; generations and times stay below 2^63.
