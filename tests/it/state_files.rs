@@ -87,7 +87,7 @@ async fn a_state_of_a_newer_version_is_refused_and_left_as_it_is() {
     connection.execute("UPDATE cyan SET schema_version = 7", []).unwrap();
     connection.close().unwrap();
     assert!(bytes(directory.path()).1.is_some());
-    let words = ["has schema 7, this version knows up to 2; run the newer version again", "aside"];
+    let words = ["has schema 7, this version knows up to 3; run the newer version again", "aside"];
     is_refused(directory.path(), &words).await;
 }
 

@@ -38,11 +38,14 @@ async fn changes_are_answered_when_cores_and_disk_have_them() {
     assert!(!rig.roll_back().await.unwrap().changed);
 
     let journal = rig.handle.journal(Query::default()).await.unwrap();
-    let kinds: Vec<_> = journal.entries.iter().map(|entry| entry.kind.as_str()).collect();
+    // How long it took is written down once every core has it, before this or after.
+    let changes = journal.entries.iter().filter(|entry| entry.kind != "rollback_complete");
+    let changes: Vec<_> = changes.collect();
+    let kinds: Vec<_> = changes.iter().map(|entry| entry.kind.as_str()).collect();
     assert_eq!(kinds, ["rolled_back", "switched", "weights_set", "service_began", "started"]);
-    assert_eq!(journal.entries[0].before["assignment"]["active"], "green");
-    assert_eq!(journal.entries[0].after["assignment"]["active"], "blue");
-    assert_eq!(journal.entries[0].actor, "test");
+    assert_eq!(changes[0].before["assignment"]["active"], "green");
+    assert_eq!(changes[0].after["assignment"]["active"], "blue");
+    assert_eq!(changes[0].actor, "test");
 }
 
 #[tokio::test]
