@@ -109,7 +109,11 @@ fn head(found: &Comparison, terminal: Terminal) -> String {
 fn latency(found: &Comparison, terminal: Terminal) -> [String; 6] {
     let row = &found.latency_p99_ms;
     let value = |value: Option<f64>| value.map_or_else(|| nothing(terminal), duration);
-    let signal = if found.latency_signal == "ttft" { "TTFT" } else { "total" };
+    let signal = match found.latency_signal.as_str() {
+        "ttft" => "TTFT",
+        "tpot" => "TPOT",
+        _ => "total",
+    };
     let Interval { value: worse_by, low, high } = row.worse_by;
     let ends = [worse_by, low, high].into_iter().flatten();
     let is_long = ends.fold(0.0, |most: f64, end| most.max(end.abs())) >= 999.5;

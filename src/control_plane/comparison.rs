@@ -4,7 +4,7 @@
 //! everything since the step began taken: so more time brings an answer, and a new fault is not diluted by
 //! a long step. A candidate that is younger than the window shortens it for both.
 //!
-//! Cheap enough for the controller's look each second: two measures of two environments, whose cells are
+//! Cheap enough for the controller's look each second: three measures of two environments, whose cells are
 //! bounded (`windows`), and no lock for longer than one of them is read.
 
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ use crate::rollout::stage::Stage;
 use crate::rollout::value::Rollout;
 
 /// What a latency may be.
-const SIGNALS: [Measure; 2] = [Measure::Ttft, Measure::Total];
+const SIGNALS: [Measure; 3] = [Measure::Ttft, Measure::Total, Measure::Tpot];
 /// Environments whose ages differ by less have the same time: a slot of `windows`.
 const SLOT: Duration = Duration::from_secs(10);
 
@@ -274,6 +274,7 @@ fn signal(asked: LatencySignal, counted: &Both<windows::Measured>) -> Measure {
     match asked {
         LatencySignal::Ttft => Measure::Ttft,
         LatencySignal::Total => Measure::Total,
+        LatencySignal::Tpot => Measure::Tpot,
         LatencySignal::Auto => {
             let is_known = values(&counted.active, Measure::Total) > 0;
             let side = if is_known { &counted.active } else { &counted.candidate };

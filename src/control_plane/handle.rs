@@ -29,7 +29,7 @@ use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
 use crate::model::entrance::Entrance;
 use crate::model::environment::EnvironmentId;
-use crate::model::plan::Limits;
+use crate::model::plan::Plan;
 use crate::model::snapshot::Snapshot;
 use crate::rollout::event::Judged;
 use crate::rollout::start::BaseMeasured;
@@ -146,9 +146,9 @@ impl ControllerHandle {
     }
 
     /// What an environment did in the last 15 minutes, as limits see it.
-    pub fn base_measured(&self, environment: EnvironmentId, limits: &Limits) -> BaseMeasured {
+    pub fn base_measured(&self, environment: EnvironmentId, plan: &Plan) -> BaseMeasured {
         let measured = self.measured(environment, Window::Minutes15);
-        let measured = measured.map_or_else(BaseMeasured::default, |m| m.against(limits));
+        let measured = measured.map_or_else(BaseMeasured::default, |m| m.against(plan));
         BaseMeasured { has_scores: !self.scores(environment).is_empty(), ..measured }
     }
 

@@ -21,7 +21,7 @@ use crate::metrics::measure::Measure;
 use crate::metrics::shard::ShardReport;
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
-use crate::model::plan::Limits;
+use crate::model::plan::{LatencySignal, Plan};
 use crate::model::routing_table::RoutingTable;
 use crate::model::standing::Standing;
 use crate::model::weight::Weight;
@@ -221,15 +221,21 @@ impl Windows {
 
 impl Measured {
     /// The same as limits see it: failures, and latency as the p99 limit means it.
-    pub fn against(&self, limits: &Limits) -> BaseMeasured {
+    pub fn against(&self, plan: &Plan) -> BaseMeasured {
         let tallies = &self.counts.tallies;
         let failed = tallies.standings[Standing::Bad as usize];
         let of = |measure| self.counts.distributions.of(measure);
-        // What streams is limited by its first content; whatever does not, by its end.
         let (ttft, total) = (of(Measure::Ttft), of(Measure::Total));
-        let latency = ttft.or(total).map(Distribution::cells);
+        let latency = match plan.latency_signal {
+            // What streams is limited by its first content; whatever does not, by its end.
+            LatencySignal::Auto => ttft.or(total),
+            LatencySignal::Ttft => ttft,
+            LatencySignal::Total => total,
+            LatencySignal::Tpot => of(Measure::Tpot),
+        };
+        let latency = latency.map(Distribution::cells);
         let count = |values: Option<&Distribution<u64>>| values.map_or(0, Distribution::count);
-        let limit = u64::try_from(limits.latency_p99_max.as_micros()).unwrap_or(u64::MAX);
+        let limit = u64::try_from(plan.limits.latency_p99_max.as_micros()).unwrap_or(u64::MAX);
         let slow = latency.map_or(0, |cells| cells.len() - cells.count_between(0, limit));
         let timed = latency.map_or(0, Histogram::len);
         BaseMeasured {

@@ -21,7 +21,7 @@ pub struct Note {
     /// The exchange's own number.
     pub exchange: u64,
     key: u64,
-    /// Milliseconds since its request head came, rounded up: it happened by this age.
+    /// Milliseconds since its request head came, rounded up: it happened by this age. (But see `Paced`.)
     pub age_ms: u32,
     has_key: bool,
     /// What.
@@ -40,6 +40,9 @@ pub enum What {
     FirstContent,
     /// Last byte of a good answer that is no stream.
     Answered,
+    /// A stream that had content has a pace: its time per output token, in microseconds, stands in place of
+    /// an age. Right before `Ended`.
+    Paced,
     /// A stream that had content ended, however.
     Ended,
     /// A tunnel was opened: whatever comes of it, it says nothing about speed.
@@ -79,6 +82,17 @@ impl Note {
         }
     }
 
+    /// The note of a stream's pace.
+    pub fn paced(
+        environment: EnvironmentId,
+        whose: (u32, u64),
+        key: Option<u64>,
+        per_token: Duration,
+    ) -> Self {
+        let us = u32::try_from(per_token.as_micros()).unwrap_or(u32::MAX);
+        Self { age_ms: us, ..Self::new(environment, whose, key, What::Paced, Duration::ZERO) }
+    }
+
     /// Hash of the sticky key; `None` for a request without.
     pub fn key(&self) -> Option<u64> {
         self.has_key.then_some(self.key)
@@ -112,6 +126,14 @@ mod tests {
         assert_eq!(age_ms(u64::MAX), u32::MAX);
         let keyed = |key| Note::new(EnvironmentId(1), (0, 7), key, What::Began, Duration::ZERO);
         assert_eq!([None, Some(0)].map(|key| keyed(key).key()), [None, Some(0)]);
+    }
+
+    #[test]
+    fn a_pace_is_told_in_microseconds() {
+        let paced = |us| Note::paced(EnvironmentId(1), (0, 7), Some(5), Duration::from_micros(us));
+        let note = paced(20_150);
+        assert_eq!((note.age_ms, note.what, note.key()), (20_150, What::Paced, Some(5)));
+        assert_eq!(paced(u64::MAX).age_ms, u32::MAX);
     }
 
     #[test]

@@ -129,6 +129,8 @@ pub enum LatencySignal {
     Ttft,
     /// Time to the last byte.
     Total,
+    /// Time per output token after the first, of streams.
+    Tpot,
 }
 
 /// Limits that hold without a comparison.

@@ -7,7 +7,7 @@ use super::start::BaseMeasured;
 use crate::judge::metric::{Metric, Metrics};
 use crate::judge::settings::{Bake, Limits, Settings, SettingsError};
 use crate::judge::window::WindowRules;
-use crate::model::plan::Plan;
+use crate::model::plan::{LatencySignal, Plan};
 use crate::model::weight::Weight;
 
 /// Limits that are not armed, because the active environment breaks them.
@@ -29,7 +29,7 @@ pub(super) fn settings(
     let settings = Settings {
         judge: plan.judge,
         planned_steps: u32::try_from(plan.steps.len()).unwrap_or(u32::MAX),
-        metrics: metrics(base, unarmed),
+        metrics: metrics(plan.latency_signal, base, unarmed),
         limits: Limits {
             error_rate_max: plan.limits.error_rate_max,
             quality_min: plan.limits.quality_min,
@@ -42,13 +42,18 @@ pub(super) fn settings(
     settings.check().map(|()| settings)
 }
 
-fn metrics(base: &BaseMeasured, unarmed: Unarmed) -> Metrics {
+fn metrics(signal: LatencySignal, base: &BaseMeasured, unarmed: Unarmed) -> Metrics {
     // Of a service that had no requests lately nobody knows what it has.
     let is_unknown = base.requests == 0;
     let has = |metric: &Metric| match metric {
         Metric::Errors | Metric::Refused => true,
-        Metric::Ttft => is_unknown || base.has_streams,
-        Metric::Latency => is_unknown || base.has_others,
+        Metric::Ttft => signal != LatencySignal::Total && (is_unknown || base.has_streams),
+        Metric::Latency => match signal {
+            LatencySignal::Auto => is_unknown || base.has_others,
+            LatencySignal::Ttft => false,
+            LatencySignal::Total => true,
+            LatencySignal::Tpot => is_unknown || base.has_streams,
+        },
         Metric::Quality => base.has_scores,
         Metric::ErrorLimit => !unarmed.errors,
         Metric::LatencyLimit => !unarmed.latency,
@@ -81,6 +86,21 @@ mod tests {
         let expected =
             Metrics::new([Metric::Errors, Metric::Refused, Metric::Ttft, Metric::ErrorLimit]);
         assert_eq!(metrics, expected);
+    }
+
+    #[test]
+    fn the_signal_says_which_times_have_a_share() {
+        let base = BaseMeasured { requests: 10, has_streams: true, ..BaseMeasured::default() };
+        for (signal, ttft, latency) in [
+            (LatencySignal::Auto, true, false),
+            (LatencySignal::Ttft, true, false),
+            (LatencySignal::Total, false, true),
+            (LatencySignal::Tpot, true, true),
+        ] {
+            let metrics = metrics(signal, &base, Unarmed::default());
+            let has = (metrics.has(Metric::Ttft), metrics.has(Metric::Latency));
+            assert_eq!(has, (ttft, latency), "{signal:?}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(in super::super) fn read_over(section: &Section<'_>, usual: &Plans) -> Plans
                 ("auto", LatencySignal::Auto),
                 ("ttft", LatencySignal::Ttft),
                 ("total", LatencySignal::Total),
+                ("tpot", LatencySignal::Tpot),
             ],
             usual.latency_signal,
         ),

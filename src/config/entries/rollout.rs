@@ -14,6 +14,7 @@ pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
         LatencySignal::Auto => "auto",
         LatencySignal::Ttft => "ttft",
         LatencySignal::Total => "total",
+        LatencySignal::Tpot => "tpot",
     };
     let too_little_data = match plan.too_little_data {
         TooLittleData::Hold => "hold",

@@ -16,7 +16,7 @@ pub(super) const KEYS: &[Key] = &[
     preset("service.NAME.rollout.check_interval", Duration, "'30s'", "'10s'",
         "How often the window judge looks."),
     preset("service.NAME.rollout.latency_signal", Text, "'auto'", "'ttft'",
-        "What latency means: `ttft`, time to first content; `total`, to the last byte; `auto`, the first for streams and the second for the rest."),
+        "What latency means: `ttft`, time to first content; `total`, to the last byte; `auto`, the first for streams and the second for the rest; `tpot`, time per output token of streams."),
     preset("service.NAME.rollout.wait_max", Duration, "'2h'", "'30m'",
         "How long a step may wait for its requests, and the switch for enough data."),
     preset("service.NAME.rollout.too_little_data", Text, "'hold'", "'advance'",

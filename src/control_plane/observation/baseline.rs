@@ -38,6 +38,9 @@ fn learn(baseline: &mut Baseline, counts: &Counts<u64>) {
     if let Some(ttft) = enough(Measure::Ttft) {
         baseline.ttft = Some(quantiles(ttft));
     }
+    if let Some(tpot) = enough(Measure::Tpot) {
+        baseline.tpot = Some(quantiles(tpot));
+    }
     if let Some(total) = enough(Measure::Total) {
         baseline.latency = Some(quantiles(total));
         baseline.duration_p99 = Some(at(total, 0.99));

@@ -17,6 +17,11 @@ impl Exchange {
         {
             let key = self.key.filter(|key| key.source.is_some()).map(|key| key.hash);
             let whose = (arrived, self.unique);
+            if what == What::Ended
+                && let Some(per_token) = self.measured.tpot()
+            {
+                self.recorder.observed.note(Note::paced(cohort, whose, key, per_token));
+            }
             self.recorder.observed.note(Note::new(cohort, whose, key, what, age));
         }
     }

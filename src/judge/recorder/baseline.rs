@@ -28,6 +28,8 @@ pub struct Baseline {
     pub ttft: Option<[Duration; 3]>,
     /// The same of the time to the last byte.
     pub latency: Option<[Duration; 3]>,
+    /// The same of the time per output token of streams.
+    pub tpot: Option<[Duration; 3]>,
     /// p99 of the duration of requests.
     pub duration_p99: Option<Duration>,
     /// What an answer is taken for of which nothing has come yet; `None` where there are many of both
@@ -49,10 +51,10 @@ pub struct Rules {
 /// A question about time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Threshold {
-    /// Above this a request is slow.
-    pub slow_ms: u32,
+    /// Above this a request is slow: in milliseconds, of a pace in microseconds.
+    pub slow: u32,
     /// Above this it is slow by a tenth more.
-    pub slow_by_tenth_ms: u32,
+    pub slow_by_tenth: u32,
     /// The age at which it is asked: whatever happens later has not happened yet.
     pub read_ms: u32,
     /// Which time is meant.
@@ -72,6 +74,8 @@ pub enum TimeOf {
     Either,
     /// Last byte of all answers.
     LastByte,
+    /// Time per output token of streams, read at the last age. A stream that still runs then is slow.
+    Pace,
 }
 
 impl Rules {
@@ -79,11 +83,16 @@ impl Rules {
     pub fn new(baseline: &Baseline, limit: Duration, signal: LatencySignal) -> Self {
         let (shortest, longest) = FINAL_AGE;
         let final_age = baseline.duration_p99.unwrap_or(shortest).clamp(shortest, longest);
-        let bounded = |time: Duration| millis(time.min(longest));
+        let bounded = |time: Duration| time.min(longest);
         let mut timings = [None; TIMINGS];
+        let latency = match signal {
+            LatencySignal::Auto | LatencySignal::Total => baseline.latency,
+            LatencySignal::Tpot => baseline.tpot,
+            LatencySignal::Ttft => None,
+        };
         let measures = [
             (Measure::Ttft, baseline.ttft.filter(|_| signal != LatencySignal::Total)),
-            (Measure::Latency, baseline.latency.filter(|_| signal != LatencySignal::Ttft)),
+            (Measure::Latency, latency),
         ];
         for (measure, quantiles) in measures {
             for (quantile, threshold) in
@@ -99,6 +108,7 @@ impl Rules {
             LatencySignal::Auto => TimeOf::Either,
             LatencySignal::Ttft => TimeOf::FirstContent,
             LatencySignal::Total => TimeOf::LastByte,
+            LatencySignal::Tpot => TimeOf::Pace,
         };
         let limit = Threshold::new(bounded(limit), time, baseline.silent, final_age);
         timings[LIMIT] = Some(limit.without_tenth());
@@ -112,24 +122,29 @@ impl Rules {
 }
 
 impl Threshold {
-    fn new(slow_ms: u32, time: TimeOf, silent: Option<Measure>, final_age: Duration) -> Self {
-        let slow_by_tenth_ms = slow_ms + slow_ms / 10;
+    fn new(slow: Duration, time: TimeOf, silent: Option<Measure>, final_age: Duration) -> Self {
+        if time == TimeOf::Pace {
+            let slow = u32::try_from(slow.as_micros()).unwrap_or(u32::MAX);
+            let (slow_by_tenth, read_ms) = (slow.saturating_add(slow / 10), millis(final_age));
+            return Self { slow, slow_by_tenth, read_ms, time, silence_counts: false };
+        }
+        let slow = millis(slow);
+        let slow_by_tenth = slow + slow / 10;
         let silence_counts = match time {
             TimeOf::FirstContent => silent == Some(Measure::Ttft),
             TimeOf::Answer => silent == Some(Measure::Latency),
-            TimeOf::Either | TimeOf::LastByte => true,
+            TimeOf::Either | TimeOf::LastByte | TimeOf::Pace => true,
         };
         let is_mixed = !silence_counts && silent.is_none();
-        let read_ms =
-            if is_mixed { slow_by_tenth_ms.max(millis(final_age)) } else { slow_by_tenth_ms };
-        Self { slow_ms, slow_by_tenth_ms, read_ms, time, silence_counts }
+        let read_ms = if is_mixed { slow_by_tenth.max(millis(final_age)) } else { slow_by_tenth };
+        Self { slow, slow_by_tenth, read_ms, time, silence_counts }
     }
 
     /// For a limit nobody asks by how much it is broken, so it is read as soon as it can be.
     fn without_tenth(self) -> Self {
-        let read_ms =
-            if self.read_ms == self.slow_by_tenth_ms { self.slow_ms } else { self.read_ms };
-        Self { slow_by_tenth_ms: self.slow_ms, read_ms, ..self }
+        let is_read_then = self.time != TimeOf::Pace && self.read_ms == self.slow_by_tenth;
+        let read_ms = if is_read_then { self.slow } else { self.read_ms };
+        Self { slow_by_tenth: self.slow, read_ms, ..self }
     }
 }
 
@@ -138,6 +153,7 @@ impl TimeOf {
         match measure {
             Measure::Ttft => Self::FirstContent,
             Measure::Latency if signal == LatencySignal::Total => Self::LastByte,
+            Measure::Latency if signal == LatencySignal::Tpot => Self::Pace,
             Measure::Latency => Self::Answer,
         }
     }
@@ -168,7 +184,7 @@ mod tests {
         assert_eq!(rules.error_ages_ms, [250, 1_000, 15_000, 15_000]);
         assert!(rules.timings[..LIMIT].iter().all(Option::is_none));
         let limit = rules.timings[LIMIT].unwrap();
-        assert_eq!((limit.slow_ms, limit.read_ms, limit.time), (5_000, 5_000, TimeOf::Either));
+        assert_eq!((limit.slow, limit.read_ms, limit.time), (5_000, 5_000, TimeOf::Either));
     }
 
     #[test]
@@ -177,6 +193,7 @@ mod tests {
         let baseline = Baseline {
             ttft: Some(seconds([1, 2, 4])),
             latency: Some(seconds([10, 20, 40])),
+            tpot: Some([10, 20, 40].map(Duration::from_millis)),
             duration_p99: Some(Duration::from_secs(40)),
             silent,
         };
@@ -184,12 +201,18 @@ mod tests {
             (LatencySignal::Auto, Some(TimeOf::FirstContent), Some(TimeOf::Answer)),
             (LatencySignal::Ttft, Some(TimeOf::FirstContent), None),
             (LatencySignal::Total, None, Some(TimeOf::LastByte)),
+            (LatencySignal::Tpot, Some(TimeOf::FirstContent), Some(TimeOf::Pace)),
         ] {
             let rules = Rules::new(&baseline, LIMIT_5S, signal);
             let of = |measure| rules.timings[timing(measure, Quantile::P90)].map(|t| t.time);
             assert_eq!((of(Measure::Ttft), of(Measure::Latency)), (ttft, latency), "{signal:?}");
             assert_eq!(rules.final_age, Duration::from_secs(40));
         }
+        let rules = Rules::new(&baseline, Duration::from_millis(50), LatencySignal::Tpot);
+        let read =
+            |timing: usize| rules.timings[timing].map(|t| (t.slow, t.slow_by_tenth, t.read_ms));
+        assert_eq!(read(timing(Measure::Latency, Quantile::P90)), Some((20_000, 22_000, 40_000)));
+        assert_eq!(read(LIMIT), Some((50_000, 50_000, 40_000)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod traffic;
 use std::time::Duration;
 
 use super::super::order::Order;
-use super::super::record::{ErrorAge, Hit, HitKind, LimitReading, Quantile};
+use super::super::record::{ErrorAge, Hit, HitKind, LimitReading, Measure, Quantile, SlowReading};
 use super::*;
 use crate::model::environment::EnvironmentId;
 use crate::model::note::What;
@@ -258,6 +258,35 @@ fn memory_is_bounded_whatever_comes() {
     assert_eq!(recorder.scores.len(), SCORES_MAX);
     (0..200).for_each(|n| recorder.change(0.2, true, ms(100_000 + n)..ms(100_000 + n)));
     assert_eq!(recorder.changes.len(), CHANGES_MAX);
+}
+
+#[test]
+fn a_slow_pace_is_told_when_streams_have_reached_the_last_age() {
+    let mut setup = begun(1).setup;
+    setup.signal = LatencySignal::Tpot;
+    setup.latency_max = ms(50);
+    let mut recorder = Recorder::new(setup);
+    recorder.baseline(&Baseline { tpot: Some([20, 30, 40].map(ms)), ..Baseline::default() });
+    recorder.hear(0, ms(0)..ms(20_000));
+    for (side, exchange, pace_ms) in [(Side::Active, 1, 15), (Side::Candidate, 2, 35)] {
+        let whose = (0, exchange);
+        let note = |what, age| Note::new(EnvironmentId(1), whose, None, what, ms(age));
+        recorder.note(0, side, &note(What::Began, 0));
+        recorder.note(0, side, &note(What::FirstContent, 200));
+        recorder.note(0, side, &Note::paced(EnvironmentId(1), whose, None, ms(pace_ms)));
+        recorder.note(0, side, &note(What::Ended, 9_000));
+    }
+    let records = taken(&mut recorder, ms(20_000));
+    let read = ticks(&records).flat_map(|tick| tick.slow.iter().map(|slow| (tick.now, slow)));
+    let first: Vec<_> = read.filter(|(_, slow)| slow.from == Tick(0)).collect();
+    let slow_of = |(now, reading): &(Tick, &SlowReading)| {
+        assert_eq!((reading.measure, *now), (Measure::Latency, Tick::of_second(16)));
+        (reading.counts.active.slow, reading.counts.candidate.slow)
+    };
+    assert_eq!(first.iter().map(slow_of).collect::<Vec<_>>(), [(0, 1), (0, 1), (0, 0)]);
+    assert!(
+        ticks(&records).flat_map(|tick| &tick.limit).all(|reading| reading.over.candidate == 0)
+    );
 }
 
 #[test]

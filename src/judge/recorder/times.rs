@@ -29,6 +29,8 @@ pub struct Request {
     first_ms: u32,
     end: End,
     end_ms: u32,
+    /// Microseconds per output token, where it is known.
+    pace_us: Option<u32>,
 }
 
 /// What came first.
@@ -109,10 +111,14 @@ impl Times {
 impl Request {
     fn new(side: Side, key: Option<u64>) -> Self {
         let (first, end) = (First::Nothing, End::Open);
-        Self { side, key, is_warm: false, first, first_ms: 0, end, end_ms: 0 }
+        Self { side, key, is_warm: false, first, first_ms: 0, end, end_ms: 0, pace_us: None }
     }
 
     fn happen(&mut self, what: What, age_ms: u32) {
+        if what == What::Paced {
+            self.pace_us = Some(age_ms);
+            return;
+        }
         let first = match what {
             What::FirstContent => Some(First::Content),
             What::Answered => Some(First::Answer),
@@ -144,12 +150,19 @@ impl Request {
         if !self.is_warm {
             return None;
         }
-        let took = |ms: u32| Compared {
-            is_slow: ms > threshold.slow_ms,
-            is_slow_by_tenth: ms > threshold.slow_by_tenth_ms,
+        let took = |time: u32| Compared {
+            is_slow: time > threshold.slow,
+            is_slow_by_tenth: time > threshold.slow_by_tenth,
         };
         let first = if self.first_ms <= threshold.read_ms { self.first } else { First::Nothing };
         let end = if self.end_ms <= threshold.read_ms { self.end } else { End::Open };
+        if threshold.time == TimeOf::Pace {
+            return match (first, end) {
+                (First::Content, End::Whole) => self.pace_us.map(took),
+                (First::Content, End::Open) => Some(took(u32::MAX)),
+                _ => None,
+            };
+        }
         match (threshold.time, first) {
             (_, First::Tunnel)
             | (TimeOf::FirstContent, First::Answer)
@@ -157,7 +170,7 @@ impl Request {
             (TimeOf::FirstContent, First::Content)
             | (TimeOf::Answer, First::Answer)
             | (TimeOf::Either, First::Content | First::Answer) => return Some(took(self.first_ms)),
-            (TimeOf::LastByte, _) | (_, First::Nothing) => {}
+            (TimeOf::LastByte | TimeOf::Pace, _) | (_, First::Nothing) => {}
         }
         match end {
             End::Whole => Some(took(self.end_ms)),
@@ -176,8 +189,8 @@ mod tests {
 
     /// Slow above 1 s, read at 1.1 s.
     fn threshold(time: TimeOf, silence_counts: bool) -> Threshold {
-        let (slow_ms, slow_by_tenth_ms, read_ms) = (1_000, 1_100, 1_100);
-        Threshold { slow_ms, slow_by_tenth_ms, read_ms, time, silence_counts }
+        let (slow, slow_by_tenth, read_ms) = (1_000, 1_100, 1_100);
+        Threshold { slow, slow_by_tenth, read_ms, time, silence_counts }
     }
 
     fn request(happened: &[(What, u32)]) -> Request {
@@ -218,6 +231,27 @@ mod tests {
                 let compared = compared.map(|c| (c.is_slow, c.is_slow_by_tenth));
                 assert_eq!(compared, expected, "{happened:?} {time:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_pace_is_a_whole_streams_and_who_still_runs_at_the_last_age_is_slow() {
+        use What::{Answered, Ended, FailedLate, FirstContent, Left, Paced, Watched};
+        let (fast, slow, slower) = (Some((false, false)), Some((true, false)), Some((true, true)));
+        for (happened, expected) in [
+            (vec![], None),
+            (vec![(Answered, 900)], None),
+            (vec![(FirstContent, 100), (Paced, 1_000), (Ended, 900)], fast),
+            (vec![(FirstContent, 100), (Paced, 1_001), (Ended, 900)], slow),
+            (vec![(FirstContent, 100), (Paced, 1_101), (Ended, 900)], slower),
+            (vec![(FirstContent, 100), (Ended, 900)], None),
+            (vec![(FirstContent, 100), (Paced, 5), (Ended, 1_101)], slower),
+            (vec![(FirstContent, 100), (FailedLate, 900), (Paced, 5), (Ended, 900)], None),
+            (vec![(FirstContent, 100), (Watched, 900), (Left, 900), (Ended, 900)], None),
+        ] {
+            let compared = request(&happened).compare(&threshold(TimeOf::Pace, false));
+            let compared = compared.map(|c| (c.is_slow, c.is_slow_by_tenth));
+            assert_eq!(compared, expected, "{happened:?}");
         }
     }
 

@@ -88,6 +88,7 @@ impl Traffic {
         });
         recorder.baseline(&Baseline {
             ttft: seconds(TTFT_MS),
+            tpot: None,
             latency: seconds(LATENCY_MS),
             duration_p99: Some(Duration::from_millis(FINAL_MS)),
             silent: Some(Measure::Ttft),
