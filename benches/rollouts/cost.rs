@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::machine::load_average;
 use crate::report::Row;
 use crate::scenario::{self, Scenario};
 use crate::stage::Stage;
@@ -56,11 +57,23 @@ pub(crate) fn row(cyan: &Path, seed: u64) -> Row {
         Ok(turns) => {
             let found: Vec<_> = turns.iter().map(Turn::in_words).collect();
             let is_kept = turns.iter().all(|turn| turn.core_percent_with < CORE_PERCENT_MAX);
-            Row { name, asked, found: found.join("; "), is_kept, runs: json!(turns) }
+            Row {
+                name,
+                asked,
+                found: found.join("; "),
+                is_kept,
+                load_average: load_average(),
+                runs: json!(turns),
+            }
         }
-        Err(error) => {
-            Row { name, asked, found: error.to_string(), is_kept: false, runs: json!([]) }
-        }
+        Err(error) => Row {
+            name,
+            asked,
+            found: error.to_string(),
+            is_kept: false,
+            load_average: load_average(),
+            runs: json!([]),
+        },
     }
 }
 

@@ -100,10 +100,10 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     }
     machine.ended();
     println!("{}", report::render(&rows, &machine));
-    let only = arguments.only.join("+");
-    let label = [arguments.label.as_str(), &only].map(|part| part.trim_matches('-')).join("-");
-    println!("raw results: {}", report::keep(label.trim_matches('-'), &rows, &machine)?.display());
-    Ok(rows.iter().all(|row| row.is_kept))
+    let all_kept = rows.iter().all(|row| row.is_kept);
+    let path = report::keep(&arguments.label, &known, rows, &machine)?;
+    println!("raw results: {}", path.display());
+    Ok(all_kept)
 }
 
 /// Plays a row, some stages at a time.

@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
     pub(crate) exposed_s: Option<f64>,
     /// Requests that arrived at green from the onset on, those after the way back included.
     pub(crate) green_requests: Option<u64>,
-    /// Of these, what the judge had counted when it decided, by the metric that decided.
+    /// Green's requests since the trouble began as the judge saw it, by the metric that decided.
     pub(crate) judged_requests: Option<u64>,
     /// From the new table in the store to the ack of the last core, as the API says.
     pub(crate) apply_s: Option<f64>,

@@ -144,8 +144,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(faults());
     all.push(Scenario {
         name: "live-aa",
-        runs: 1,
-        in_a_row: 10,
+        runs: 2,
+        in_a_row: 5,
         rate: 200,
         users: 2000,
         blue: LONG,

@@ -49,7 +49,7 @@ impl fmt::Display for Machine {
 }
 
 /// Over 1, 5 and 15 minutes.
-fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
