@@ -19,6 +19,9 @@ use crate::support::upstream::Upstream;
 /// The second step is taken by itself, the third is not.
 const PLAN: &str = "steps = ['10% 3s 20', '50% 1h 20', '100%']";
 
+/// What a busy machine may add. A rollback that waited for the disk would not end before it is well.
+const NOISE_MAX: Duration = Duration::from_secs(5);
+
 /// What is wrong with the state file. Dropping it puts it right.
 enum Sickness {
     /// Something else has taken all the room.
@@ -157,7 +160,7 @@ async fn bears(sicken: fn(&Release) -> Sickness, is_on_a_small_disk: bool, words
     release.until_of("/v1/status", "said to be sick", cannot_be_written).await;
     let when_sick = time_back(&release).await;
     println!("{words}: back after {when_sick:?}, with a healthy disk after {when_healthy:?}");
-    assert!(when_sick < when_healthy + Duration::from_secs(2), "{when_sick:?}");
+    assert!(when_sick < when_healthy + NOISE_MAX, "{when_sick:?}");
     let not_kept = |status: &Value| has(&status["warnings"], "not on the disk yet");
     release.until_of("/v1/status", "not durable", not_kept).await;
     drop(sickness);
@@ -209,7 +212,7 @@ async fn a_rollback_that_a_crash_forgets_is_done_again() {
     let users = release.users();
     let again = time_back(&release).await;
     println!("back after {first:?}, and after the restart in {again:?}");
-    assert!(again < Duration::from_secs(5), "{again:?}");
+    assert!(again < first + NOISE_MAX, "{again:?}");
     drop((users, held));
     let is_well = |status: &Value| status["warnings"] == json!([]);
     release.until_of("/v1/status", "well again", is_well).await;
