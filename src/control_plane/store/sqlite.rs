@@ -42,7 +42,7 @@ pub struct SqliteStore {
     path: PathBuf,
     commits: u32,
     thinning: Thinning,
-    /// The last look for old records found some.
+    /// Whether there may be old records: nobody has looked yet, or the last look found some.
     has_old: bool,
 }
 
@@ -71,7 +71,7 @@ impl SqliteStore {
             Content::Empty => schema::create(&mut connection).map_err(open)?,
             Content::Ours => schema::upgrade(&mut connection).map_err(open)?,
         }
-        Ok(Self { connection, path, commits: 0, thinning: Thinning::default(), has_old: false })
+        Ok(Self { connection, path, commits: 0, thinning: Thinning::default(), has_old: true })
     }
 
     #[cfg(test)]
