@@ -26,7 +26,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Release an environment: by steps, watched, and back by itself if it is worse
-    Start(Start),
+    Start(Box<Start>),
     /// Show how it goes
     Status(Status),
     /// Show earlier ones, and what became of them

@@ -322,6 +322,7 @@ mod tests {
         let (told, mut records) = mpsc::channel(8);
         let mut session = session(None, Some(told));
         session.change(0.1, true, Duration::ZERO..Duration::ZERO);
+        pass(&mut session, Duration::from_millis(500));
         for (rollout, value) in [(None, 0.1), (Some(0), 0.2), (Some(1), 0.3), (Some(2), 0.4)] {
             session.score(&Scored {
                 service: Name::new("chat").unwrap(),
