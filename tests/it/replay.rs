@@ -44,14 +44,15 @@ async fn json_has_an_object_per_decision_and_one_at_the_end() {
     let text = String::from_utf8(output.stdout).unwrap();
     let objects: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [waits, rolls_back, end] = objects.as_slice() else { panic!("{text}") };
+    let [waits, holds, rolls_back, end] = objects.as_slice() else { panic!("{text}") };
     assert_eq!((&waits["decision"], &waits["why"]), (&"wait".into(), &"baking".into()));
-    assert_eq!((&rolls_back["tick"], &rolls_back["decision"]), (&31.into(), &"roll_back".into()));
+    assert_eq!((&holds["tick"], &holds["decision"]), (&31.into(), &"hold".into()));
+    assert_eq!((&rolls_back["tick"], &rolls_back["decision"]), (&34.into(), &"roll_back".into()));
     assert_eq!(rolls_back["why"]["metric"], "error_limit");
     let adds = rolls_back["parts"].as_array().unwrap().iter();
     let sum: f64 = adds.map(|part| part["adds"].as_f64().unwrap()).sum();
     assert!((sum / rolls_back["evidence"].as_f64().unwrap() - 1.0).abs() < 1e-9);
-    assert_eq!((&end["type"], &end["rolled_back_at_s"]), (&"end".into(), &7.75.into()));
+    assert_eq!((&end["type"], &end["rolled_back_at_s"]), (&"end".into(), &8.5.into()));
     let keys = objects.iter().flat_map(keys).collect();
     assert_described(&keys);
 }
