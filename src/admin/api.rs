@@ -50,6 +50,12 @@ pub struct Service {
     pub active: Name,
     /// The environments, in the order in which they appeared.
     pub environments: Vec<Environment>,
+    /// The last rollout, over or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Box<rollout::Rollout>>,
+    /// Why no automatic step may be taken now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
 }
 
 /// `GET /v1/services/{service}/environments/{environment}`

@@ -1,11 +1,13 @@
 //! Says in a sentence who gets what. The one place where such sentences are made: API, command line and
 //! every later surface show the same words.
 
+use super::api::rollout::Rollout;
 use super::api::{Environment, Service, Upstream};
 
 /// The state of a service, e.g. `75 % goes to blue (v41) and 25 % to green (v42), the candidate.`
 pub(super) fn explain(service: &Service) -> String {
-    let mut sentences = vec![split(service)];
+    let release = service.rollout.as_deref().and_then(|last| release(service, last));
+    let mut sentences = vec![release.unwrap_or_else(|| split(service))];
     sentences.extend(service.environments.iter().filter_map(trouble));
     sentences.extend(service.environments.iter().filter_map(draining));
     sentences.join(" ")
@@ -28,6 +30,32 @@ fn split(service: &Service) -> String {
         }
     };
     format!("{text}{}.", armed.unwrap_or_default())
+}
+
+/// Where a rollout stands that has still something to say; one that is done has become the split.
+fn release(service: &Service, last: &Rollout) -> Option<String> {
+    let who = match &last.version {
+        Some(version) => format!("{} ({version})", last.candidate),
+        None => last.candidate.to_string(),
+    };
+    let why = last.cause.as_ref().map_or("", |cause| cause.text.as_str());
+    Some(match (last.stage.as_str(), &last.held, &last.paused) {
+        ("done", ..) => return None,
+        // Until somebody gives it traffic again.
+        ("rolled_back", ..) if last.is_still_back(service) => {
+            format!("{who} was rolled back: {why}. Everything is as before.")
+        }
+        ("rolled_back", ..) => return None,
+        ("rolling_back", ..) => format!("{who} goes back: {why}."),
+        (_, Some(held), _) => format!("{who} is held, {}: {held}.", last.place),
+        (_, None, Some(pause)) => {
+            let why = pause.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("{who} is paused by {}, {}{why}.", pause.by, last.place)
+        }
+        ("switched", ..) => format!("{who} is active; {} stays ready for a rollback.", last.base),
+        ("ramp", ..) => format!("{who} is released: {}.", last.place),
+        _ => format!("{who} is to be released: {}.", last.place),
+    })
 }
 
 /// `green (v42), the candidate`
@@ -88,7 +116,15 @@ mod tests {
     fn sentence(environments: Vec<Environment>) -> String {
         let active = Name::new("blue").unwrap();
         let name = Name::new("chat").unwrap();
-        explain(&Service { name, generation: 1, explanation: String::new(), active, environments })
+        explain(&Service {
+            name,
+            generation: 1,
+            explanation: String::new(),
+            active,
+            environments,
+            rollout: None,
+            frozen: None,
+        })
     }
 
     #[test]

@@ -26,56 +26,61 @@ pub(super) async fn show(
     OfService(service): OfService,
 ) -> Result<Json<Rollout>, Problem> {
     let view = admin.controller.service(service.as_str()).ok_or_else(|| admin.unknown(&service))?;
-    let release = admin.controller.release(service.as_str());
-    let known =
-        release.and_then(|known| Some((known.release.rollout?, known.frozen, known.observed)));
-    let (rollout, frozen, now) = known.ok_or_else(|| {
+    admin.rollout(&view).map(Json).ok_or_else(|| {
         let detail = format!("`{service}` has had no rollout; start one with POST");
         Problem::new(ProblemKind::NotFound, detail)
-    })?;
-    let judged = admin.controller.judged(service.as_str());
-    let mut progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
-    if let Some(problem) =
-        admin.controller.store_state().problem.as_ref().filter(|_| !rollout.stage.is_over())
-    {
-        progress.waits_for.push(format!("the disk, to take a step: {problem}"));
+    })
+}
+
+impl Admin {
+    /// The last rollout of a service.
+    pub(super) fn rollout(&self, view: &ServiceView) -> Option<Rollout> {
+        let known = self.controller.release(view.name.as_str())?;
+        let (rollout, frozen, now) = (known.release.rollout?, known.frozen, known.observed);
+        let judged = self.controller.judged(view.name.as_str());
+        let mut progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
+        if let Some(problem) =
+            self.controller.store_state().problem.as_ref().filter(|_| !rollout.stage.is_over())
+        {
+            progress.waits_for.push(format!("the disk, to take a step: {problem}"));
+        }
+        Some(Rollout {
+            needs_somebody: needs_somebody(&rollout, judged.as_ref()),
+            schema: SCHEMA,
+            id: rollout.id,
+            service: view.name.clone(),
+            generation: view.generation,
+            share_percent: share(view, &rollout.candidate),
+            place: progress.place,
+            next_percent: progress.next_percent,
+            waits_for: progress.waits_for,
+            stage: rollout.stage.code().to_owned(),
+            in_stage_s: rollout.in_stage(now).as_secs(),
+            observed_s: now.as_secs(),
+            started_at: rfc3339::format(rollout.started_at),
+            steps: rollout.plan.steps.iter().map(ToString::to_string).collect(),
+            paused: rollout.paused.map(|pause| Paused { by: pause.by, reason: pause.reason }),
+            held: rollout.held.map(|hold| hold.text),
+            frozen,
+            cause: rollout.stage.cause().cloned().map(|cause| Cause {
+                code: cause.code,
+                text: cause.text,
+                details: cause.details,
+            }),
+            rollback: rollout.rollback_time.map(rollback),
+            candidate: rollout.candidate,
+            base: rollout.base,
+            version: rollout.version,
+            plan: rollout.plan_name,
+            started_by: rollout.started_by,
+            unarmed: rollout.unarmed,
+            judge: judged.map(|judged| Judge {
+                text: judged.text,
+                requests: judged.requests,
+                details: judged.details,
+            }),
+        })
     }
-    Ok(Json(Rollout {
-        needs_somebody: needs_somebody(&rollout, judged.as_ref()),
-        schema: SCHEMA,
-        id: rollout.id,
-        service,
-        generation: view.generation,
-        share_percent: share(&view, &rollout.candidate),
-        place: progress.place,
-        next_percent: progress.next_percent,
-        waits_for: progress.waits_for,
-        stage: rollout.stage.code().to_owned(),
-        in_stage_s: rollout.in_stage(now).as_secs(),
-        observed_s: now.as_secs(),
-        started_at: rfc3339::format(rollout.started_at),
-        steps: rollout.plan.steps.iter().map(ToString::to_string).collect(),
-        paused: rollout.paused.map(|pause| Paused { by: pause.by, reason: pause.reason }),
-        held: rollout.held.map(|hold| hold.text),
-        frozen,
-        cause: rollout.stage.cause().cloned().map(|cause| Cause {
-            code: cause.code,
-            text: cause.text,
-            details: cause.details,
-        }),
-        rollback: rollout.rollback_time.map(rollback),
-        candidate: rollout.candidate,
-        base: rollout.base,
-        version: rollout.version,
-        plan: rollout.plan_name,
-        started_by: rollout.started_by,
-        unarmed: rollout.unarmed,
-        judge: judged.map(|judged| Judge {
-            text: judged.text,
-            requests: judged.requests,
-            details: judged.details,
-        }),
-    }))
 }
 
 fn rollback(time: RollbackTime) -> Rollback {
@@ -121,14 +126,22 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
         let detail = format!("`instant` is for rollback, not for {action}; leave it out");
         return Err(Problem::new(ProblemKind::Invalid, detail).at("instant"));
     }
-    if body.full && action != "promote" {
-        let detail = format!("`full` is for promote, not for {action}; leave it out");
-        return Err(Problem::new(ProblemKind::Invalid, detail).at("full"));
+    let only_promote = [("full", body.full), ("to_percent", body.to_percent.is_some())];
+    if let Some((field, _)) = only_promote.iter().find(|(_, given)| *given && action != "promote") {
+        let detail = format!("`{field}` is for promote, not for {action}; leave it out");
+        return Err(Problem::new(ProblemKind::Invalid, detail).at(field));
+    }
+    if let (true, Some(to)) = (body.full, body.to_percent) {
+        let detail = format!("`full` and `to_percent` {to} at once; send one of them");
+        return Err(Problem::new(ProblemKind::Invalid, detail).at("to_percent"));
     }
     Ok(match action {
         "pause" => Operator::Pause { reason: body.reason.clone() },
         "resume" => Operator::Resume,
-        "promote" => Operator::Promote { full: body.full },
+        "promote" => match body.to_percent {
+            Some(share) => Operator::PromoteTo { share },
+            None => Operator::Promote { full: body.full },
+        },
         "rollback" => Operator::RollBack { reason: body.reason.clone(), instant: body.instant },
         "release" => Operator::Release,
         other => {

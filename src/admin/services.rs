@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::api::{Service, Services};
+use super::api::Services;
 use super::path::OfService;
 use super::problem::Problem;
 use super::state::{Admin, entity_tag};
@@ -13,7 +13,7 @@ use super::state::{Admin, entity_tag};
 /// Every service.
 pub(super) async fn list(State(admin): State<Admin>) -> Json<Services> {
     let view = admin.controller.view();
-    Json(Services { services: view.iter().map(Service::from).collect() })
+    Json(Services { services: view.iter().map(|service| admin.described(service)).collect() })
 }
 
 /// One service; its generation is the entity tag.

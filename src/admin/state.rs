@@ -47,7 +47,7 @@ impl Admin {
     /// The service as it is now.
     pub(super) fn service(&self, name: &Name) -> Result<Service, Problem> {
         match self.controller.service(name.as_str()) {
-            Some(view) => Ok(Service::from(&view)),
+            Some(view) => Ok(self.described(&view)),
             None => Err(self.unknown(name)),
         }
     }

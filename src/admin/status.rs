@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::api::{SCHEMA, Service, Status};
+use super::api::{SCHEMA, Status};
 use super::state::Admin;
 use crate::control_plane::key_watch;
 use crate::control_plane::totals::{CoreNow, Totals};
@@ -15,7 +15,7 @@ const UNANSWERED_MAX: u32 = 2;
 pub(super) async fn show(State(admin): State<Admin>) -> Json<Status> {
     let controller = &admin.controller;
     let totals = controller.totals();
-    let services = controller.view().iter().map(Service::from).collect();
+    let services = controller.view().iter().map(|service| admin.described(service)).collect();
     Json(Status {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -2,18 +2,23 @@
 
 use super::api::{Applied, Drain, Environment, Event, JournalEntry, Service, Upstream};
 use super::explain::explain;
+use super::state::Admin;
 use crate::control_plane::command::{self, DrainView, EnvironmentView, ServiceView, UpstreamView};
 use crate::control_plane::{event, journal};
 use crate::model::rfc3339;
 
-impl From<&ServiceView> for Service {
-    fn from(view: &ServiceView) -> Self {
-        let mut service = Self {
+impl Admin {
+    /// A service with its environments and its last rollout.
+    pub(super) fn described(&self, view: &ServiceView) -> Service {
+        let release = self.controller.release(view.name.as_str());
+        let mut service = Service {
             name: view.name.clone(),
             generation: view.generation,
             explanation: String::new(),
             active: view.assignment.active.clone(),
             environments: view.environments.iter().map(Environment::from).collect(),
+            rollout: self.rollout(view).map(Box::new),
+            frozen: release.and_then(|release| release.frozen),
         };
         service.explanation = explain(&service);
         service

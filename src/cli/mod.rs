@@ -14,6 +14,7 @@ mod event_reader;
 pub mod events;
 pub mod exit_code;
 pub mod failure;
+pub mod freeze;
 pub mod journal;
 mod live_line;
 mod log;
@@ -99,6 +100,10 @@ enum Ask {
     /// Release an environment by steps, watched, and back by itself if it is worse
     #[command(subcommand)]
     Rollout(Box<rollout::Verb>),
+    /// No automatic step in a service for a while; going back stays automatic
+    Freeze(freeze::Freeze),
+    /// Automatic steps again
+    Unfreeze(freeze::Unfreeze),
     /// Wait until an environment without traffic has finished what it is working on
     Drain(drain::Args),
     /// Run the smoke tests of an environment, now, against each of its upstreams
@@ -175,6 +180,8 @@ impl Ask {
             Self::Switch(args) => switch::run(&args, session).await,
             Self::Rollback(args) => rollback::run(&args, session).await,
             Self::Rollout(verb) => rollout::run(&verb, session).await,
+            Self::Freeze(args) => freeze::run(&args, session).await,
+            Self::Unfreeze(args) => freeze::lift(&args, session).await,
             Self::Drain(args) => drain::run(&args, session).await,
             Self::Smoke(args) => smoke::run(&args, session).await,
             Self::Deploy(args) => deploy::run(&args, session).await,

@@ -107,12 +107,12 @@ pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
         Verb::Start(args) => start(args, session).await,
         Verb::Status(args) => status(args, session).await,
         Verb::List(args) => past_rollouts::run(args, session).await,
-        Verb::Pause(args) => act(session, args.service.as_deref(), "pause", false).await,
-        Verb::Resume(args) => act(session, args.service.as_deref(), "resume", false).await,
+        Verb::Pause(args) => act(args, session, "pause").await,
+        Verb::Resume(args) => act(args, session, "resume").await,
         Verb::Promote(args) => promote(args, session).await,
         // One way back, by whatever name it is called.
         Verb::Rollback(args) => super::rollback::run(args, session).await,
-        Verb::Release(args) => act(session, args.service.as_deref(), "release", false).await,
+        Verb::Release(args) => release(args, session).await,
     }
 }
 
@@ -177,19 +177,47 @@ async fn promote(args: &Promote, session: &Session) -> Result<(), Failure> {
     if consent(session, &[change])? == Consent::Withheld {
         return Ok(());
     }
-    act(session, Some(service.name.as_str()), "promote", args.full).await
+    let is_step = !args.full && rollout.stage == "ramp";
+    let act = ActOnRollout {
+        full: args.full,
+        // What was agreed to, and not the step after one that was taken meanwhile.
+        to_percent: rollout.next_percent.filter(|_| is_step),
+        generation: (!is_step).then_some(rollout.generation),
+        ..ActOnRollout::default()
+    };
+    ask(session, &service.name, "promote", act).await
 }
 
-async fn act(
+/// The environment before is given up, which nothing undoes.
+async fn release(args: &OfService, session: &Session) -> Result<(), Failure> {
+    let service = session.service(args.service.as_deref()).await?;
+    let change = format!(
+        "{}: the environment before is drained; a rollback is possible no more",
+        service.name
+    );
+    if consent(session, &[change])? == Consent::Withheld {
+        return Ok(());
+    }
+    ask(session, &service.name, "release", ActOnRollout::default()).await
+}
+
+async fn act(args: &OfService, session: &Session, action: &str) -> Result<(), Failure> {
+    let service = session.service(args.service.as_deref()).await?;
+    if session.globals.dry_run {
+        eprintln!("{}: {action}\ndry run: nothing was changed", service.name);
+        return Ok(());
+    }
+    ask(session, &service.name, action, ActOnRollout::default()).await
+}
+
+async fn ask(
     session: &Session,
-    service: Option<&str>,
+    service: &Name,
     action: &str,
-    full: bool,
+    act: ActOnRollout,
 ) -> Result<(), Failure> {
-    let service = session.service(service).await?;
-    let reason = session.globals.reason.clone();
-    let act = ActOnRollout { full, reason, ..ActOnRollout::default() };
-    let path = format!("{}/{action}", path(&service.name));
+    let act = ActOnRollout { reason: session.globals.reason.clone(), ..act };
+    let path = format!("{}/{action}", path(service));
     let applied: Applied = session.client.change(Method::POST, &path, &act, ANSWER_LIMIT).await?;
     outcome::tell(session, &applied)
 }
@@ -214,7 +242,7 @@ async fn follow(
             tell(session, &rollout)?;
             return end;
         }
-        live.show(&rollout.place, &line(&rollout));
+        live.show(&state(&rollout), &line(&rollout));
         if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
             drop(live);
             let message = format!("still {}", rollout.place);
@@ -285,6 +313,12 @@ fn text(rollout: &Rollout) -> String {
         line("unarmed", unarmed);
     }
     text
+}
+
+/// What is a change where lines are not redrawn: a step, or that something stops it or lets it go.
+fn state(rollout: &Rollout) -> String {
+    let Rollout { place, paused, held, frozen, .. } = rollout;
+    format!("{place} {} {held:?} {frozen:?}", paused.is_some())
 }
 
 /// A rollout in one line, redrawn while it is followed.

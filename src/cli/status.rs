@@ -1,5 +1,7 @@
 //! `cyan status`: who gets what, what is wrong, and what can be done, in a form that fits 80 columns.
 
+mod release;
+
 use std::fmt::Write as _;
 
 use super::failure::Failure;
@@ -50,10 +52,9 @@ fn text(status: &Status, terminal: Terminal) -> String {
 /// One service: its state, a line per environment, what can be done.
 pub fn service_text(service: &Service, terminal: Terminal) -> String {
     let indent = service.name.as_str().len().max(6) + 1;
-    let dash = if terminal.ascii { "-" } else { "–" };
-    let split = service.environments.iter().filter(|e| !e.weight_percent.is_zero()).count() > 1;
-    let state =
-        terminal.paint(Ink::Bold, &format!("{dash} {}", if split { "SPLIT" } else { "IDLE" }));
+    let (glyph, plain, word) = release::state(service);
+    let glyph = if terminal.ascii { plain } else { glyph };
+    let state = terminal.paint(Ink::Bold, &format!("{glyph} {word}"));
     let mut text = format!("{:indent$}{state}  {}\n", service.name.as_str(), service.explanation);
     let columns = Columns::of(service);
     for (index, environment) in service.environments.iter().enumerate() {
@@ -69,7 +70,11 @@ pub fn service_text(service: &Service, terminal: Terminal) -> String {
             ""
         );
     }
-    let _ = writeln!(text, "{:indent$}you can  {}", "", you_can(service));
+    for (label, fact) in release::facts(service) {
+        let _ = writeln!(text, "{:indent$}{label:8} {fact}", "");
+    }
+    let can = release::you_can(service).unwrap_or_else(|| you_can(service));
+    let _ = writeln!(text, "{:indent$}you can  {can}", "");
     text
 }
 
@@ -242,6 +247,8 @@ mod tests {
             explanation: "97.5 % goes to blue and 2.5 % to green (v42), the candidate.".into(),
             active: Name::new("blue").unwrap(),
             environments,
+            rollout: None,
+            frozen: None,
         }
     }
 

@@ -79,6 +79,12 @@ pub enum Operator {
     },
     /// Automatic steps again; what is held is let go.
     Resume,
+    /// The step to this share now, unless it is reached already. (May be repeated, as a plain promotion
+    /// may not.)
+    PromoteTo {
+        /// The share that the candidate shall have.
+        share: Weight,
+    },
     /// The next step now, whatever it waits for.
     Promote {
         /// All steps at once: the switch.

@@ -7,6 +7,7 @@ use super::sentence;
 use super::stage::{Cause, Gate, Stage};
 use super::value::{Pause, Rollout};
 use crate::model::duration;
+use crate::model::weight::Weight;
 
 type Answer = Result<Option<Advance>, NotNow>;
 
@@ -19,6 +20,7 @@ impl Rollout {
             Operator::Pause { reason } => self.pause(reason.as_ref(), scene),
             Operator::Resume => self.resume(scene),
             Operator::Promote { full } => self.promote(*full, scene),
+            Operator::PromoteTo { share } => self.promote_to(*share, scene),
             Operator::Release => self.release(scene),
         }
     }
@@ -116,6 +118,31 @@ impl Rollout {
             advance.effects.push(Effect::ResumeJudge);
         }
         Ok(Some(advance))
+    }
+
+    /// The next step, if it is the one that is meant.
+    fn promote_to(&self, share: Weight, scene: &Scene) -> Answer {
+        if self.planned_share() >= share {
+            return Ok(None);
+        }
+        let Stage::Ramp { taken } = self.stage else {
+            self.refuse_when_over("promote")?;
+            return Err(NotNow {
+                problem: format!(
+                    "{} is {}, not in its ramp",
+                    self.candidate,
+                    sentence::place(self)
+                ),
+                remedy: "go on without its end: cyan rollout promote".to_owned(),
+            });
+        };
+        match self.plan.steps.get(taken) {
+            Some(step) if step.share != share => Err(NotNow {
+                problem: format!("the next step is {} %, not {share} %", step.share),
+                remedy: "look at it again: cyan rollout status".to_owned(),
+            }),
+            _ => self.promote(false, scene),
+        }
     }
 
     /// The next gate, or the ramp, without the end of this one.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempts::Attempts;
 use super::value::Rollout;
+use crate::model::rfc3339;
 
 /// The last rollout, what came before it, and whether any may go on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,7 +41,9 @@ impl Release {
     pub fn frozen(&self, unix_ms: u64) -> Option<String> {
         let freeze = self.freeze.as_ref()?;
         let holds = freeze.until_ms.is_none_or(|until| unix_ms < until);
-        holds.then(|| format!("{} ({})", freeze.reason, freeze.by))
+        let until = freeze.until_ms.map(|until| format!(", until {}", rfc3339::format(until)));
+        let until = until.unwrap_or_default();
+        holds.then(|| format!("{} ({}{until})", freeze.reason, freeze.by))
     }
 }
 
@@ -54,9 +57,10 @@ mod tests {
             freeze: Some(Freeze { by: "cli:ana".into(), reason: "weekend".into(), until_ms }),
             ..Release::default()
         };
-        assert_eq!(freeze(Some(10)).frozen(9).as_deref(), Some("weekend (cli:ana)"));
+        let until = "weekend (cli:ana, until 1970-01-01T00:00:00.010Z)";
+        assert_eq!(freeze(Some(10)).frozen(9).as_deref(), Some(until));
         assert_eq!(freeze(Some(10)).frozen(10), None);
-        assert!(freeze(None).frozen(u64::MAX).is_some());
+        assert_eq!(freeze(None).frozen(u64::MAX).as_deref(), Some("weekend (cli:ana)"));
         assert_eq!(Release::default().frozen(0), None);
     }
 }

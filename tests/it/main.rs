@@ -40,6 +40,7 @@ mod refusals;
 mod replay;
 mod requests;
 mod rewriting;
+mod rollout_calls;
 mod rollout_crash;
 mod rollout_disk;
 mod rollout_live;

@@ -44,6 +44,10 @@ pub struct ActOnRollout {
     /// With `promote`: all steps at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub full: bool,
+    /// With `promote`: the share that the next step shall reach. It changes nothing when that is reached
+    /// already, so that a repeated call takes no second step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_percent: Option<Weight>,
     /// With `rollback`: all users at once, whatever the plan says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub instant: bool,
@@ -126,6 +130,20 @@ pub struct Rollout {
     pub unarmed: Vec<String>,
     /// What the judge says, in a sentence and with its numbers; none before users meet the candidate.
     pub judge: Option<Judge>,
+}
+
+impl Rollout {
+    /// Whether nothing more will happen.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage.as_str(), "done" | "rolled_back")
+    }
+
+    /// Whether it was rolled back and everything is still as it was left then.
+    pub fn is_still_back(&self, service: &super::Service) -> bool {
+        let candidate = service.environments.iter().find(|e| e.name == self.candidate);
+        let has_traffic = candidate.is_some_and(|candidate| !candidate.weight_percent.is_zero());
+        self.stage == "rolled_back" && service.active == self.base && !has_traffic
+    }
 }
 
 /// Who paused a rollout.
