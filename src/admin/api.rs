@@ -78,6 +78,9 @@ pub struct Environment {
     pub upstreams: Vec<Upstream>,
     /// Fields that the API changed, and the file no longer decides.
     pub overridden: Vec<String>,
+    /// Who serves its requests, because it has no usable upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<Name>,
     /// The last drain, while there is one to speak of.
     pub drain: Option<Drain>,
 }

@@ -9,6 +9,7 @@ pub(super) fn explain(service: &Service) -> String {
     let release = service.rollout.as_deref().and_then(|last| release(service, last));
     let mut sentences = vec![release.unwrap_or_else(|| split(service))];
     sentences.extend(service.environments.iter().filter_map(trouble));
+    sentences.extend(service.environments.iter().filter_map(served_by));
     sentences.extend(service.environments.iter().filter_map(draining));
     sentences.join(" ")
 }
@@ -76,6 +77,12 @@ fn trouble(environment: &Environment) -> Option<String> {
     (needed && !usable).then(|| format!("No upstream of {} is usable{said}.", environment.name))
 }
 
+/// An environment whose requests another one serves.
+fn served_by(environment: &Environment) -> Option<String> {
+    let by = environment.served_by.as_ref()?;
+    Some(format!("{by} serves requests of {}.", environment.name))
+}
+
 fn draining(environment: &Environment) -> Option<String> {
     let drain = environment.drain.as_ref().filter(|drain| drain.state == "draining")?;
     let left = drain.left_ms.div_ceil(1000);
@@ -109,6 +116,7 @@ mod tests {
             in_flight: 0,
             upstreams: vec![upstream],
             overridden: vec![],
+            served_by: None,
             drain: None,
         }
     }

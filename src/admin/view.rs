@@ -36,6 +36,7 @@ impl From<&EnvironmentView> for Environment {
             in_flight: view.in_flight,
             upstreams: view.upstreams.iter().map(Upstream::from).collect(),
             overridden: view.overridden.iter().map(|&field| field.to_owned()).collect(),
+            served_by: view.served_by.clone(),
             drain: view.drain.as_ref().map(Drain::from),
         }
     }

@@ -236,6 +236,7 @@ mod tests {
             in_flight,
             upstreams: vec![upstream(Probe::Up, false), upstream(Probe::Up, false)],
             overridden: vec![],
+            served_by: None,
             drain: None,
         }
     }

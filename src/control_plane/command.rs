@@ -262,6 +262,8 @@ pub struct EnvironmentView {
     pub upstreams: Vec<UpstreamView>,
     /// Fields that the API changed and the file no longer decides.
     pub overridden: Vec<&'static str>,
+    /// Who serves its requests while it has no usable upstream.
+    pub served_by: Option<Name>,
     /// While it drains.
     pub drain: Option<DrainView>,
 }

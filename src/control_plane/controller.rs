@@ -14,6 +14,8 @@ mod disk_tests;
 #[cfg(test)]
 mod drain_tests;
 mod draining;
+mod fallbacks;
+mod limits;
 mod observing;
 #[cfg(test)]
 mod reload_tests;
@@ -52,6 +54,8 @@ use crate::model::upstream::UpstreamId;
 use decided::Decided;
 use disk::Disk;
 use draining::Drains;
+use fallbacks::Fallbacks;
+use limits::LimitsWatch;
 use rollouts::{Happened, Runs};
 use settling::{Reply, Settlings};
 use ways_back::WaysBack;
@@ -92,7 +96,8 @@ pub(super) struct Controller {
     retry_at: Option<Instant>,
     scores_kept_at: Instant,
     catching_up: bool,
-    fallbacks_told: reporting::Throttle,
+    fallbacks: Fallbacks,
+    limits: LimitsWatch,
     lock: StateLock,
 }
 
@@ -145,7 +150,8 @@ impl Controller {
             retry_at: None,
             scores_kept_at: Instant::now(),
             catching_up: false,
-            fallbacks_told: reporting::Throttle::default(),
+            fallbacks: Fallbacks::default(),
+            limits: LimitsWatch::default(),
             lock,
         }
     }
@@ -320,7 +326,11 @@ impl Controller {
                 .map(|(name, own)| (name.clone(), own.fields()))
                 .collect(),
         });
-        let published = Published { services: services.collect(), drains: self.drains.views() };
+        let published = Published {
+            services: services.collect(),
+            drains: self.drains.views(),
+            fallbacks: self.fallbacks.views(),
+        };
         self.shared.published.store(Arc::new(published));
         self.shared.changed.send_modify(|version| *version += 1);
     }

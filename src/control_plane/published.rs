@@ -27,6 +27,8 @@ pub(super) struct Published {
     pub(super) services: Vec<PublishedService>,
     /// Drains under way, and those done since the environment last had traffic.
     pub(super) drains: HashMap<EnvironmentId, watch::Receiver<DrainView>>,
+    /// Who serves the requests of environments that have no usable upstream.
+    pub(super) fallbacks: HashMap<EnvironmentId, Name>,
 }
 
 /// One service of it.
@@ -106,6 +108,7 @@ impl Published {
             in_flight: environment.in_flight.count(),
             upstreams: environment.upstreams.iter().map(|upstream| view(upstream)).collect(),
             overridden: service.overridden.get(environment.name()).cloned().unwrap_or_default(),
+            served_by: self.fallbacks.get(&environment.id).cloned(),
             drain: self.drains.get(&environment.id).map(|drain| drain.borrow().clone()),
         });
         ServiceView {

@@ -115,6 +115,8 @@ impl Controller {
         }
         self.serve_waiting();
         self.look_at_rollouts(Instant::now());
+        self.look_at_fallbacks(Instant::now());
+        self.look_at_limits(Instant::now());
         self.keep_evidence(Instant::now());
         if self.scores_kept_at.elapsed() >= KEEP_SCORES_EVERY {
             self.owe_scores();

@@ -39,8 +39,10 @@ fn notice_of(event: &Event) -> Option<Notice> {
         "rolled_back" => (Occasion::RolledBack, abandoned(&event.details)),
         "drained" | "drain_ended" => (Occasion::Drained, named("environment")),
         "store_failed" => (Occasion::Alert, None),
-        "fell_back" => (Occasion::Alert, named("from")),
-        "restored_silent" => (Occasion::Alert, named("environment")),
+        "fell_back" | "fallback_over" => (Occasion::Alert, named("from")),
+        "limit_broken" | "limit_kept" | "restored_silent" => {
+            (Occasion::Alert, named("environment"))
+        }
         _ => return None,
     };
     Some(Notice {
@@ -107,6 +109,11 @@ mod tests {
             (
                 "fell_back",
                 json!({ "from": "blue", "to": "red" }),
+                Some((Occasion::Alert, Some("blue"))),
+            ),
+            (
+                "limit_broken",
+                json!({ "environment": "blue" }),
                 Some((Occasion::Alert, Some("blue"))),
             ),
             ("weights_set", json!({}), None),

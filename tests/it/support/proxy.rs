@@ -119,6 +119,20 @@ impl Builder {
         Self { config, state }
     }
 
+    /// What a config file with this text says; it needs neither listeners nor a state directory.
+    pub fn configured(text: &str) -> Self {
+        let state = tempfile::tempdir().expect("a temporary folder");
+        let path = state.path().join("cyan.toml");
+        let top = "listen.http = '127.0.0.1:0'\nadmin.address = '127.0.0.1:0'\nworkers = 2\n\
+                   shutdown.drain = '200ms'\n";
+        let state_dir = state.path().join("state");
+        let text = format!("state_dir = '{}'\n{top}{text}", state_dir.display());
+        std::fs::write(&path, text).expect("a temporary folder takes files");
+        let config =
+            cyan::config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+        Self { config, state }
+    }
+
     /// Changes the only service.
     pub fn service(mut self, change: impl FnOnce(&mut ServiceSpec)) -> Self {
         change(&mut self.config.services[0]);

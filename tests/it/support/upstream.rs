@@ -48,6 +48,14 @@ impl Upstream {
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
+        Self::at(listener, script)
+    }
+
+    /// The same on a socket that listens already.
+    pub fn at<F>(listener: TcpListener, script: impl Fn(Visit) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().expect("a bound socket has an address");
         let seen = Arc::new(Seen::default());
         let script: Script = Arc::new(move |visit| Box::pin(script(visit)));
@@ -57,15 +65,7 @@ impl Upstream {
 
     /// Answers every request alike, keeping connections open.
     pub async fn replying(status: u16, body: &'static str) -> Self {
-        Self::scripted(move |mut visit| async move {
-            while visit.request().await.is_some() {
-                let length = body.len();
-                let reply =
-                    format!("HTTP/1.1 {status} Yes\r\ncontent-length: {length}\r\n\r\n{body}");
-                visit.send(reply).await;
-            }
-        })
-        .await
+        Self::scripted(move |visit| visit.reply(status, body)).await
     }
 
     /// Sends these bytes for every request and then closes.
@@ -134,6 +134,15 @@ async fn accept(listener: TcpListener, script: Script, seen: Arc<Seen>) {
 }
 
 impl Visit {
+    /// Answers every request alike, until the connection is closed.
+    pub async fn reply(mut self, status: u16, body: &'static str) {
+        while self.request().await.is_some() {
+            let length = body.len();
+            let reply = format!("HTTP/1.1 {status} Yes\r\ncontent-length: {length}\r\n\r\n{body}");
+            self.send(reply).await;
+        }
+    }
+
     /// Reads a request; `None` when the connection ends instead.
     pub async fn request(&mut self) -> Option<String> {
         let head = self.head().await?;
