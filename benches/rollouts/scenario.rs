@@ -118,7 +118,7 @@ pub(crate) const HEALTHY: Scenario = Scenario {
     runs: 10,
     in_a_row: 1,
     rate: 50,
-    users: 300,
+    users: 1000, // fewer, and 1 % of them may be nobody
     blue: STEADY,
     green: STEADY,
     usual: &[],
@@ -133,7 +133,7 @@ pub(crate) const HEALTHY: Scenario = Scenario {
 pub(crate) fn all() -> Vec<Scenario> {
     let mut all = vec![
         HEALTHY,
-        Scenario { name: "healthy-cached", blue: CACHED, green: CACHED, warm_up: S(20), ..HEALTHY },
+        Scenario { name: "healthy-cached", blue: CACHED, green: CACHED, warm_up: S(60), ..HEALTHY },
         Scenario {
             name: "healthy-fast",
             green: Pace { ttft: "lognormal:100ms,0.3", gap: "15ms", ..STEADY },
@@ -153,7 +153,9 @@ pub(crate) fn all() -> Vec<Scenario> {
         usual: &["status=0.01"],
         steps: FIVE_STEPS,
         failures_max: 0.05,
-        warm_up: S(25),
+        // Errors end at once and good answers after 20 s: before a minute has passed, what has ended looks
+        // worse than it is, and a start may be refused for it.
+        warm_up: S(90),
         patience: S(600),
         ..HEALTHY
     });
@@ -167,6 +169,7 @@ fn total_failures() -> Vec<Scenario> {
         runs: 20,
         blue: USUAL,
         green: USUAL,
+        users: 300,
         fault: Some(Fault { pairs: TOTAL, onset }),
         steps: AT_TEN,
         patience: S(60),
@@ -204,6 +207,7 @@ fn faults() -> Vec<Scenario> {
         asked,
         blue: USUAL,
         green: USUAL,
+        users: 300,
         fault: Some(Fault { pairs, onset }),
         steps: AT_TEN,
         patience: S(240),
