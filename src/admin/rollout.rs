@@ -16,7 +16,7 @@ use crate::judge::decision::Decision;
 use crate::model::name::Name;
 use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
-use crate::rollout::progress::Progress;
+use crate::rollout::progress::{Known, Progress};
 use crate::rollout::rollback_time::RollbackTime;
 use crate::rollout::value::{self, Holder};
 
@@ -35,10 +35,13 @@ pub(super) async fn show(
 impl Admin {
     /// The last rollout of a service.
     pub(super) fn rollout(&self, view: &ServiceView) -> Option<Rollout> {
-        let known = self.controller.release(view.name.as_str())?;
-        let (rollout, frozen, now) = (known.release.rollout?, known.frozen, known.observed);
+        let release = self.controller.release(view.name.as_str())?;
+        let (rollout, frozen, now) = (release.release.rollout?, release.frozen, release.observed);
         let judged = self.controller.judged(view.name.as_str());
-        let mut progress = Progress::of(&rollout, judged.as_ref(), frozen.as_deref(), now);
+        let gate = self.controller.warm_up(view.name.as_str());
+        let known =
+            Known { judged: judged.as_ref(), gate: gate.as_deref(), frozen: frozen.as_deref() };
+        let mut progress = Progress::of(&rollout, known, now);
         if let Some(problem) =
             self.controller.store_state().problem.as_ref().filter(|_| !rollout.stage.is_over())
         {

@@ -7,6 +7,7 @@ mod hooks;
 mod quality;
 mod rollout;
 mod smoke;
+mod warm_up;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -130,6 +131,7 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
     entries.extend(rollout::of_plans(&service.plans));
     entries.extend(quality::of_quality(service.quality.as_deref()));
     entries.extend(smoke::of_smoke(&service.smoke));
+    entries.extend(warm_up::of_warm_up(service.warm_up.as_deref()));
     entries
 }
 

@@ -11,7 +11,7 @@ use super::keys::{self, Kind, TABLES};
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
 
 /// Tables that switch something on by standing there: they are commented out as a whole.
-const SWITCHES: [&str; 14] = [
+const SWITCHES: [&str; 17] = [
     "access_log",
     "otlp",
     "otlp.headers",
@@ -24,6 +24,9 @@ const SWITCHES: [&str; 14] = [
     "service.NAME.rollout.smoke.NAME.expect",
     "service.NAME.rollout.probes",
     "service.NAME.rollout.probes.headers",
+    "service.NAME.rollout.warm_up",
+    "service.NAME.rollout.warm_up.headers",
+    "service.NAME.rollout.warm_up.mirror",
     "service.NAME.rollout.smoke_hooks.NAME",
     "service.NAME.environment.NAME.health",
 ];

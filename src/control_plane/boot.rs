@@ -34,6 +34,7 @@ use super::store::sqlite::SqliteStore;
 use super::store::writer::Writer;
 use super::store::{Evidence, ScoreSlot, StateReader, Store as _, StoreError, Write};
 use super::totals::Totals;
+use super::warm_up::Board;
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreReport};
 use crate::model::name::Name;
@@ -143,6 +144,7 @@ impl Boot {
             measurements: Measurements::new(links.count(), links.epoch()),
             score_listeners: ScoreListeners::default(),
             evaluating: Evaluating::default(),
+            warm_ups: Board::default(),
             entrance: OnceLock::new(),
             kept: self.kept,
             readiness: watch::Sender::new(Readiness::Starting),

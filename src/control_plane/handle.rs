@@ -23,6 +23,7 @@ use super::scores::ScoreListeners;
 use super::smoke::Running;
 use super::store::{StateReader, StoreError};
 use super::totals::Totals;
+use super::warm_up::Board;
 use super::windows::{Measured, Window};
 use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
@@ -81,6 +82,8 @@ pub(super) struct Shared {
     pub(super) measurements: Measurements,
     pub(super) score_listeners: ScoreListeners,
     pub(super) evaluating: Evaluating,
+    /// How warm-ups go.
+    pub(super) warm_ups: Board,
     /// Where programs beside Cyan find its services; nothing until the listeners are up.
     pub(super) entrance: OnceLock<Entrance>,
     pub(super) kept: StateReader,
@@ -143,6 +146,11 @@ impl ControllerHandle {
     /// What the judge of a service's rollout says; `None` while there is nothing to judge.
     pub fn judged(&self, name: &str) -> Option<Judged> {
         self.shared.judged.load().get(name).cloned()
+    }
+
+    /// How the warm-up of a service's rollout goes; `None` while there is none at work.
+    pub fn warm_up(&self, service: &str) -> Option<String> {
+        self.shared.warm_ups.read(service)
     }
 
     /// What an environment did in the last 15 minutes, as limits see it.

@@ -12,6 +12,7 @@ pub mod drain;
 mod drain_watch;
 pub mod event;
 mod first_look;
+mod generating;
 pub mod handle;
 mod health;
 mod hooks;
@@ -38,6 +39,8 @@ pub mod store;
 #[cfg(test)]
 mod test_rig;
 pub mod totals;
+mod trial;
+mod warm_up;
 mod watchers;
 pub mod windows;
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::change::Next;
 use super::command::Refused;
 use super::record::ServiceRecord;
+use super::warm_up::Taps;
 use crate::model::environment::{Environment, EnvironmentId, EnvironmentSpec};
 use crate::model::name::Name;
 use crate::model::routing_table::RoutingTable;
@@ -41,6 +42,8 @@ pub(super) struct Services {
     pub(super) list: Vec<Live>,
     /// Records of services that the config does not have now; they come back as they were.
     pub(super) dormant: BTreeMap<Name, ServiceRecord>,
+    /// What copies requests for candidates that warm up.
+    pub(super) taps: Taps,
     environments_numbered: u32,
     upstreams_numbered: u32,
 }
@@ -104,12 +107,14 @@ impl Services {
         let before = index.map(|index| Arc::clone(&self.list[index].table));
         let before = before.as_ref().map_or(&[][..], |table| &table.environments);
         let now = Instant::now();
-        let environments =
+        let environments: Vec<_> =
             next.specs.into_iter().map(|spec| self.environment(spec, before, now)).collect();
+        let tap = self.taps.of(&next.file, &next.record, &environments, now);
         let (generation, assignment) = (next.record.generation, next.record.assignment.clone());
         let rollout = next.record.release.running().map_or(0, |rollout| rollout.id);
         let table = RoutingTable::new(generation, Arc::clone(&next.file), environments, assignment)
-            .with_rollout(rollout);
+            .with_rollout(rollout)
+            .with_mirror(tap);
         let numbered = index.map_or(generation, |index| self.list[index].numbered.max(generation));
         let observed = self.clock_of(index, &next.record, now);
         let live = Live {

@@ -6,7 +6,6 @@
 
 mod asked;
 mod check;
-mod exchange;
 mod hook;
 mod judgement;
 mod probe;

@@ -6,6 +6,7 @@
 pub mod quality;
 pub mod rollback;
 pub mod smoke;
+pub mod warm_up;
 
 use std::collections::BTreeMap;
 use std::fmt;

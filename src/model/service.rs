@@ -10,6 +10,7 @@ use super::name::Name;
 use super::plan::Plans;
 use super::plan::quality::QualitySpec;
 use super::plan::smoke::SmokeSpec;
+use super::plan::warm_up::WarmUpSpec;
 use super::routing_table::Weighted;
 use super::sticky::StickyRule;
 
@@ -34,6 +35,8 @@ pub struct ServiceSpec {
     pub quality: Option<Arc<QualitySpec>>,
     /// What upstreams must answer before users come.
     pub smoke: Arc<SmokeSpec>,
+    /// What a candidate is warmed up by before users come; `None` for no warm-up.
+    pub warm_up: Option<Arc<WarmUpSpec>>,
     /// The environments as the file has them.
     pub environments: Vec<EnvironmentSpec>,
     /// Where the first start begins. Later the store knows better.

@@ -23,6 +23,7 @@ pub mod sentence;
 pub mod stage;
 pub mod start;
 pub mod value;
+pub mod warm_up;
 
 pub use going_back::{RETURNING, ROLLED_BACK};
 

@@ -23,14 +23,20 @@ pub struct Progress {
     pub waits_for: Vec<String>,
 }
 
+/// What is known of it beside the rollout itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// What the judge says.
+    pub judged: Option<&'a Judged>,
+    /// How the gate at work goes.
+    pub gate: Option<&'a str>,
+    /// Why no automatic step may be taken.
+    pub frozen: Option<&'a str>,
+}
+
 impl Progress {
     /// Of a rollout at this moment.
-    pub fn of(
-        rollout: &Rollout,
-        judged: Option<&Judged>,
-        frozen: Option<&str>,
-        now: Duration,
-    ) -> Self {
+    pub fn of(rollout: &Rollout, known: Known<'_>, now: Duration) -> Self {
         let place = sentence::place(rollout);
         if rollout.stage.is_over() {
             return Self { place: sentence::end(rollout), next_percent: None, waits_for: vec![] };
@@ -40,16 +46,11 @@ impl Progress {
             Stage::Ready | Stage::Gate { .. } => rollout.plan.steps.first().map(|step| step.share),
             _ => None,
         };
-        Self { place, next_percent, waits_for: waits_for(rollout, judged, frozen, now) }
+        Self { place, next_percent, waits_for: waits_for(rollout, known, now) }
     }
 }
 
-fn waits_for(
-    rollout: &Rollout,
-    judged: Option<&Judged>,
-    frozen: Option<&str>,
-    now: Duration,
-) -> Vec<String> {
+fn waits_for(rollout: &Rollout, known: Known<'_>, now: Duration) -> Vec<String> {
     let mut waits = Vec::new();
     if let Some(pause) = &rollout.paused {
         let why = pause.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
@@ -58,13 +59,16 @@ fn waits_for(
     if let Some(hold) = &rollout.held {
         waits.push(format!("the hold to end: {}", hold.text));
     }
-    if let Some(why) = frozen {
+    if let Some(why) = known.frozen {
         waits.push(format!("the freeze to end: {why}"));
     }
     match &rollout.stage {
         Stage::Ready => waits.push(format!("{} to be ready", rollout.candidate)),
-        Stage::Gate { gate } => waits.push(format!("the {}", gate.name())),
-        Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, judged, now)),
+        Stage::Gate { gate } => {
+            let goes = known.gate.map_or_else(String::new, |goes| format!(": {goes}"));
+            waits.push(format!("the {}{goes}", gate.name()));
+        }
+        Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, known.judged, now)),
         Stage::Switched => {
             let left = rollout.plan.armed_for.saturating_sub(rollout.in_stage(now));
             let left = duration::print(Duration::from_secs(left.as_secs()));

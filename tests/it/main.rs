@@ -62,4 +62,5 @@ mod unix_sockets;
 mod uploads;
 mod upstreams;
 mod verdicts;
+mod warm_up;
 mod websocket;

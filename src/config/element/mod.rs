@@ -14,6 +14,7 @@ mod header;
 mod health;
 mod hooks;
 mod listen;
+mod mirror;
 mod otlp;
 mod overlap;
 mod probes;
@@ -29,6 +30,7 @@ mod split;
 mod sticky;
 mod timeouts;
 mod upstreams;
+mod warm_up;
 
 #[cfg(test)]
 pub(super) mod testing;

@@ -48,7 +48,8 @@ fn read_apis(section: &Section<'_>) -> Vec<ProbeApi> {
     apis
 }
 
-fn read_base(section: &Section<'_>) -> String {
+/// What stands before a path; nothing for `/`.
+pub(super) fn read_base(section: &Section<'_>) -> String {
     let parse = |text: &str| match endpoint::parse_path(text) {
         Some(path) if &*path == "/" => Ok(String::new()),
         Some(path) => Ok(path.to_string()),

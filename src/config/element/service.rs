@@ -3,7 +3,9 @@
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
-use super::{endpoint, environment, force, header, quality, rollout, smoke, split, sticky};
+use super::{
+    endpoint, environment, force, header, quality, rollout, smoke, split, sticky, warm_up,
+};
 use crate::model::name::Name;
 use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
 use crate::model::upstream::UpstreamSpec;
@@ -48,6 +50,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         body_bytes_max: section.size("body_max", BODY_BYTES_MAX, 0..=super::super::size::SIZE_MAX),
         quality,
         smoke: smoke::read(&section.section("rollout")),
+        warm_up: warm_up::read(&section.section("rollout").section("warm_up")),
         environments: environments.iter().map(|environment| environment.spec.clone()).collect(),
         initial: initial?,
         plans: rollout::read(&section.section("rollout")),

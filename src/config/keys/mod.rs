@@ -11,6 +11,7 @@ mod process;
 mod rollout;
 mod service;
 mod tables;
+mod warm_up;
 
 pub use tables::TABLES;
 
@@ -127,7 +128,8 @@ const fn short(path: &'static str, kind: Kind, example: &'static str, doc: &'sta
 
 /// Every key, in the order of the documentation. Keys of one table stand together.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    [process::KEYS, service::KEYS, rollout::KEYS, environment::KEYS].into_iter().flatten()
+    let parts = [process::KEYS, service::KEYS, rollout::KEYS, warm_up::KEYS, environment::KEYS];
+    parts.into_iter().flatten()
 }
 
 /// The key with this path.

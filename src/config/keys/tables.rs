@@ -59,6 +59,15 @@ pub const TABLES: &[(&str, &str)] = &[
         "A program or web service of your own that says for every upstream of a candidate whether it passes.",
     ),
     (
+        "service.NAME.rollout.warm_up",
+        "Requests that a candidate gets before users come, until it is as fast as it gets; without this table there are none. See docs/reference/warm-up.md.",
+    ),
+    ("service.NAME.rollout.warm_up.headers", "Their headers, beside what the environment sets."),
+    (
+        "service.NAME.rollout.warm_up.mirror",
+        "Copies of live requests, whose answers are thrown away; nobody waits for them.",
+    ),
+    (
         "service.NAME.environment.NAME",
         "A named deployment that gets traffic, at most 64 per service.",
     ),

@@ -77,7 +77,8 @@ pub(super) fn start(
 fn gates(live: &Live) -> Vec<Gate> {
     let smoke = (!live.file.smoke.is_empty()).then_some(Gate::Smoke);
     let quality = live.file.quality.as_ref().map(|_| Gate::Quality);
-    smoke.into_iter().chain(quality).collect()
+    let warm_up = live.file.warm_up.as_ref().map(|_| Gate::WarmUp);
+    smoke.into_iter().chain(quality).chain(warm_up).collect()
 }
 
 /// Refuses what is meant for another rollout than the last one.

@@ -22,6 +22,7 @@ use crate::control_plane::quality::AskedBy;
 use crate::control_plane::ready;
 use crate::control_plane::smoke::{self, SmokeContext};
 use crate::control_plane::store::Evidence;
+use crate::control_plane::warm_up::{self, Copies, WarmUpContext};
 use crate::judge::comparison::Safety;
 use crate::model::environment::Environment;
 use crate::model::name::Name;
@@ -377,12 +378,12 @@ impl Controller {
     fn start_gate(&mut self, service: &Name, gate: Gate) {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running() else { return };
-        let (id, table) = (rollout.id, Arc::clone(&live.table));
-        let candidate = rollout.candidate.clone();
+        let (id, table, of) = (rollout.id, Arc::clone(&live.table), rollout.clone());
+        let copies = self.services.taps.take(service);
         let name = service.clone();
         let handle = ControllerHandle::reading(Arc::clone(&self.shared));
         let task = self.work.spawn(async move {
-            let report = run_gate(gate, &handle, &table, &candidate, id).await;
+            let report = run_gate(gate, copies, &handle, &table, &of).await;
             let happened = Happened::GateEnded(gate, Box::new(report));
             Outcome::Rollout { service: name, rollout: id, happened }
         });
@@ -413,25 +414,35 @@ impl Controller {
 /// Does the work of a gate.
 async fn run_gate(
     gate: Gate,
+    copies: Option<Copies>,
     handle: &ControllerHandle,
     table: &RoutingTable,
-    candidate: &Name,
-    rollout: u64,
+    rollout: &Rollout,
 ) -> GateReport {
     let failed = |why: String| GateReport::failed(why, serde_json::Value::Null);
-    let gone = || failed(format!("{candidate} is gone"));
+    let candidate = &rollout.candidate;
     match gate {
-        Gate::Smoke => match SmokeContext::of(table, candidate, Some(rollout)) {
+        Gate::Smoke => match SmokeContext::of(table, candidate, Some(rollout.id)) {
             Some(context) => GateReport::from(&smoke::run(&context).await),
-            None => gone(),
+            None => failed(format!("{candidate} is gone")),
         },
         Gate::Quality => {
-            let asked_by = AskedBy::Rollout(rollout);
+            let asked_by = AskedBy::Rollout(rollout.id);
             match handle.evaluate(&table.service.name, candidate, asked_by).await {
                 Ok(report) => report.gate(),
                 Err(refused) => failed(refused.to_string()),
             }
         }
-        Gate::WarmUp => gone(),
+        Gate::WarmUp => {
+            let signal = rollout.plan.latency_signal;
+            match WarmUpContext::of(table, candidate, signal) {
+                Some(context) => warm_up::run(&context, copies, &handle.shared.warm_ups).await,
+                None if table.service.warm_up.is_none() => {
+                    let words = "warm-up: the config has none any more";
+                    GateReport::passed(words, serde_json::Value::Null)
+                }
+                None => failed(format!("{candidate} is gone")),
+            }
+        }
     }
 }

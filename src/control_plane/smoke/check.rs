@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::exchange::{Line, Seen};
+use bytes::Bytes;
+
 use super::report::{CheckKind, CheckReport};
 use super::{SmokeContext, hook, judgement, probe};
 use crate::control_plane::quote::Secrets;
+use crate::control_plane::trial::{Line, Seen, Trial, Unanswered, trial_headers};
 use crate::model::environment::{EnvironmentSpec, Secret};
 use crate::model::hook::Receiver;
 use crate::model::name::Name;
@@ -69,7 +71,10 @@ impl Check {
         let began = Instant::now();
         let report = match self {
             Self::Request { request, kind } => {
-                let seen = place.line.exchange(upstream, request).await;
+                let seen = match trial(request) {
+                    Ok(trial) => place.line.exchange(upstream, trial, |_| ()).await,
+                    Err(problem) => Err(Unanswered::Broken(problem)),
+                };
                 self.judged(request, *kind, seen, upstream, place)
             }
             Self::Hook { receiver, timeout, .. } => {
@@ -96,14 +101,14 @@ impl Check {
         &self,
         request: &SmokeRequest,
         kind: CheckKind,
-        seen: Result<Seen, String>,
+        seen: Result<Seen, Unanswered>,
         upstream: &Upstream,
         place: &Place,
     ) -> CheckReport {
         let report = self.unfinished(&upstream.spec);
         let seen = match seen {
             Ok(seen) => seen,
-            Err(problem) => return CheckReport { saw: problem, ..report },
+            Err(unanswered) => return CheckReport { saw: unanswered.to_string(), ..report },
         };
         let failures = judgement::failures(request, kind, &seen, &place.secrets);
         let words = seen.words.as_ref();
@@ -117,6 +122,20 @@ impl Check {
             ..report
         }
     }
+}
+
+/// The request as it is sent.
+fn trial(request: &SmokeRequest) -> Result<Trial<'_>, String> {
+    let body = request.body.as_ref().map(|body| Bytes::copy_from_slice(body.as_bytes()));
+    Ok(Trial {
+        label: "smoke",
+        method: &request.method,
+        path: &request.path,
+        headers: trial_headers("cyan-smoke", body.is_some(), &request.headers)?,
+        body,
+        timeout: request.timeout,
+        keeps_body: true,
+    })
 }
 
 pub(super) fn milliseconds(duration: Duration) -> u64 {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::exchange::Seen;
 use super::report::CheckKind;
 use crate::control_plane::quote::{Secrets, quote, shorten};
+use crate::control_plane::trial::Seen;
 use crate::model::plan::smoke::{Expectations, SmokeRequest};
 use crate::model::verdict::Verdict;
 
@@ -21,7 +21,7 @@ pub(super) fn failures(
     if let Some(failure) = status(expect, seen, secrets) {
         return vec![failure]; // another answer than the one that the rest is about
     }
-    let mut failures: Vec<String> = seen.broke.iter().cloned().collect();
+    let mut failures: Vec<String> = seen.broke.iter().map(ToString::to_string).collect();
     if failures.is_empty() {
         failures.extend(words(kind, seen, secrets));
     }

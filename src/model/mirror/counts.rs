@@ -28,6 +28,7 @@ pub enum CopyOutcome {
 pub struct MirrorCounts {
     copies: [AtomicU64; CopyOutcome::ALL.len()],
     verdicts: [AtomicU64; Verdict::COUNT],
+    made_up: [AtomicU64; Verdict::COUNT],
 }
 
 impl CopyOutcome {
@@ -59,6 +60,11 @@ impl MirrorCounts {
         self.verdicts[verdict as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts how the environment answered a warm-up request that was made up.
+    pub fn made_up(&self, verdict: Verdict) {
+        self.made_up[verdict as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many requests ended so.
     pub fn copies(&self, outcome: CopyOutcome) -> u64 {
         self.copies[outcome as usize].load(Ordering::Relaxed)
@@ -67,6 +73,11 @@ impl MirrorCounts {
     /// How many copies were answered so.
     pub fn verdicts(&self, verdict: Verdict) -> u64 {
         self.verdicts[verdict as usize].load(Ordering::Relaxed)
+    }
+
+    /// How many requests that were made up were answered so.
+    pub fn verdicts_of_made_up(&self, verdict: Verdict) -> u64 {
+        self.made_up[verdict as usize].load(Ordering::Relaxed)
     }
 }
 

@@ -157,9 +157,10 @@ pub struct Probes {
 }
 
 /// An API that a probe can speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProbeApi {
     /// `OpenAI` Chat Completions.
+    #[default]
     Chat,
     /// `OpenAI` Completions.
     Completions,

@@ -219,6 +219,7 @@ fn chat() -> ServiceSpec {
         body_bytes_max: 1 << 20,
         quality: None,
         smoke: Arc::default(),
+        warm_up: None,
         environments: vec![environment("blue", 1), environment("green", 2)],
         initial: InitialSplit {
             active: name("blue"),

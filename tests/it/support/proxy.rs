@@ -85,6 +85,7 @@ impl Builder {
             body_bytes_max: 32 << 20,
             quality: None,
             smoke: std::sync::Arc::default(),
+            warm_up: None,
             environments,
             initial,
             plans: Plans::default(),

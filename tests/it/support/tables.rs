@@ -81,6 +81,7 @@ pub fn table_with(
         body_bytes_max: 1 << 20,
         quality: None,
         smoke: std::sync::Arc::default(),
+        warm_up: None,
         environments: Vec::new(),
         initial: InitialSplit {
             active: assignment.active.clone(),

@@ -37,4 +37,20 @@ pub(super) const METRICS: &[Metric] = &[
             }
         },
     },
+    Metric {
+        name: "cyan_warm_up_requests",
+        kind: Kind::Counter,
+        unit: Unit::None,
+        labels: &["service", "environment", "verdict"],
+        help: "Requests that a warm-up made up, by how the candidate answered them. They are in no other count, window or evidence.",
+        between: "as `cyan_mirrored_requests_total`",
+        read: |seen, samples| {
+            for (service, environment, counts) in &seen.mirrors {
+                for verdict in Verdict::ALL {
+                    let labels = [service.as_str(), environment.as_str(), verdict.label()];
+                    samples.number(&labels, counts.verdicts_of_made_up(verdict));
+                }
+            }
+        },
+    },
 ];
