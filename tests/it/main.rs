@@ -63,4 +63,5 @@ mod uploads;
 mod upstreams;
 mod verdicts;
 mod warm_up;
+mod warm_up_by_mirror;
 mod websocket;

@@ -136,7 +136,7 @@ impl MirrorTap {
         if self.tokens.as_ref().is_some_and(|pace| !pace.is_due(now)) {
             return None;
         }
-        // The pace is looked at first: most requests end there, and a look shares no cache line in anger.
+        // The pace first: most requests end there, and reading it takes nothing from other cores.
         let is_due = self.requests.is_due(now);
         let place = is_due.then(|| self.in_flight.try_enter(self.rule.in_flight_max))??;
         let is_taken = self.requests.take(now);
