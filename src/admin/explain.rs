@@ -41,12 +41,11 @@ fn release(service: &Service, last: &Rollout) -> Option<String> {
     };
     let why = last.cause.as_ref().map_or("", |cause| cause.text.as_str());
     Some(match (last.stage.as_str(), &last.held, &last.paused) {
-        ("done", ..) => return None,
         // Until somebody gives it traffic again.
         ("rolled_back", ..) if last.is_still_back(service) => {
             format!("{who} was rolled back: {why}. Everything is as before.")
         }
-        ("rolled_back", ..) => return None,
+        ("done" | "rolled_back", ..) => return None,
         ("rolling_back", ..) => format!("{who} goes back: {why}."),
         (_, Some(held), _) => format!("{who} is held, {}: {held}.", last.place),
         (_, None, Some(pause)) => {

@@ -99,7 +99,7 @@ enum Ask {
     Rollback(rollback::Args),
     /// Release an environment by steps, watched, and back by itself if it is worse
     #[command(subcommand)]
-    Rollout(Box<rollout::Verb>),
+    Rollout(rollout::Verb),
     /// No automatic step in a service for a while; going back stays automatic
     Freeze(freeze::Freeze),
     /// Automatic steps again
