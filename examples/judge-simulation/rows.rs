@@ -85,7 +85,7 @@ fn healthy() -> Vec<Row> {
         row("a/a, independent users, 24 h", World::day(), 200),
         row("a/a, 500 users by Zipf, unlike errors, 24 h", unlike_errors(500), 200),
         row("a/a, 5000 users by Zipf, unlike errors, 24 h", unlike_errors(5_000), 100),
-        row("a/a, 500 users by Zipf, unlike TTFT, 24 h", unlike_ttft, 200),
+        row("a/a, 500 users by Zipf, unlike TTFT, 24 h", unlike_ttft, 300),
         row(
             "a/a, moved keys meet a cold cache (TTFT x 1.5), 24 h",
             World { users: Users::Zipf(500), cold_cache: 1.5, ..World::day() },
