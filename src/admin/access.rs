@@ -9,6 +9,8 @@
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use ring::rand::SystemRandom;
 
@@ -30,14 +32,32 @@ pub(super) struct Access {
 struct Token {
     key: hmac::Key,
     code: hmac::Tag,
+    /// What a browser's cookie is made with: it opens as long as the token is the same.
+    sessions: hmac::Key,
 }
+
+/// The cookie of a browser that knew the token, and what it proves.
+const COOKIE: &str = "cyan_session";
+const PROOF: &[u8] = b"knew the token";
+/// A month, in seconds.
+const COOKIE_AGE: u32 = 30 * 24 * 3600;
 
 impl Token {
     fn new(token: &str) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the operating system has random bytes");
         let code = hmac::sign(&key, token.as_bytes());
-        Self { key, code }
+        Self { key, code, sessions: hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes()) }
+    }
+
+    fn has_session(&self, headers: &HeaderMap) -> bool {
+        let cookies =
+            headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let pairs = cookies.flat_map(|cookies| cookies.split(';'));
+        pairs.filter_map(|pair| pair.trim().split_once('=')).any(|(name, value)| {
+            let proof = URL_SAFE_NO_PAD.decode(value).unwrap_or_default();
+            name == COOKIE && hmac::verify(&self.sessions, PROOF, &proof).is_ok()
+        })
     }
 
     fn is(&self, guess: &str) -> bool {
@@ -56,10 +76,25 @@ impl Access {
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         same_origin(headers)?;
         match &self.token {
+            Some(token) if token.has_session(headers) => Ok(()),
             Some(token) => bearer(headers, token),
             None if self.on_network => local_host(headers),
             None => Ok(()),
         }
+    }
+}
+
+impl Access {
+    /// A cookie for who knows the token: no script can read it, no other site can send it.
+    pub(super) fn session(&self, headers: &HeaderMap, guess: &str) -> Result<String, Problem> {
+        same_origin(headers)?;
+        let token = self.token.as_ref().filter(|token| token.is(guess.trim()));
+        let token = token.ok_or_else(|| {
+            Problem::new(ProblemKind::Unauthorized, "the token is wrong")
+                .hint("it is the one in [admin] of the config")
+        })?;
+        let proof = URL_SAFE_NO_PAD.encode(hmac::sign(&token.sessions, PROOF));
+        Ok(format!("{COOKIE}={proof}; HttpOnly; SameSite=Strict; Path=/; Max-Age={COOKIE_AGE}"))
     }
 }
 

@@ -10,6 +10,7 @@ mod body;
 mod caller;
 mod cohorts;
 mod comparison;
+mod dashboard;
 mod drain;
 mod environments;
 mod evaluate;

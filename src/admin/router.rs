@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
+use axum::{Extension, Router};
 use tokio::time::timeout;
 
 use super::access::Access;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::{
-    cohorts, comparison, drain, environments, evaluate, events, freeze, histogram, journal,
-    metrics, probes, problem_page, reload, requests, rollout, rollout_start, rollouts, scores,
-    services, smoke, stats, status, switch, weights,
+    cohorts, comparison, dashboard, drain, environments, evaluate, events, freeze, histogram,
+    journal, metrics, probes, problem_page, reload, requests, rollout, rollout_start, rollouts,
+    scores, services, smoke, stats, status, switch, weights,
 };
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -60,13 +60,18 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start))
         .route("/v1/services/{service}/environments/{environment}/evaluate", post(evaluate::run))
         .route("/v1/services/{service}/environments/{environment}/smoke", post(smoke::run));
+    let access = Arc::new(access);
     let open = Router::new()
+        .route("/", get(dashboard::page))
+        .route("/dashboard/session", post(dashboard::enter))
+        .route("/dashboard/{part}", get(dashboard::part))
+        .layer(Extension(Arc::clone(&access)))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
         .route("/problems/{kind}", get(problem_page::show));
     short
         .merge(long)
-        .layer(from_fn_with_state(Arc::new(access), guard))
+        .layer(from_fn_with_state(access, guard))
         .merge(open)
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)
