@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cyan::control_plane::journal::{Entry, Query};
 use cyan::model::argv::Argv;
 use cyan::model::environment::Secret;
 use cyan::model::header_id::HeaderId;
@@ -19,7 +18,7 @@ use crate::support::program::{self, Run};
 use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::served::call;
 use crate::support::upstream::Upstream;
-use crate::support::{eventually, in_time};
+use crate::support::{eventually, in_time, journalled};
 
 const EVALUATE: &str = "/v1/services/chat/environments/green/evaluate";
 const SECRET: &str = "a secret of thirty-two characters";
@@ -69,20 +68,6 @@ async fn evaluate(proxy: &Proxy) -> (u16, Value) {
     call(&mut admin(proxy).await, "POST", EVALUATE, "{}").await
 }
 
-/// The newest journal entry of this kind, which is written within a moment.
-async fn journalled(proxy: &Proxy, kind: &str) -> Entry {
-    let found = async {
-        loop {
-            let page = proxy.app().controller().journal(Query::default()).await.unwrap();
-            if let Some(entry) = page.entries.into_iter().find(|entry| entry.kind == kind) {
-                return entry;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    in_time(found).await
-}
-
 /// How a gate ended that runs this script, and what it says.
 async fn outcome(gate: QualitySpec) -> (String, String) {
     let upstream = Upstream::replying(200, "ok").await;
@@ -110,7 +95,7 @@ async fn an_evaluation_reaches_the_candidate_and_stays_out_of_the_evidence() {
     let event =
         if event.kind == "evaluated" { event } else { in_time(events.recv()).await.unwrap() };
     assert_eq!(event.text, "green: quality: 0.91 over 40 cases, 0.85 needed");
-    let entry = journalled(&proxy, "evaluated").await;
+    let entry = journalled(proxy.app().controller(), "evaluated").await;
     assert_eq!(
         (entry.actor.as_str(), &entry.text, &entry.details),
         ("api", &event.text, &event.details)

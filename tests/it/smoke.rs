@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::admin::TestAdmin;
 use crate::support::program::cyan_at;
 use crate::support::upstream::Upstream;
-use crate::support::{eventually, in_time};
+use crate::support::{eventually, in_time, journalled};
 
 const SMOKE: &str = "/v1/services/chat/environments/green/smoke";
 
@@ -247,9 +247,9 @@ async fn a_run_is_told_as_an_event() {
     };
     assert_eq!(event.kind, "smoke_failed");
     assert_eq!(event.details["failed"][0]["saw"], json!("connection refused"));
-    let entry = admin.journalled("smoke_failed").await;
-    assert_eq!((&entry["actor"], &entry["reason"]), (&json!("api"), &json!("looks slow")));
-    assert_eq!((&entry["text"], &entry["details"]), (&json!(event.text), &event.details));
+    let entry = journalled(&admin.controller, "smoke_failed").await;
+    assert_eq!((entry.actor.as_str(), entry.reason.as_deref()), ("api", Some("looks slow")));
+    assert_eq!((&entry.text, &entry.details), (&event.text, &event.details));
 }
 
 fn somebody() -> cyan::control_plane::journal::Asker {

@@ -127,21 +127,6 @@ impl TestAdmin {
         self.call(Method::POST, path, &[], body).await
     }
 
-    /// The newest journal entry of this kind, which is written within a moment.
-    pub async fn journalled(&self, kind: &str) -> Value {
-        let found = async {
-            loop {
-                let journal = self.get("/v1/journal").await.json();
-                let entries = journal["entries"].as_array().cloned().unwrap_or_default();
-                if let Some(entry) = entries.into_iter().find(|entry| entry["kind"] == kind) {
-                    return entry;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, found).await.expect("an entry in time")
-    }
-
     pub async fn call(
         &self,
         method: Method,

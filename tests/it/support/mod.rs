@@ -18,6 +18,9 @@ pub mod upstream;
 use std::future::Future;
 use std::time::Duration;
 
+use cyan::control_plane::ControllerHandle;
+use cyan::control_plane::journal::{Entry, Query};
+
 /// Nothing in a test may take longer than this.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -35,4 +38,18 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     };
     let reached = tokio::time::timeout(DEADLINE, waiting).await;
     assert!(reached.is_ok(), "not within 10 s: {what}");
+}
+
+/// The newest journal entry of this kind, which is written within a moment.
+pub async fn journalled(controller: &ControllerHandle, kind: &str) -> Entry {
+    in_time(async {
+        loop {
+            let page = controller.journal(Query::default()).await.expect("the journal is read");
+            if let Some(entry) = page.entries.into_iter().find(|entry| entry.kind == kind) {
+                return entry;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
 }
