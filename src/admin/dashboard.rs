@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::access::Access;
-use super::api::Service;
 use super::body::Body;
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
@@ -46,7 +45,7 @@ pub(super) async fn page(
     headers: HeaderMap,
 ) -> Response {
     let sentence = if access.check(&headers).is_ok() {
-        admin.controller.view().iter().map(|view| Service::from(view).explanation).next()
+        admin.controller.view().iter().map(|view| admin.described(view).explanation).next()
     } else {
         None
     };
