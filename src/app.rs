@@ -4,6 +4,8 @@
 //! is: state, then a first look at who has users by it, then public listeners, then everything else. Ending is: say so on `/readyz`, stop
 //! accepting, let exchanges finish, end what remains at the deadline, and give the state back last.
 
+pub mod kept;
+
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};

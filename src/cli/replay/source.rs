@@ -13,11 +13,9 @@ use hyper::body::Incoming;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
+use crate::app::kept::{FILE_NAME, StateFile, StoreError, replayable};
 use crate::cli::failure::Failure;
 use crate::cli::session::{Globals, Session};
-use crate::control_plane::store::StoreError;
-use crate::control_plane::store::history::{self, StateFile};
-use crate::control_plane::store::sqlite::FILE_NAME;
 use crate::model::name::Name;
 
 /// How long Cyan may take for the next piece.
@@ -92,7 +90,7 @@ impl Source {
             None => only(&file.services().map_err(unreadable)?)?,
         };
         let rollout = file.rollout(&service, id).map_err(unreadable)?;
-        history::replayable(rollout.as_ref(), &service, id)
+        replayable(rollout.as_ref(), &service, id)
             .map_err(|problem| Failure::usage(problem).hint(LIST_HINT))?;
         let name = title(id, &service);
         let mut after = Some(0);

@@ -171,7 +171,7 @@ mod tests {
     fn a_wrong_delay_is_refused_with_the_form() {
         let problem = Command::try_parse_from(["mock", "--gap", "soon"]).err().unwrap().to_string();
         assert!(problem.contains("`soon` is no"), "{problem}");
-        let problem = Command::try_parse_from(["mock", "--cold-factor", "-1"]).err().unwrap();
+        let problem = Command::try_parse_from(["mock", "--cold-factor=-1"]).err().unwrap();
         assert!(problem.to_string().contains("`-1` is no factor; write a number"), "{problem}");
     }
 }
