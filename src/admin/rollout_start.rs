@@ -39,7 +39,7 @@ pub(super) async fn start(
     let version = view.environments.iter().find(|environment| environment.name == candidate);
     let version = version.and_then(|environment| environment.version.as_deref());
     let active = table.environment(view.assignment.active.as_str());
-    let base = active.map(|active| admin.controller.base_measured(active.id, &plan));
+    let base = active.map(|active| admin.controller.base_measured(active, &plan));
     let start = Start {
         candidate,
         version: version.map(ToOwned::to_owned),

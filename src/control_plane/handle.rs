@@ -29,7 +29,7 @@ use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
 use crate::model::entrance::Entrance;
-use crate::model::environment::EnvironmentId;
+use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::plan::Plan;
 use crate::model::snapshot::Snapshot;
 use crate::rollout::event::Judged;
@@ -154,10 +154,11 @@ impl ControllerHandle {
     }
 
     /// What an environment did in the last 15 minutes, as limits see it.
-    pub fn base_measured(&self, environment: EnvironmentId, plan: &Plan) -> BaseMeasured {
-        let measured = self.measured(environment, Window::Minutes15);
-        let measured = measured.map_or_else(BaseMeasured::default, |m| m.against(plan));
-        BaseMeasured { has_scores: !self.scores(environment).is_empty(), ..measured }
+    pub fn base_measured(&self, environment: &Environment, plan: &Plan) -> BaseMeasured {
+        let running = environment.in_flight.count();
+        let measured = self.measured(environment.id, Window::Minutes15);
+        let measured = measured.map_or_else(BaseMeasured::default, |m| m.against(plan, running));
+        BaseMeasured { has_scores: !self.scores(environment.id).is_empty(), ..measured }
     }
 
     /// What the data plane works with.

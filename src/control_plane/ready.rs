@@ -30,7 +30,7 @@ pub struct Ready {
 }
 
 impl ControllerHandle {
-    /// Asks every upstream of an environment; takes [`ANSWER_MAX`] at most. Cancel safe.
+    /// Asks every upstream of an environment; takes two seconds at most. Cancel safe.
     ///
     /// # Errors
     /// When there is no such environment.

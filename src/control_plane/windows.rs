@@ -221,7 +221,10 @@ impl Windows {
 
 impl Measured {
     /// The same as limits see it: failures, and latency as the p99 limit means it.
-    pub fn against(&self, plan: &Plan) -> BaseMeasured {
+    ///
+    /// `running` are requests that have not ended, and so have not failed. Failures end at once and good
+    /// answers stream: soon after a start a share of what has ended would be mostly failures.
+    pub fn against(&self, plan: &Plan, running: u32) -> BaseMeasured {
         let tallies = &self.counts.tallies;
         let failed = tallies.standings[Standing::Bad as usize];
         let of = |measure| self.counts.distributions.of(measure);
@@ -241,7 +244,7 @@ impl Measured {
         BaseMeasured {
             requests: u32::try_from(tallies.judged()).unwrap_or(u32::MAX),
             time: self.covers,
-            error_rate: share(failed, tallies.judged()),
+            error_rate: share(failed, tallies.judged() + u64::from(running)),
             slow_share: share(slow, timed),
             has_streams: count(ttft) > 0,
             has_others: count(total) > count(ttft),

@@ -71,7 +71,7 @@ impl Controller {
         };
         let name = active.name().clone();
         let is_known = self.limits.broken.get(service) == Some(&name);
-        let (measured, limits) = (minute.against(plan), plan.limits);
+        let (measured, limits) = (minute.against(plan, 0), plan.limits);
         let details = json!({ "environment": name, "measured": details(&measured) });
         match finding(&name, &measured, &limits) {
             Finding::Broken(text) if !is_known => {

@@ -8,7 +8,9 @@ use crate::metrics::distribution::Distribution;
 use crate::metrics::shard::tests::ended;
 use crate::model::assignment::{Member, Partner, PartnerRole};
 use crate::model::environment::{Environment, EnvironmentSpec};
+use crate::model::plan::Plan;
 use crate::model::salt::Salt;
+use crate::model::verdict::Verdict;
 use crate::model::weight::Weight;
 
 const BLUE: EnvironmentId = EnvironmentId(1);
@@ -88,6 +90,18 @@ fn a_young_environment_says_how_little_it_covers() {
         assert_eq!(read(&windows, window, ms(103_000)), (3, 3_000), "{window:?}");
     }
     assert!(windows.read(EnvironmentId(3), Window::Minute1, ms(103_000)).is_none());
+}
+
+#[test]
+fn what_still_runs_has_not_failed() {
+    let mut windows = Windows::default();
+    windows.know([&table(5.0)].into_iter(), ms(0));
+    let mut report = report(50);
+    (0..50).for_each(|_| report.judged(BLUE, Verdict::Truncated));
+    windows.add(&report, ms(1_000));
+    let measured = windows.read(BLUE, Window::Minutes15, ms(2_000)).unwrap();
+    let share = |running| measured.against(&Plan::default(), running).error_rate;
+    assert!((share(0) - 0.5).abs() < 1e-9 && (share(4_900) - 0.01).abs() < 1e-9);
 }
 
 #[test]
