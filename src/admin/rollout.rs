@@ -39,8 +39,13 @@ impl Admin {
         let (rollout, frozen, now) = (release.release.rollout?, release.frozen, release.observed);
         let judged = self.controller.judged(view.name.as_str());
         let gate = self.controller.warm_up(view.name.as_str());
-        let known =
-            Known { judged: judged.as_ref(), gate: gate.as_deref(), frozen: frozen.as_deref() };
+        let objection = self.controller.objection(&view.name, &rollout);
+        let known = Known {
+            judged: judged.as_ref(),
+            gate: gate.as_deref(),
+            objection: objection.as_deref(),
+            frozen: frozen.as_deref(),
+        };
         let mut progress = Progress::of(&rollout, known, now);
         if let Some(problem) =
             self.controller.store_state().problem.as_ref().filter(|_| !rollout.stage.is_over())

@@ -111,6 +111,13 @@ impl ControllerHandle {
         };
         self.shared.compare(table, &Question::of(names, plan, span), Instant::now())
     }
+
+    /// What the comparison has against the switch that a rollout comes to next.
+    pub fn objection(&self, service: &Name, rollout: &Rollout) -> Option<String> {
+        let snapshot = self.snapshot();
+        let (safety, text) = for_rollout(&self.shared, snapshot.table(service.as_str())?, rollout)?;
+        (safety != Safety::Safe).then_some(text)
+    }
 }
 
 /// What the comparison says to a rollout whose next step is the switch; `None` to any other.

@@ -49,6 +49,16 @@ expect.json = "/object = list"
 
 [service.chat.rollout.probes]
 apis = ["chat", "messages"]
+
+[service.chat.rollout.warm_up]
+prompts = ["Hello.", "Tell me of the harbour.", "Count the windows."]
+requests_per_second = 20
+concurrency = 8
+window = "2s"
+tolerance = 0.5
+deadline = "12s"
+mirror.share = 0.2
+mirror.requests_per_second = 20
 "#
     );
     if let Some(evaluator) = evaluator {

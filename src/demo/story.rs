@@ -109,8 +109,9 @@ impl<'a> Story<'a> {
     pub(super) async fn tell(&mut self) -> Result<End, String> {
         let Stage { public, admin, rate, .. } = self.stage;
         self.teller.plain(&format!(
-            "Clients  http://{public}/v1/chat/completions\nAdmin    http://{admin}{SERVICE}/rollout\n\
-             Two emulated LLM servers, one proxy, {rate} requests/s, all local; Ctrl-C ends everything."
+            "Dashboard  http://{admin}/     open it now; Ctrl-C ends everything\n\
+             Clients    http://{public}/v1/chat/completions\n\
+             Two emulated LLM servers, one proxy, {rate} requests/s, all local."
         ));
         let text = "● blue mock-1.0 active 100 %   ▲ green mock-1.1 candidate 0 %";
         self.begin_step("deploy", 0.0, text);

@@ -47,6 +47,36 @@ impl Decision {
     }
 }
 
+impl Decision {
+    /// Why the rollout does not go on, where numbers of the evidence do not say it; with both sides by
+    /// their names.
+    pub fn objection(self, active: &str, candidate: &str) -> Option<String> {
+        let text = match self {
+            Self::Hold(HoldReason::SharedIncident(metric)) | Self::StepBack(metric) => format!(
+                "{active} and {candidate} both break the {}: going back would not help, and this time \
+                 is not held against {candidate}. It ends when {active} has kept the limit for a minute.",
+                metric.name()
+            ),
+            Self::Hold(HoldReason::Evidence(_)) => {
+                "Held until the evidence has been calm for the time of a step.".to_owned()
+            }
+            Self::Hold(HoldReason::Split) => format!(
+                "{candidate} gets other users than its share: something before Cyan chooses them, so \
+                 that a comparison cannot be trusted."
+            ),
+            Self::Hold(HoldReason::Watched) => format!(
+                "More of {candidate}'s requests than of {active}'s were limited, filtered, cut by \
+                 length or given up by clients."
+            ),
+            Self::Hold(HoldReason::TooLittleData) => {
+                "The step did not get its requests in time.".to_owned()
+            }
+            Self::Wait(_) | Self::Advance | Self::RollBack(_) => return None,
+        };
+        Some(text)
+    }
+}
+
 /// What a step waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,4 +162,20 @@ pub trait Judge {
     fn explain(&self) -> Explanation;
     /// A human says: go on. What is held for now does not hold this step again.
     fn resume(&mut self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_says_what_the_evidence_does_not() {
+        let objection = |decision: Decision| decision.objection("blue", "green");
+        let shared = objection(Decision::StepBack(Metric::ErrorLimit)).unwrap();
+        assert!(shared.starts_with("blue and green both break the error limit: "), "{shared}");
+        let split = objection(Decision::Hold(HoldReason::Split)).unwrap();
+        assert!(split.starts_with("green gets other users than its share"), "{split}");
+        assert_eq!(objection(Decision::Advance), None);
+        assert_eq!(objection(Decision::RollBack(Breach::Metric(Metric::Errors))), None);
+    }
 }

@@ -30,6 +30,8 @@ pub struct Known<'a> {
     pub judged: Option<&'a Judged>,
     /// How the gate at work goes.
     pub gate: Option<&'a str>,
+    /// What the comparison has against the switch that comes next.
+    pub objection: Option<&'a str>,
     /// Why no automatic step may be taken.
     pub frozen: Option<&'a str>,
 }
@@ -68,7 +70,7 @@ fn waits_for(rollout: &Rollout, known: Known<'_>, now: Duration) -> Vec<String> 
             let goes = known.gate.map_or_else(String::new, |goes| format!(": {goes}"));
             waits.push(format!("the {}{goes}", gate.name()));
         }
-        Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, known.judged, now)),
+        Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, known, now)),
         Stage::Switched => {
             let left = rollout.plan.armed_for.saturating_sub(rollout.in_stage(now));
             let left = duration::print(Duration::from_secs(left.as_secs()));
@@ -86,7 +88,7 @@ fn waits_for(rollout: &Rollout, known: Known<'_>, now: Duration) -> Vec<String> 
 fn step_waits_for(
     rollout: &Rollout,
     taken: usize,
-    judged: Option<&Judged>,
+    Known { judged, objection, .. }: Known<'_>,
     now: Duration,
 ) -> Vec<String> {
     let Some(step) = taken.checked_sub(1).and_then(|last| rollout.plan.steps.get(last)) else {
@@ -108,5 +110,6 @@ fn step_waits_for(
         }
         _ => {}
     }
+    waits.extend(objection.map(|text| format!("the comparison: {text}")));
     waits
 }

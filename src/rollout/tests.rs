@@ -10,6 +10,7 @@ use super::attempts::Attempts;
 use super::event::{Advance, Effect, Event, Judged, Look, Operator, Scene, Traffic};
 use super::gate::GateReport;
 use super::notice::Occasion;
+use super::progress::{Known, Progress};
 use super::stage::{Gate, Stage};
 use super::start::{BaseMeasured, Situation, Start, start};
 use super::value::{Holder, Rollout};
@@ -386,4 +387,20 @@ fn what_was_under_way_begins_again_after_a_restart() {
     drive.effects.clear();
     drive.tell(&Event::Restored);
     assert_eq!(drive.effects, [Effect::ProbeBase]);
+}
+
+#[test]
+fn a_rollout_says_that_it_waits_for_the_comparison() {
+    let rollout = Drive::start(Plan::default(), &[]).rollout;
+    let stage = Stage::Ramp { taken: rollout.plan.steps.len() - 1 };
+    let rollout = Rollout { stage, ..rollout };
+    let decision = Decision::Advance;
+    let (text, details) = (String::new(), Value::Null);
+    let judged = Judged { decision, text, details, requests: 1_000, is_total_failure: false };
+    let waits = |objection| {
+        let known = Known { judged: Some(&judged), objection, ..Known::default() };
+        Progress::of(&rollout, known, Duration::from_secs(3_600)).waits_for
+    };
+    assert!(waits(None).is_empty());
+    assert_eq!(waits(Some("p99 needs 300 more")), ["the comparison: p99 needs 300 more"]);
 }

@@ -15,6 +15,7 @@ mod cli_changes;
 mod cli_errors;
 mod comparison;
 mod crash;
+mod dashboard;
 mod demo;
 mod deploy;
 mod drain;

@@ -93,7 +93,12 @@ fn explained(observed: &Observed, rollout: &Rollout) -> String {
         // What began under an earlier share is not this step's.
         time + if tick >= observed.since { &step } else { "" }
     };
-    observed.explanation.sentence(rollout.base.as_str(), rollout.candidate.as_str(), &when)
+    let (base, candidate) = (rollout.base.as_str(), rollout.candidate.as_str());
+    let evidence = observed.explanation.sentence(base, candidate, &when);
+    match observed.decision.objection(base, candidate) {
+        Some(objection) => format!("{objection} {evidence}"),
+        None => evidence,
+    }
 }
 
 fn details(observed: &Observed) -> Value {
