@@ -15,6 +15,8 @@ mod process;
 mod report;
 mod scenario;
 mod stage;
+#[path = "../shared/verdict.rs"]
+mod verdict;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -64,14 +66,7 @@ fn main() -> ExitCode {
         eprintln!("nothing measured; start it with benches/rollouts/run");
         return ExitCode::SUCCESS;
     }
-    match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    verdict::exit_code(run(&arguments))
 }
 
 /// Whether every promise held.

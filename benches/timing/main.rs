@@ -10,6 +10,8 @@ mod client;
 mod cyan;
 mod error_of;
 mod upstream;
+#[path = "../shared/verdict.rs"]
+mod verdict;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -50,14 +52,7 @@ fn main() -> ExitCode {
         eprintln!("nothing measured; start it with benches/timing/run");
         return ExitCode::SUCCESS;
     }
-    match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    verdict::exit_code(run(&arguments))
 }
 
 /// Whether the promises hold.
