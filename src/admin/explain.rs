@@ -43,7 +43,10 @@ fn release(service: &Service, last: &Rollout) -> Option<String> {
     Some(match (last.stage.as_str(), &last.held, &last.paused) {
         // Until somebody gives it traffic again.
         ("rolled_back", ..) if last.is_still_back(service) => {
-            format!("{who} was rolled back: {why}. Everything is as before.")
+            format!(
+                "{who} was rolled back: {}. Everything is as before.",
+                why.trim_end_matches('.')
+            )
         }
         ("done" | "rolled_back", ..) => return None,
         ("rolling_back", ..) => format!("{who} goes back: {why}."),

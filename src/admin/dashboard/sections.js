@@ -32,10 +32,12 @@ export const mark = ({ hue, glyph }) => element("span", { class: "mark", style: 
 export function rollout({ rollout }) {
   at("rollout").hidden = !rollout;
   if (!rollout) return;
-  at("rollout-title").textContent = `Rollout ${rollout.id}: ${rollout.candidate}${rollout.version ? ` (${rollout.version})` : ""}, ${rollout.place}`;
   const shares = rollout.steps.map((step) => Number.parseFloat(step));
   const reached = shares.findLastIndex((share) => share <= rollout.share_percent);
   const isAtWork = !["done", "rolled_back"].includes(rollout.stage);
+  const version = rollout.version ? ` (${rollout.version})` : "";
+  const place = isAtWork ? rollout.place : rollout.stage.replace("_", " ");
+  at("rollout-title").textContent = `Rollout ${rollout.id}: ${rollout.candidate}${version}, ${place}`;
   at("track").replaceChildren(...rollout.steps.map((step, index) => {
     const [share, bake, requests] = step.split(" ");
     const detail = index === shares.length - 1 ? "the switch" : `${bake}, ${requests} requests`;
@@ -44,7 +46,8 @@ export function rollout({ rollout }) {
     return element("li", { class: done ? "done" : "", "aria-current": isHere ? "step" : undefined },
       `${done && !isHere ? "✓ " : isHere ? "▸ " : ""}${share}`, element("div", {}, detail));
   }));
-  evidence(rollout);
+  if (isAtWork) evidence(rollout);
+  else at("evidence").replaceChildren();
 }
 
 function evidence({ judge, candidate }) {
