@@ -1,4 +1,5 @@
-//! Who may call: the bearer token, and the guards against a browser that is made to call for others.
+//! Who may call, and what: tokens and their roles, and the guards against a browser that is made to call
+//! for others.
 //!
 //! Without a token the admin API listens on loopback only, where every program of this machine may call,
 //! a browser included. Two tricks make a page of a stranger call through it: a request to our address
@@ -8,110 +9,91 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, header};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::hmac;
-use ring::rand::SystemRandom;
+use axum::http::{HeaderMap, Method, header};
 
+use super::caller::Caller;
 use super::problem::{Problem, ProblemKind};
+use super::token::Token;
 use crate::config::resolved::AdminSpec;
 use crate::model::listener::ListenAddress;
+use crate::model::role::Role;
 
 /// Decides about each call.
 #[derive(Debug)]
 pub(super) struct Access {
-    token: Option<Token>,
+    /// None of them: every program of this machine may call.
+    tokens: Vec<Token>,
     /// A unix socket is out of reach for browsers.
     on_network: bool,
-}
-
-/// A token as its authentication code under a key of this process: comparing codes takes the same time
-/// whatever was guessed, and of whatever length.
-#[derive(Debug)]
-struct Token {
-    key: hmac::Key,
-    code: hmac::Tag,
-    /// What a browser's cookie is made with: it opens as long as the token is the same.
-    sessions: hmac::Key,
-}
-
-/// The cookie of a browser that knew the token, and what it proves.
-const COOKIE: &str = "cyan_session";
-const PROOF: &[u8] = b"knew the token";
-/// A month, in seconds.
-const COOKIE_AGE: u32 = 30 * 24 * 3600;
-
-impl Token {
-    fn new(token: &str) -> Self {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
-            .expect("the operating system has random bytes");
-        let code = hmac::sign(&key, token.as_bytes());
-        Self { key, code, sessions: hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes()) }
-    }
-
-    fn has_session(&self, headers: &HeaderMap) -> bool {
-        let cookies =
-            headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = cookies.flat_map(|cookies| cookies.split(';'));
-        pairs.filter_map(|pair| pair.trim().split_once('=')).any(|(name, value)| {
-            let proof = URL_SAFE_NO_PAD.decode(value).unwrap_or_default();
-            name == COOKIE && hmac::verify(&self.sessions, PROOF, &proof).is_ok()
-        })
-    }
-
-    fn is(&self, guess: &str) -> bool {
-        hmac::verify(&self.key, guess.as_bytes(), self.code.as_ref()).is_ok()
-    }
 }
 
 impl Access {
     /// The rules of this listener.
     pub(super) fn new(spec: &AdminSpec) -> Self {
-        let token = spec.token.as_ref().map(|token| Token::new(token.expose()));
-        Self { token, on_network: matches!(spec.address, ListenAddress::Tcp(_)) }
+        let on_network = matches!(spec.address, ListenAddress::Tcp(_));
+        Self { tokens: Token::all(spec), on_network }
     }
 
-    /// Whether a call with these headers may go on.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Who calls with these headers, if such a call may go on.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         same_origin(headers)?;
-        match &self.token {
-            Some(token) if token.has_session(headers) => Ok(()),
-            Some(token) => bearer(headers, token),
-            None if self.on_network => local_host(headers),
-            None => Ok(()),
+        if self.tokens.is_empty() {
+            if self.on_network {
+                local_host(headers)?;
+            }
+            return Ok(Caller::unnamed());
         }
+        let in_session = self.tokens.iter().find(|token| token.has_session(headers));
+        let token = in_session.map_or_else(|| self.bearer(headers), Ok)?;
+        Ok(token.caller.clone())
     }
-}
 
-impl Access {
-    /// A cookie for who knows the token: no script can read it, no other site can send it.
+    /// Who calls, if it may call with this method: what changes nothing is for everybody.
+    pub(super) fn permit(&self, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let caller = self.check(headers)?;
+        if method.is_safe() || caller.role >= Role::Operate {
+            return Ok(caller);
+        }
+        let detail = format!(
+            "{} has the role `{}`, and {method} needs `{}`",
+            caller.described(),
+            caller.role,
+            Role::Operate
+        );
+        Err(Problem::new(ProblemKind::Forbidden, detail).hint(
+            "call with a token that has role = \"operate\" in the config; on the command line, --token-file FILE",
+        ))
+    }
+
+    /// A cookie for who knows a token.
     pub(super) fn session(&self, headers: &HeaderMap, guess: &str) -> Result<String, Problem> {
         same_origin(headers)?;
-        let token = self.token.as_ref().filter(|token| token.is(guess.trim()));
-        let token = token.ok_or_else(|| {
+        let token = self.known(guess).ok_or_else(|| {
             Problem::new(ProblemKind::Unauthorized, "the token is wrong")
-                .hint("it is the one in [admin] of the config")
+                .hint("it is one of those in [admin] of the config")
         })?;
-        let proof = URL_SAFE_NO_PAD.encode(hmac::sign(&token.sessions, PROOF));
-        Ok(format!("{COOKIE}={proof}; HttpOnly; SameSite=Strict; Path=/; Max-Age={COOKIE_AGE}"))
+        Ok(token.session())
     }
-}
 
-fn bearer(headers: &HeaderMap, token: &Token) -> Result<(), Problem> {
-    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let guess = value.and_then(|value| value.split_once(' '));
-    let detail = match guess {
-        Some((scheme, guess)) if scheme.eq_ignore_ascii_case("bearer") => {
-            if token.is(guess.trim()) {
-                return Ok(());
+    fn bearer(&self, headers: &HeaderMap) -> Result<&Token, Problem> {
+        let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let guess = value.and_then(|value| value.split_once(' '));
+        let detail = match guess {
+            Some((scheme, guess)) if scheme.eq_ignore_ascii_case("bearer") => {
+                if let Some(token) = self.known(guess) {
+                    return Ok(token);
+                }
+                "the token is wrong"
             }
-            "the token is wrong"
-        }
-        _ => "this admin API asks for a token",
-    };
-    Err(Problem::new(ProblemKind::Unauthorized, detail)
-        .hint("send Authorization: Bearer TOKEN; on the command line, --token-file FILE"))
+            _ => "this admin API asks for a token",
+        };
+        Err(Problem::new(ProblemKind::Unauthorized, detail)
+            .hint("send Authorization: Bearer TOKEN; on the command line, --token-file FILE"))
+    }
+
+    fn known(&self, guess: &str) -> Option<&Token> {
+        self.tokens.iter().find(|token| token.is(guess.trim()))
+    }
 }
 
 /// An `Origin` must be that of this very address. Programs send none.
@@ -151,10 +133,12 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::resolved::NamedToken;
     use crate::model::environment::Secret;
+    use crate::model::name::Name;
 
     fn access(token: Option<&str>, address: ListenAddress) -> Access {
-        Access::new(&AdminSpec { address, token: token.map(Secret::new) })
+        Access::new(&AdminSpec { address, token: token.map(Secret::new), tokens: vec![] })
     }
 
     fn tcp() -> ListenAddress {
@@ -166,7 +150,7 @@ mod tests {
     }
 
     fn status(access: &Access, pairs: &[(header::HeaderName, &str)]) -> u16 {
-        access.check(&headers(pairs)).map_or_else(|problem| problem.status, |()| 200)
+        access.check(&headers(pairs)).map_or_else(|problem| problem.status, |_| 200)
     }
 
     #[test]
@@ -222,5 +206,54 @@ mod tests {
             assert_eq!(status(&access, &pairs), expected, "{authorization}");
         }
         assert_eq!(status(&access, &[(header::HOST, "127.0.0.1:9901")]), 401);
+    }
+
+    #[test]
+    fn a_token_that_reads_changes_nothing() {
+        let named = |name: &str, role| NamedToken {
+            name: Name::new(name).unwrap(),
+            role,
+            secret: Secret::new(&format!("{name}-token")),
+        };
+        let tokens = vec![named("grafana", Role::Read), named("ci", Role::Operate)];
+        let token = Some(Secret::new("unnamed-token"));
+        let access = Access::new(&AdminSpec { address: tcp(), token, tokens });
+        let permit = |method: &Method, token: &str| {
+            let authorization = format!("Bearer {token}-token");
+            access.permit(method, &headers(&[(header::AUTHORIZATION, &authorization)]))
+        };
+        for (token, method, expected) in [
+            ("grafana", Method::GET, 200),
+            ("grafana", Method::HEAD, 200),
+            ("grafana", Method::PUT, 403),
+            ("grafana", Method::POST, 403),
+            ("grafana", Method::DELETE, 403),
+            ("ci", Method::POST, 200),
+            ("unnamed", Method::POST, 200),
+            ("nobodys", Method::GET, 401),
+        ] {
+            let status = permit(&method, token).map_or_else(|problem| problem.status, |_| 200);
+            assert_eq!(status, expected, "{token} {method}");
+        }
+        let refused = permit(&Method::POST, "grafana").unwrap_err();
+        let expected = "the token `grafana` has the role `read`, and POST needs `operate`";
+        assert_eq!(&*refused.detail, expected);
+    }
+
+    #[test]
+    fn a_cookie_has_the_role_of_its_token() {
+        let reads = NamedToken {
+            name: Name::new("grafana").unwrap(),
+            role: Role::Read,
+            secret: Secret::new("reads-only"),
+        };
+        let token = Some(Secret::new("unnamed-token"));
+        let access = Access::new(&AdminSpec { address: tcp(), token, tokens: vec![reads] });
+        let cookie = access.session(&HeaderMap::new(), "reads-only").unwrap();
+        let cookie = headers(&[(header::COOKIE, cookie.split(';').next().unwrap())]);
+        let caller = access.permit(&Method::GET, &cookie).unwrap();
+        assert_eq!((caller.role, caller.token.as_deref()), (Role::Read, Some("grafana")));
+        assert_eq!(access.permit(&Method::POST, &cookie).unwrap_err().status, 403);
+        assert_eq!(access.session(&HeaderMap::new(), "guess").unwrap_err().status, 401);
     }
 }

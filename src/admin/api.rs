@@ -21,6 +21,7 @@ use serde_json::Value;
 pub use crate::control_plane::ready::Ready;
 pub use crate::control_plane::smoke::report::{CheckKind, CheckReport, SmokeReport};
 use crate::model::name::Name;
+use crate::model::role::Role;
 use crate::model::upstream::Probe;
 use crate::model::weight::Weight;
 
@@ -337,6 +338,8 @@ pub struct Status {
     pub version: String,
     /// Its process.
     pub pid: u32,
+    /// What the one who asks may do.
+    pub role: Role,
     /// Since when it runs.
     pub uptime_s: u64,
     /// `starting`, `ready` or `shutting_down`.

@@ -1,6 +1,7 @@
 //! Who asks, and which state they had in mind.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::header;
@@ -8,11 +9,31 @@ use axum::http::request::Parts;
 
 use super::api::ACTOR_HEADER;
 use super::problem::{Problem, ProblemKind};
+use crate::model::role::Role;
 
 /// Most characters of a name in the journal.
 const ACTOR_CHARS_MAX: usize = 80;
 
-/// On whose behalf the call is made; `api` when it does not say.
+/// Who calls, as far as a token tells. The guard leaves it with every call that it lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// What it may do.
+    pub(super) role: Role,
+    /// The name of its token, if that has one.
+    pub(super) token: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// As the subject of a sentence.
+    pub(super) fn described(&self) -> String {
+        self.token
+            .as_ref()
+            .map_or_else(|| "the caller".to_owned(), |name| format!("the token `{name}`"))
+    }
+}
+
+/// On whose behalf the call is made. What a caller says of itself is believed; the name of its token,
+/// which it cannot choose, stands beside it. `api` when neither is known.
 #[derive(Debug)]
 pub(super) struct Actor(pub(super) String);
 
@@ -21,8 +42,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Actor {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let said = parts.headers.get(ACTOR_HEADER).and_then(|value| value.to_str().ok());
-        let said = said.map(|text| text.chars().take(ACTOR_CHARS_MAX).collect::<String>());
-        Ok(Self(said.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "api".to_owned())))
+        let said = said.map(|text| text.trim().chars().take(ACTOR_CHARS_MAX).collect::<String>());
+        let said = said.filter(|text| !text.is_empty());
+        let token = parts.extensions.get::<Caller>().and_then(|caller| caller.token.as_deref());
+        Ok(Self(match (said, token) {
+            (Some(said), Some(token)) => format!("{said} (token {token})"),
+            (Some(said), None) => said,
+            (None, Some(token)) => format!("token {token}"),
+            (None, None) => "api".to_owned(),
+        }))
     }
 }
 

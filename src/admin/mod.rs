@@ -42,6 +42,7 @@ pub mod state;
 mod stats;
 mod status;
 mod switch;
+mod token;
 mod view;
 mod weights;
 

@@ -57,6 +57,8 @@ pub enum ProblemKind {
     BadRequest,
     /// No token, or a wrong one.
     Unauthorized,
+    /// The role of the token does not allow it.
+    Forbidden,
     /// A page of another site, or a name that is not ours.
     ForeignOrigin,
     /// No such service, environment or page.
@@ -87,9 +89,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthorized,
+        Self::Forbidden,
         Self::ForeignOrigin,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -119,6 +122,12 @@ impl ProblemKind {
                 "unauthorized",
                 "A token is needed",
                 "Send `Authorization: Bearer TOKEN` with the token of [admin] in the config; on the command line, --token-file FILE.",
+            ),
+            Self::Forbidden => (
+                403,
+                "forbidden",
+                "The token's role does not allow it",
+                "A token with role `read` sees everything and changes nothing. Call with a token that has role = \"operate\" in [admin.tokens.NAME] of the config, or with admin.token; on the command line, --token-file FILE.",
             ),
             Self::ForeignOrigin => (
                 403,

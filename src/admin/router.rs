@@ -84,10 +84,13 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(ProblemKind::MethodNotAllowed, detail)
 }
 
-/// Refuses who may not call.
-async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    match access.check(request.headers()) {
-        Ok(()) => next.run(request).await,
+/// Refuses who may not call, and leaves with the others who they are.
+async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    match access.permit(request.method(), request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }

@@ -1,9 +1,10 @@
 //! `/v1/status`: everything `cyan status` shows, in one answer.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 
 use super::api::{SCHEMA, Status};
+use super::caller::Caller;
 use super::state::Admin;
 use crate::control_plane::key_watch;
 use crate::control_plane::totals::{CoreNow, Totals};
@@ -12,7 +13,10 @@ use crate::control_plane::totals::{CoreNow, Totals};
 const UNANSWERED_MAX: u32 = 2;
 
 /// The state of the whole process.
-pub(super) async fn show(State(admin): State<Admin>) -> Json<Status> {
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Status> {
     let controller = &admin.controller;
     let totals = controller.totals();
     let services = controller.view().iter().map(|service| admin.described(service)).collect();
@@ -20,6 +24,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Json<Status> {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
+        role: caller.role,
         uptime_s: admin.started.elapsed().as_secs(),
         readiness: readiness(&admin),
         cores: totals.cores.len(),

@@ -95,6 +95,11 @@ fn of_process(config: &Config) -> Vec<Entry> {
         entry("otlp.sample", optional(otlp.map(|otlp| otlp.sample))),
         entry("limits.body_buffer_max", bytes(config.body_buffer_bytes_max)),
     ]);
+    for token in &config.admin.tokens {
+        let table = format!("admin.tokens.{}", token.name);
+        entries.push(entry(&format!("{table}.token"), hidden(Some(&token.secret))));
+        entries.push(entry(&format!("{table}.role"), text(token.role)));
+    }
     entries.extend(config.hooks.iter().flat_map(hooks::of_hook));
     for (id, secret) in otlp.into_iter().flat_map(|otlp| &otlp.headers) {
         entries.push(entry(&format!("otlp.headers.{}", id.name()), hidden(Some(secret))));

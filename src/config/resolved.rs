@@ -8,6 +8,8 @@ use crate::model::environment::Secret;
 use crate::model::header_id::HeaderId;
 use crate::model::hook::HookSpec;
 use crate::model::listener::{ListenAddress, ListenerSpec};
+use crate::model::name::Name;
+use crate::model::role::Role;
 use crate::model::service::ServiceSpec;
 use crate::model::upstream::UpstreamSpec;
 
@@ -41,8 +43,22 @@ pub struct Config {
 pub struct AdminSpec {
     /// Loopback by default (`127.0.0.1:9901`), or a unix socket.
     pub address: ListenAddress,
-    /// Asked for as `Authorization: Bearer …`. Must be set where the address is not loopback.
+    /// Asked for as `Authorization: Bearer …`; opens everything. Where the address is not loopback,
+    /// there is this one or one with a name.
     pub token: Option<Secret>,
+    /// Tokens with a name and a role.
+    pub tokens: Vec<NamedToken>,
+}
+
+/// A token whose name stands in the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedToken {
+    /// Whose it is.
+    pub name: Name,
+    /// What it opens.
+    pub role: Role,
+    /// The token itself.
+    pub secret: Secret,
 }
 
 /// How the process ends on SIGTERM.

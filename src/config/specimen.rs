@@ -90,7 +90,7 @@ pub(super) fn read_with_all_files(
         None => Ok(b"a-secret-from-a-file\n".to_vec()),
         Some(_) => Err(io::ErrorKind::NotFound.into()),
     };
-    let variable = |_: &str| Some("a-secret-from-a-variable".to_owned());
+    let variable = |name: &str| Some(format!("a-secret-from-{name}"));
     let surroundings = Surroundings { variable: &variable, file: &file, has_otlp: true };
     super::read_source(Source::new("specimen.toml", text), &surroundings)
 }

@@ -74,7 +74,11 @@ pub(super) fn chat() -> ServiceSpec {
 pub(super) fn config(dir: &TempDir, services: Vec<ServiceSpec>) -> Config {
     Config {
         listeners: vec![],
-        admin: AdminSpec { address: ListenAddress::Tcp(ADMIN_ADDRESS), token: None },
+        admin: AdminSpec {
+            address: ListenAddress::Tcp(ADMIN_ADDRESS),
+            token: None,
+            tokens: vec![],
+        },
         state_dir: dir.path().join("state"),
         workers: None,
         services,

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod printable;
 pub mod progress;
 pub mod rfc3339;
+pub mod role;
 pub mod routing_table;
 pub mod salt;
 pub mod score;

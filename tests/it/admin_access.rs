@@ -1,5 +1,6 @@
 //! Who may call the admin API.
 
+use cyan::model::role::Role;
 use http::Method;
 
 use crate::support::admin::TestAdmin;
@@ -38,4 +39,43 @@ async fn a_browser_cannot_be_made_to_call_for_a_stranger() {
     let page = admin.get(forged.json()["type"].as_str().unwrap()).await;
     assert!(String::from_utf8_lossy(&page.body).contains("another site"));
     assert_eq!(admin.get("/v1/services/chat").await.json()["active"], "blue");
+}
+
+#[tokio::test]
+async fn a_token_with_the_role_read_sees_everything_and_changes_nothing() {
+    let callers = [("grafana", "reads-only", Role::Read), ("ci", "operates", Role::Operate)];
+    let admin = TestAdmin::for_callers(&callers).await;
+    let (reads, operates) =
+        ([("authorization", "Bearer reads-only")], [("authorization", "Bearer operates")]);
+    let status = admin.call(Method::GET, "/v1/status", &reads, "").await;
+    assert_eq!((status.status.as_u16(), &status.json()["role"]), (200, &"read".into()));
+    let path = "/v1/services/chat/switch";
+    let refused = admin.call(Method::POST, path, &reads, "").await;
+    assert_eq!(
+        (refused.status.as_u16(), &refused.json()["type"]),
+        (403, &"/problems/forbidden".into())
+    );
+    let detail = "the token `grafana` has the role `read`, and POST needs `operate`";
+    assert_eq!(refused.json()["detail"], detail);
+    assert!(refused.json()["hint"].as_str().unwrap().contains("role = \"operate\""));
+    let asked = admin.call(Method::POST, path, &operates, "").await;
+    assert_eq!(asked.status.as_u16(), 200, "{asked:?}");
+    let status = admin.call(Method::GET, "/v1/status", &operates, "").await;
+    assert_eq!(status.json()["role"], "operate");
+}
+
+#[tokio::test]
+async fn the_journal_names_the_token_beside_what_a_caller_says_of_itself() {
+    let admin = TestAdmin::for_callers(&[("ci", "operates", Role::Operate)]).await;
+    let token = ("authorization", "Bearer operates");
+    let switch = async |headers: &[(&str, &str)]| {
+        let answer = admin.call(Method::POST, "/v1/services/chat/switch", headers, "").await;
+        assert_eq!(answer.status.as_u16(), 200, "{answer:?}");
+    };
+    switch(&[token]).await;
+    switch(&[token, ("x-cyan-actor", "ana")]).await;
+    let journal = admin.call(Method::GET, "/v1/journal", &[token], "").await.json();
+    let actors = journal["entries"].as_array().unwrap().iter().map(|entry| &entry["actor"]);
+    let actors: Vec<_> = actors.filter(|actor| *actor != "cyan").take(2).collect();
+    assert_eq!(actors, ["ana (token ci)", "token ci"]);
 }

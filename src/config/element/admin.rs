@@ -3,44 +3,23 @@
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::resolved::{ADMIN_ADDRESS, AdminSpec};
-use super::address;
 use super::listen::PlacedListener;
-use crate::model::environment::Secret;
+use super::{address, admin_token};
 use crate::model::listener::ListenAddress;
-
-/// Shorter tokens can be guessed over the network.
-const TOKEN_CHARS_MIN: usize = 8;
 
 pub(super) fn read(section: &Section<'_>, listeners: &[PlacedListener]) -> AdminSpec {
     let written = section.value("address", Kind::Text);
     let address = written.and_then(|value| value.with_text(address::parse));
     let address = address.unwrap_or(ListenAddress::Tcp(ADMIN_ADDRESS));
-    let token = read_token(section);
+    let token = admin_token::read_unnamed(section);
+    let tokens = admin_token::read_all(section, token.as_ref());
     check_exposure(section, &address);
     check_collision(section, &address, listeners);
-    AdminSpec { address, token }
-}
-
-fn read_token(section: &Section<'_>) -> Option<Secret> {
-    let from_file = section.value("token_file", Kind::Path);
-    if let (Some(value), true) = (&from_file, section.has("token")) {
-        value.error("stands beside `token`; keep one of them");
-    }
-    let field = if section.has("token") { "token" } else { "token_file" };
-    let token = match from_file {
-        Some(value) => value.secret_in_file(),
-        None => section.secret("token"),
-    }?;
-    if token.expose().len() < TOKEN_CHARS_MIN || token.expose().contains(' ') {
-        let sentence =
-            "must have at least 8 characters and no space; make one with `openssl rand -hex 32`";
-        section.reader.error(&section.place_of(field), sentence);
-    }
-    Some(token)
+    AdminSpec { address, token, tokens }
 }
 
 fn check_exposure(section: &Section<'_>, address: &ListenAddress) {
-    let has_token = section.has("token") || section.has("token_file");
+    let has_token = admin_token::is_any_written(section);
     if !address::is_local(address) && !has_token {
         let sentence = format!(
             "{address} is reached from other machines and there is no token; write token or token_file, or 127.0.0.1"

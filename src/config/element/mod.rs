@@ -5,6 +5,7 @@ pub(super) mod process;
 mod access_log;
 mod address;
 mod admin;
+mod admin_token;
 mod certificate;
 mod ejection;
 mod endpoint;

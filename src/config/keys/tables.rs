@@ -6,6 +6,10 @@ pub const TABLES: &[(&str, &str)] = &[
     ("listen", "Where clients connect. The settings hold for every address."),
     ("listen.timeouts", "Limits on time towards clients."),
     ("admin", "Where operators connect: API, metrics, dashboard."),
+    (
+        "admin.tokens.NAME",
+        "A token of its own for a person or program; the journal tells its name.",
+    ),
     ("shutdown", "How the process ends on SIGTERM."),
     ("access_log", "One line per request; without this table there is none."),
     (

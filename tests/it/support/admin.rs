@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cyan::admin::{Admin, AdminListener, ReadConfig};
 use cyan::config::Config;
-use cyan::config::resolved::{AdminSpec, ShutdownSpec};
+use cyan::config::resolved::{AdminSpec, NamedToken, ShutdownSpec};
 use cyan::control_plane::{Boot, ControllerHandle};
 use cyan::link::{CoreLinks, CoreMessage};
 use cyan::metrics::feed::Feed;
@@ -18,6 +18,7 @@ use cyan::model::environment::{EnvironmentSpec, Secret};
 use cyan::model::listener::ListenAddress;
 use cyan::model::name::Name;
 use cyan::model::plan::Plans;
+use cyan::model::role::Role;
 use cyan::model::routing_table::Weighted;
 use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
 use cyan::model::sticky::StickyRule;
@@ -76,6 +77,19 @@ impl TestAdmin {
     pub async fn with(token: Option<&str>, read_config: Option<ReadConfig>) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         Self::of(config(&state, token), state, read_config).await
+    }
+
+    /// The same for callers with names: name, token, role.
+    pub async fn for_callers(callers: &[(&str, &str, Role)]) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let mut config = config(&state, None);
+        let named = |&(name, token, role): &(&str, &str, Role)| NamedToken {
+            name: Name::new(name).expect("a name"),
+            role,
+            secret: Secret::new(token),
+        };
+        config.admin.tokens = callers.iter().map(named).collect();
+        Self::of(config, state, None).await
     }
 
     /// The services of a config file with this text; it needs neither listeners nor a state directory.
@@ -175,7 +189,7 @@ fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
     let loopback = ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
     Config {
         listeners: vec![],
-        admin: AdminSpec { address: loopback, token: token.map(Secret::new) },
+        admin: AdminSpec { address: loopback, token: token.map(Secret::new), tokens: vec![] },
         state_dir: state.path().join("state"),
         workers: None,
         services: vec![chat()],

@@ -103,6 +103,7 @@ impl Builder {
             admin: AdminSpec {
                 address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),
                 token: None,
+                tokens: vec![],
             },
             state_dir: state.path().to_owned(),
             workers: Some(2),
