@@ -4,6 +4,7 @@
 //! whatever comes, and what is found does not depend on how the bytes were cut into pieces.
 
 pub mod answer;
+pub mod asked;
 pub mod json_key;
 mod json_text;
 pub mod model_edit;

@@ -9,6 +9,7 @@
 //! `REQUESTS_MAX`, 10 MB; failures that wait for an age, `FAILURES_MAX`, 6 MB; keys served since the last
 //! change, 5 MB; keys told of, 3 MB; scores and changes, less.
 
+mod asking;
 mod baseline;
 mod cohort;
 mod cores;
@@ -25,6 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asking::Asking;
 pub use baseline::Baseline;
 use baseline::Rules;
 use cohort::{Cohort, Happened};
@@ -47,6 +49,8 @@ const FAILURES_MAX: usize = 1 << 16;
 const SCORES_MAX: usize = 4_096;
 /// Changes that wait for their tick. Each is a command of somebody, and there are four ticks a second.
 const CHANGES_MAX: usize = 64;
+/// After so many ticks bodies have come as far as they say how they want the answer: a second.
+const ASKED_BY: u32 = 4;
 /// How many ticks cores may be ahead of the slowest: a minute.
 const AHEAD_MAX: u32 = 240;
 
@@ -88,6 +92,7 @@ pub struct Recorder {
     origin: u32,
     setup: Setup,
     rules: Arc<Rules>,
+    asking: Asking,
     cores: Cores,
     cohorts: Cohorts,
     reading: Reading,
@@ -118,11 +123,12 @@ struct Pending {
 impl Recorder {
     /// Before the first note.
     pub fn new(setup: Setup) -> Self {
-        let rules = Rules::new(&Baseline::default(), setup.latency_max, setup.signal);
+        let rules = Rules::new(&Baseline::default(), setup.latency_max, setup.signal, false);
         let first = setup.first;
         Self {
             origin: first_whole(setup.began),
             rules: Arc::new(rules),
+            asking: Asking::default(),
             cores: Cores::new(setup.cores, setup.began),
             cohorts: Cohorts { first, all: VecDeque::new() },
             reading: Reading::new(first, setup.seed),
@@ -157,7 +163,8 @@ impl Recorder {
 
     /// What is usual on the active side, for requests that begin from now on.
     pub fn baseline(&mut self, baseline: &Baseline) {
-        self.rules = Arc::new(Rules::new(baseline, self.setup.latency_max, self.setup.signal));
+        let Setup { latency_max, signal, .. } = self.setup;
+        self.rules = Arc::new(Rules::new(baseline, latency_max, signal, self.asking.learn()));
     }
 
     /// A core hands over what it saw between two moments since the epoch. To be called before its notes.
@@ -283,6 +290,9 @@ impl Recorder {
             let age = Some(cohort.rules.final_age);
             record.final_age = age.filter(|_| self.final_age != age);
             self.final_age = age;
+        }
+        if let Some(earlier) = from.0.checked_sub(ASKED_BY).and_then(|t| self.cohorts.of(Tick(t))) {
+            self.asking.see(earlier);
         }
         self.reading.read(&self.cohorts, &mut record);
         record.new_keys = Some(new_keys).filter(|new| *new != Both::default());

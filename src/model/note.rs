@@ -36,6 +36,10 @@ pub enum What {
     Began,
     /// It was given another one before anything was sent: as if it had never begun.
     Withdrawn,
+    /// Its request asks for a stream.
+    AsksStream,
+    /// Its request asks for an answer in one piece.
+    AsksWhole,
     /// First content of a stream.
     FirstContent,
     /// Last byte of a good answer that is no stream.

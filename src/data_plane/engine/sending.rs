@@ -102,11 +102,17 @@ impl Body for Upload {
                 (Some(Ok(frame)), Some(edited)) => edited.take(frame),
                 (None, Some(edited)) if !edited.is_over => edited.finish(),
                 (Some(Ok(frame)), None) => break frame,
-                (end, _) => return Poll::Ready(end),
+                (end, _) => {
+                    if end.is_none() {
+                        reading.body().note_sent(&[], true);
+                    }
+                    return Poll::Ready(end);
+                }
             }
         };
-        if let Some(piece) = frame.data_ref() {
-            reading.body().note_sent(piece.len());
+        let is_last = self.is_end_stream();
+        if let (Some(reading), Some(piece)) = (&self.reading, frame.data_ref()) {
+            reading.body().note_sent(piece, is_last);
         }
         Poll::Ready(Some(Ok(frame)))
     }

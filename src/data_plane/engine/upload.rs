@@ -108,9 +108,10 @@ impl RequestBody {
         is_here.then(|| edit.clone().length_of(kept.iter().map(|piece| &piece[..])) as u64)
     }
 
-    /// Takes note of what goes to an upstream.
-    pub fn note_sent(&self, bytes: usize) {
-        self.flight.note(|exchange| exchange.on_request_data(bytes));
+    /// Takes note of what goes to an upstream, and whether it is the end.
+    pub fn note_sent(&self, piece: &[u8], is_last: bool) {
+        let now = self.flights.coarse_now();
+        self.flight.note(|exchange| exchange.on_request_data(piece, is_last, now));
     }
 
     /// Reads one more piece ahead; `None` at the end.

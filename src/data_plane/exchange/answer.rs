@@ -58,9 +58,10 @@ impl Exchange {
         }
     }
 
-    /// Bytes of the request body went on to the upstream.
-    pub fn on_request_data(&mut self, bytes: usize) {
-        self.request_bytes += bytes as u64;
+    /// A piece of the request body went on to the upstream; `is_last` says whether it was the end.
+    pub fn on_request_data(&mut self, piece: &[u8], is_last: bool, now: Instant) {
+        self.request_bytes += piece.len() as u64;
+        self.note_asked(piece, is_last, now);
     }
 
     /// Bytes of the answer came from the upstream and are about to be written to the client.

@@ -51,6 +51,7 @@ use tunnel::Tunnel;
 pub use tunnel::{Direction, TunnelEnd};
 
 use crate::data_plane::recorder::Recorder;
+use crate::inspect::asked::AskedScan;
 use crate::inspect::json_key::JsonKeyScan;
 use crate::metrics::shard::{Ended, Values};
 use crate::model::environment::{Environment, EnvironmentId};
@@ -161,6 +162,8 @@ pub struct Exchange {
     cohort: Option<EnvironmentId>,
     /// The quarter of a second in which it joined, if somebody observes that environment.
     noted_from: Option<u32>,
+    /// How it asks for its answer, looked for while somebody observes.
+    asked: AskedScan,
     verdict: Option<Verdict>,
     /// The verdict was counted when it came about.
     is_verdict_counted: bool,
@@ -237,6 +240,7 @@ impl Exchange {
             grpc_status: None,
             cohort: None,
             noted_from: None,
+            asked: AskedScan::default(),
             verdict: None,
             is_verdict_counted: false,
             is_end_marked: false,

@@ -1,9 +1,10 @@
 //! What is told of one exchange to those who compare: a mark for its cohort, and a note while somebody
 //! observes its environment.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Exchange;
+use crate::inspect::asked::Asked;
 use crate::metrics::cohort::Mark;
 use crate::model::environment::EnvironmentId;
 use crate::model::note::{Note, What};
@@ -24,6 +25,19 @@ impl Exchange {
             }
             self.recorder.observed.note(Note::new(cohort, whose, key, what, age));
         }
+    }
+
+    /// While somebody observes: does the request ask for a stream? Told once.
+    pub(super) fn note_asked(&mut self, piece: &[u8], is_last: bool, now: Instant) {
+        let (Some(arrived), Some(cohort)) = (self.noted_from, self.cohort) else { return };
+        let Some(asked) = self.asked.push(self.measured.api, piece, is_last) else { return };
+        let what = match asked {
+            Asked::Stream => What::AsksStream,
+            Asked::Whole => What::AsksWhole,
+        };
+        let age = now.saturating_duration_since(self.began);
+        let note = Note::new(cohort, (arrived, self.unique), None, what, age);
+        self.recorder.observed.note(note);
     }
 
     /// The mark as a judge needs it: of a time it matters whether it is a stream's.

@@ -196,8 +196,9 @@ impl Conversation {
         attempt.state = State::AwaitingHead;
         match attempt.upload.write(&mut attempt.connection.carrier, cx, &desk.output) {
             Ok(()) => {
+                let sent_body = &desk.output[desk.output.len() - length..];
                 let permit = flight.note(|exchange| {
-                    exchange.on_request_data(length);
+                    exchange.on_request_data(sent_body, true, attempt.now);
                     exchange.take_permit()
                 });
                 if let Some(permit) = permit {

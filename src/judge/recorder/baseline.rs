@@ -32,8 +32,8 @@ pub struct Baseline {
     pub tpot: Option<[Duration; 3]>,
     /// p99 of the duration of requests.
     pub duration_p99: Option<Duration>,
-    /// What an answer is taken for of which nothing has come yet; `None` where there are many of both
-    /// kinds. Then times are read late, and who is silent even then is left out on both sides.
+    /// What an answer is taken for of which nothing has come yet, if its request does not tell; `None`
+    /// where there are many of both kinds.
     pub silent: Option<Measure>,
 }
 
@@ -59,7 +59,7 @@ pub struct Threshold {
     pub read_ms: u32,
     /// Which time is meant.
     pub time: TimeOf,
-    /// Whether a request that is silent counts as one that takes long.
+    /// Whether a request that is silent counts as one that takes long, if it does not tell what it asks for.
     pub silence_counts: bool,
 }
 
@@ -78,12 +78,28 @@ pub enum TimeOf {
     Pace,
 }
 
+/// What is known of requests of which nothing has come yet.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    silent: Option<Measure>,
+    are_told: bool,
+    final_age: Duration,
+}
+
 impl Rules {
-    /// Rules from what is usual, with the absolute limit.
-    pub fn new(baseline: &Baseline, limit: Duration, signal: LatencySignal) -> Self {
+    /// Rules from what is usual, with the absolute limit. `are_told` says that requests tell whether they
+    /// ask for a stream. Where they do not, and there are many of both kinds, times are read late, and who
+    /// is silent even then is left out on both sides.
+    pub fn new(
+        baseline: &Baseline,
+        limit: Duration,
+        signal: LatencySignal,
+        are_told: bool,
+    ) -> Self {
         let (shortest, longest) = FINAL_AGE;
         let final_age = baseline.duration_p99.unwrap_or(shortest).clamp(shortest, longest);
         let bounded = |time: Duration| time.min(longest);
+        let silence = Silence { silent: baseline.silent, are_told, final_age };
         let mut timings = [None; TIMINGS];
         let latency = match signal {
             LatencySignal::Auto | LatencySignal::Total => baseline.latency,
@@ -100,8 +116,8 @@ impl Rules {
             {
                 let time = TimeOf::of(measure, signal);
                 let is_known = quantiles.is_some();
-                timings[timing(measure, quantile)] = is_known
-                    .then(|| Threshold::new(bounded(threshold), time, baseline.silent, final_age));
+                timings[timing(measure, quantile)] =
+                    is_known.then(|| Threshold::new(bounded(threshold), time, silence));
             }
         }
         let time = match signal {
@@ -110,7 +126,7 @@ impl Rules {
             LatencySignal::Total => TimeOf::LastByte,
             LatencySignal::Tpot => TimeOf::Pace,
         };
-        let limit = Threshold::new(bounded(limit), time, baseline.silent, final_age);
+        let limit = Threshold::new(bounded(limit), time, silence);
         timings[LIMIT] = Some(limit.without_tenth());
         Self { error_ages_ms: [250, 1_000, 15_000, millis(final_age)], timings, final_age }
     }
@@ -122,7 +138,8 @@ impl Rules {
 }
 
 impl Threshold {
-    fn new(slow: Duration, time: TimeOf, silent: Option<Measure>, final_age: Duration) -> Self {
+    fn new(slow: Duration, time: TimeOf, silence: Silence) -> Self {
+        let Silence { silent, are_told, final_age } = silence;
         if time == TimeOf::Pace {
             let slow = u32::try_from(slow.as_micros()).unwrap_or(u32::MAX);
             let (slow_by_tenth, read_ms) = (slow.saturating_add(slow / 10), millis(final_age));
@@ -135,7 +152,7 @@ impl Threshold {
             TimeOf::Answer => silent == Some(Measure::Latency),
             TimeOf::Either | TimeOf::LastByte | TimeOf::Pace => true,
         };
-        let is_mixed = !silence_counts && silent.is_none();
+        let is_mixed = !silence_counts && silent.is_none() && !are_told;
         let read_ms = if is_mixed { slow_by_tenth.max(millis(final_age)) } else { slow_by_tenth };
         Self { slow, slow_by_tenth, read_ms, time, silence_counts }
     }
@@ -180,7 +197,7 @@ mod tests {
 
     #[test]
     fn before_anything_is_known_only_errors_and_the_limit_are_read() {
-        let rules = Rules::new(&Baseline::default(), LIMIT_5S, LatencySignal::Auto);
+        let rules = Rules::new(&Baseline::default(), LIMIT_5S, LatencySignal::Auto, false);
         assert_eq!(rules.error_ages_ms, [250, 1_000, 15_000, 15_000]);
         assert!(rules.timings[..LIMIT].iter().all(Option::is_none));
         let limit = rules.timings[LIMIT].unwrap();
@@ -203,12 +220,12 @@ mod tests {
             (LatencySignal::Total, None, Some(TimeOf::LastByte)),
             (LatencySignal::Tpot, Some(TimeOf::FirstContent), Some(TimeOf::Pace)),
         ] {
-            let rules = Rules::new(&baseline, LIMIT_5S, signal);
+            let rules = Rules::new(&baseline, LIMIT_5S, signal, false);
             let of = |measure| rules.timings[timing(measure, Quantile::P90)].map(|t| t.time);
             assert_eq!((of(Measure::Ttft), of(Measure::Latency)), (ttft, latency), "{signal:?}");
             assert_eq!(rules.final_age, Duration::from_secs(40));
         }
-        let rules = Rules::new(&baseline, Duration::from_millis(50), LatencySignal::Tpot);
+        let rules = Rules::new(&baseline, Duration::from_millis(50), LatencySignal::Tpot, false);
         let read =
             |timing: usize| rules.timings[timing].map(|t| (t.slow, t.slow_by_tenth, t.read_ms));
         assert_eq!(read(timing(Measure::Latency, Quantile::P90)), Some((20_000, 22_000, 40_000)));
@@ -217,14 +234,15 @@ mod tests {
 
     #[test]
     fn who_is_silent_is_taken_for_what_is_usual_or_waited_for() {
-        let read = |silent| {
+        let read = |silent, are_told| {
             let baseline =
                 Baseline { ttft: Some(seconds([1, 2, 4])), silent, ..Baseline::default() };
-            let rules = Rules::new(&baseline, LIMIT_5S, LatencySignal::Auto);
+            let rules = Rules::new(&baseline, LIMIT_5S, LatencySignal::Auto, are_told);
             rules.timings[0].map(|t| (t.silence_counts, t.read_ms)).unwrap()
         };
-        assert_eq!(read(Some(Measure::Ttft)), (true, 1_100));
-        assert_eq!(read(Some(Measure::Latency)), (false, 1_100));
-        assert_eq!(read(None), (false, 15_000));
+        assert_eq!(read(Some(Measure::Ttft), false), (true, 1_100));
+        assert_eq!(read(Some(Measure::Latency), false), (false, 1_100));
+        assert_eq!(read(None, false), (false, 15_000));
+        assert_eq!(read(None, true), (false, 1_100));
     }
 }

@@ -290,6 +290,40 @@ fn a_slow_pace_is_told_when_streams_have_reached_the_last_age() {
 }
 
 #[test]
+fn who_tells_what_it_asks_for_is_late_as_soon_as_it_is() {
+    let mixed = Baseline { ttft: Some([100, 200, 400].map(ms)), ..Baseline::default() };
+    // A second after ten, of a request of which nothing comes: read when, and as what?
+    for (asks, read_at, counts) in [
+        (Some(What::AsksStream), 45, (1, 1)),
+        (Some(What::AsksWhole), 45, (0, 0)),
+        (None, 44 + 60, (0, 0)),
+    ] {
+        let mut recorder = begun(1);
+        let begin = |recorder: &mut Recorder, quarter: u32, exchange: u64| {
+            for (what, age) in [(Some(What::Began), 0), (asks, 3)] {
+                let note = what.map(|what| {
+                    Note::new(EnvironmentId(1), (quarter, exchange), None, what, ms(age))
+                });
+                note.iter().for_each(|note| recorder.note(0, Side::Active, note));
+            }
+        };
+        recorder.hear(0, ms(0)..ms(10_000));
+        (0..160).for_each(|n: u32| begin(&mut recorder, n / 4, n.into()));
+        taken(&mut recorder, ms(10_000));
+        recorder.baseline(&mixed);
+        begin(&mut recorder, 40, 999);
+        recorder.hear(0, ms(0)..ms(40_000));
+        let records = taken(&mut recorder, ms(40_000));
+        let read = ticks(&records).flat_map(|tick| tick.slow.iter().map(|slow| (tick.now.0, slow)));
+        let read: Vec<_> = read
+            .filter(|(_, slow)| slow.quantile == Quantile::P50 && slow.from == Tick(40))
+            .map(|(now, slow)| (now, (slow.counts.active.n, slow.counts.active.slow)))
+            .collect();
+        assert_eq!(read, [(read_at, counts)], "{asks:?}");
+    }
+}
+
+#[test]
 fn goes_on_after_a_restart_with_the_next_tick() {
     let mut recorder = Recorder::new(Setup {
         cores: 1,

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::super::record::Side;
+use super::super::record::{Measure, Side};
 use super::baseline::{Threshold, TimeOf};
 use super::keys::ServedKeys;
 use crate::model::note::What;
@@ -23,6 +23,8 @@ pub struct Request {
     pub side: Side,
     /// Its sticky key.
     pub key: Option<u64>,
+    asked: Option<Measure>,
+    asked_ms: u32,
     /// Its environment has served the key since the last change.
     is_warm: bool,
     first: First,
@@ -111,14 +113,20 @@ impl Times {
 impl Request {
     fn new(side: Side, key: Option<u64>) -> Self {
         let (first, end) = (First::Nothing, End::Open);
-        Self { side, key, is_warm: false, first, first_ms: 0, end, end_ms: 0, pace_us: None }
+        let (asked, asked_ms, is_warm, pace_us) = (None, 0, false, None);
+        Self { side, key, asked, asked_ms, is_warm, first, first_ms: 0, end, end_ms: 0, pace_us }
     }
 
     fn happen(&mut self, what: What, age_ms: u32) {
-        if what == What::Paced {
-            self.pace_us = Some(age_ms);
-            return;
+        match what {
+            What::Paced => self.pace_us = Some(age_ms),
+            What::AsksStream => (self.asked, self.asked_ms) = (Some(Measure::Ttft), age_ms),
+            What::AsksWhole => (self.asked, self.asked_ms) = (Some(Measure::Latency), age_ms),
+            _ => self.go_on(what, age_ms),
         }
+    }
+
+    fn go_on(&mut self, what: What, age_ms: u32) {
         let first = match what {
             What::FirstContent => Some(First::Content),
             What::Answered => Some(First::Answer),
@@ -142,6 +150,21 @@ impl Request {
         }
         if let Some(end) = end.filter(|_| self.end == End::Open) {
             (self.end, self.end_ms) = (end, age_ms);
+        }
+    }
+
+    /// Whether it has told what it asks for.
+    pub fn is_told(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Whether it is late for a threshold while nothing of it has come.
+    fn is_silence_slow(&self, threshold: &Threshold) -> bool {
+        let asked = self.asked.filter(|_| self.asked_ms <= threshold.read_ms);
+        match (threshold.time, asked) {
+            (TimeOf::FirstContent, Some(asked)) => asked == Measure::Ttft,
+            (TimeOf::Answer, Some(asked)) => asked == Measure::Latency,
+            _ => threshold.silence_counts,
         }
     }
 
@@ -175,7 +198,7 @@ impl Request {
         match end {
             End::Whole => Some(took(self.end_ms)),
             End::Spoilt => None,
-            End::Left | End::Open if !threshold.silence_counts => None,
+            End::Left | End::Open if !self.is_silence_slow(threshold) => None,
             // Who left before the threshold might have been answered in time.
             End::Left => Some(took(self.end_ms)).filter(|compared| compared.is_slow),
             End::Open => Some(took(u32::MAX)),

@@ -41,6 +41,8 @@ struct Request {
     side: Side,
     key: Option<u64>,
     began_ms: u64,
+    /// How it asks for its answer, and when that is known.
+    asks: Option<(Measure, u64)>,
     fate: Fate,
 }
 
@@ -70,7 +72,11 @@ impl Traffic {
             let place = key.map_or_else(|| random.u64(0..100), |key| key % 100);
             let side = if place < share { Side::Candidate } else { Side::Active };
             let (core, fate) = (random.usize(0..CORES), fate(&mut random));
-            Request { number: draw(seed, number), core, side, key, began_ms, fate }
+            let asked = [None, Some(Measure::Ttft), Some(Measure::Latency)][random.usize(0..3)];
+            let magnitude = random.u32(0..10);
+            let known = random.u64(0..1 << magnitude);
+            let asks = asked.map(|measure| (measure, known));
+            Request { number: draw(seed, number), core, side, key, began_ms, asks, fate }
         };
         Self { requests: (0..1_500).map(request).collect() }
     }
@@ -192,11 +198,13 @@ impl Traffic {
         let by_tenth = slow + slow / 10;
         let mut counts = Both::<SlowCounts>::default();
         for request in self.within(span).filter(|request| self.is_warm(request)) {
+            let asked = request.asks.filter(|(_, known)| *known <= by_tenth);
+            let is_waited_for = asked.map_or(Measure::Ttft, |(asked, _)| asked) == measure;
             let took = match (measure, request.fate.answered(by_tenth)) {
                 (Measure::Ttft, Answered::Content(at))
                 | (Measure::Latency, Answered::Whole(at)) => at,
-                (Measure::Ttft, Answered::Left(at)) if at > slow => at,
-                (Measure::Ttft, Answered::Silent) => u64::MAX,
+                (_, Answered::Left(at)) if is_waited_for && at > slow => at,
+                (_, Answered::Silent) if is_waited_for => u64::MAX,
                 _ => continue,
             };
             let counts = counts.of(request.side);
@@ -279,6 +287,10 @@ impl Request {
 
     fn happens(&self) -> Vec<(What, u64)> {
         let mut happens = vec![(What::Began, 0)];
+        happens.extend(self.asks.map(|(asked, at)| match asked {
+            Measure::Ttft => (What::AsksStream, at),
+            Measure::Latency => (What::AsksWhole, at),
+        }));
         happens.extend(match self.fate {
             Fate::Streams { content, end } => {
                 vec![(What::FirstContent, content), (What::Ended, end)]
