@@ -91,6 +91,7 @@ pub struct Losses {
 pub struct Recorder {
     origin: u32,
     setup: Setup,
+    baseline: Baseline,
     rules: Arc<Rules>,
     asking: Asking,
     cores: Cores,
@@ -123,10 +124,12 @@ struct Pending {
 impl Recorder {
     /// Before the first note.
     pub fn new(setup: Setup) -> Self {
-        let rules = Rules::new(&Baseline::default(), setup.latency_max, setup.signal, false);
+        let baseline = Baseline::default();
+        let rules = Rules::new(&baseline, setup.latency_max, setup.signal, false);
         let first = setup.first;
         Self {
             origin: first_whole(setup.began),
+            baseline,
             rules: Arc::new(rules),
             asking: Asking::default(),
             cores: Cores::new(setup.cores, setup.began),
@@ -163,8 +166,14 @@ impl Recorder {
 
     /// What is usual on the active side, for requests that begin from now on.
     pub fn baseline(&mut self, baseline: &Baseline) {
+        self.baseline = baseline.clone();
+        self.make_rules();
+    }
+
+    fn make_rules(&mut self) {
         let Setup { latency_max, signal, .. } = self.setup;
-        self.rules = Arc::new(Rules::new(baseline, latency_max, signal, self.asking.learn()));
+        let are_told = self.asking.are_told();
+        self.rules = Arc::new(Rules::new(&self.baseline, latency_max, signal, are_told));
     }
 
     /// A core hands over what it saw between two moments since the epoch. To be called before its notes.
@@ -291,9 +300,7 @@ impl Recorder {
             record.final_age = age.filter(|_| self.final_age != age);
             self.final_age = age;
         }
-        if let Some(earlier) = from.0.checked_sub(ASKED_BY).and_then(|t| self.cohorts.of(Tick(t))) {
-            self.asking.see(earlier);
-        }
+        self.learn_asking(from);
         self.reading.read(&self.cohorts, &mut record);
         record.new_keys = Some(new_keys).filter(|new| *new != Both::default());
         let users = self.users.count();
@@ -304,6 +311,15 @@ impl Recorder {
         record.scores = self.scores.drain(..).map(told).collect();
         self.forget();
         record
+    }
+
+    /// Bodies of earlier ticks have come by now: who of them told what it asks for?
+    fn learn_asking(&mut self, now: Tick) {
+        let earlier = now.0.checked_sub(ASKED_BY).and_then(|tick| self.cohorts.of(Tick(tick)));
+        earlier.into_iter().for_each(|cohort| self.asking.see(cohort));
+        if self.asking.learn() {
+            self.make_rules();
+        }
     }
 
     /// All requests of a tick are known. Returns keys that came for the first time since the change.

@@ -28,13 +28,19 @@ impl Asking {
         }
     }
 
-    /// Whether requests are known to tell, by those that were seen; what was known stays while they are few.
+    /// Makes something of what was seen, once it is enough; answers whether that is news.
     pub fn learn(&mut self) -> bool {
-        if self.began >= REQUESTS_MIN {
-            let are_told =
-                u64::from(self.told) * 100 >= u64::from(self.began) * u64::from(TELL_MIN);
-            *self = Self { are_told, ..Self::default() };
+        if self.began < REQUESTS_MIN {
+            return false;
         }
+        let before = self.are_told;
+        let are_told = u64::from(self.told) * 100 >= u64::from(self.began) * u64::from(TELL_MIN);
+        *self = Self { are_told, ..Self::default() };
+        are_told != before
+    }
+
+    /// Whether requests are known to tell.
+    pub fn are_told(&self) -> bool {
         self.are_told
     }
 }

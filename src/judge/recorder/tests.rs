@@ -307,10 +307,10 @@ fn who_tells_what_it_asks_for_is_late_as_soon_as_it_is() {
                 note.iter().for_each(|note| recorder.note(0, Side::Active, note));
             }
         };
+        recorder.baseline(&mixed);
         recorder.hear(0, ms(0)..ms(10_000));
         (0..160).for_each(|n: u32| begin(&mut recorder, n / 4, n.into()));
         taken(&mut recorder, ms(10_000));
-        recorder.baseline(&mixed);
         begin(&mut recorder, 40, 999);
         recorder.hear(0, ms(0)..ms(40_000));
         let records = taken(&mut recorder, ms(40_000));
