@@ -14,6 +14,7 @@ mod disk_tests;
 #[cfg(test)]
 mod drain_tests;
 mod draining;
+mod effects;
 mod fallbacks;
 mod limits;
 mod observing;
@@ -23,6 +24,7 @@ mod reporting;
 #[cfg(test)]
 mod rollout_tests;
 mod rollouts;
+mod runs;
 mod settling;
 #[cfg(test)]
 mod tests;
@@ -56,7 +58,8 @@ use disk::Disk;
 use draining::Drains;
 use fallbacks::Fallbacks;
 use limits::LimitsWatch;
-use rollouts::{Happened, Runs};
+use rollouts::Happened;
+use runs::Runs;
 use settling::{Reply, Settlings};
 use ways_back::WaysBack;
 

@@ -1,99 +1,35 @@
-//! Rollouts under way: looks at them, tells them what happened, and does what they ask for.
+//! Rollouts under way: looks at them, and tells them what happened.
 //!
 //! A rollout itself is a value in the service's record and changes as everything else does: by a
-//! command, planned, written, published. Here is what it needs beside that: the judge that watches,
-//! the gate at work, the questions to environments. All of that ends when the rollout does.
+//! command, planned, written, published. What it needs beside that stands in `runs`; what it asks for,
+//! `effects` does.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 
 use super::observing::{Watch, share_of};
+use super::runs::Run;
 use super::{Controller, Outcome, Waiting};
 use crate::control_plane::change::rollout::{CONTROLLER, scene};
 use crate::control_plane::command::{Applied, Command, Refused, Request};
 use crate::control_plane::comparison;
-use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::health;
-use crate::control_plane::quality::AskedBy;
 use crate::control_plane::ready;
-use crate::control_plane::smoke::{self, SmokeContext};
 use crate::control_plane::store::Evidence;
-use crate::control_plane::warm_up::{self, Copies, WarmUpContext};
 use crate::judge::comparison::Safety;
 use crate::model::environment::Environment;
 use crate::model::name::Name;
-use crate::model::occasion::Occasion;
-use crate::model::routing_table::RoutingTable;
-use crate::rollout::event::{Effect, Event, Judged, Look};
+use crate::rollout::event::{Event, Judged, Look};
 use crate::rollout::gate::GateReport;
-use crate::rollout::notice::Notice;
 use crate::rollout::stage::{Gate, Stage};
 use crate::rollout::value::Rollout;
 
 /// How often a rollout is looked at when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long the base may take to say that it can take its traffic back.
-const BASE_MAX: Duration = Duration::from_secs(1);
 /// How long a step that the disk refused is not tried again.
 const AFTER_REFUSAL: Duration = Duration::from_secs(10);
-/// How long what is in flight may take when a rollout drains an environment.
-const DRAIN_MAX: Duration = Duration::from_secs(10 * 60);
-
-/// What belongs to the rollouts under way, by service.
-#[derive(Debug, Default)]
-pub(super) struct Runs {
-    list: HashMap<Name, Run>,
-}
-
-/// What belongs to one.
-#[derive(Debug, Default)]
-struct Run {
-    rollout: u64,
-    looked_at: Option<Instant>,
-    refused_at: Option<Instant>,
-    /// The question to an environment that is under way.
-    asking: Option<AbortHandle>,
-    gate: Option<AbortHandle>,
-    watch: Option<Watch>,
-    /// When what the way back is for was seen.
-    breached: Option<Instant>,
-    /// What the candidate said when it was last asked whether it is ready.
-    ready: Option<Result<(), String>>,
-}
-
-impl Runs {
-    /// The judge at work for a service.
-    pub(super) fn watch(&mut self, service: &Name) -> Option<&mut Watch> {
-        self.list.get_mut(service)?.watch.as_mut()
-    }
-
-    /// The same, with the number of its rollout.
-    pub(super) fn numbered_watch(&mut self, service: &Name) -> Option<(u64, &mut Watch)> {
-        let run = self.list.get_mut(service)?;
-        Some((run.rollout, run.watch.as_mut()?))
-    }
-
-    /// When what a rollout goes back for was seen.
-    pub(super) fn breached(&self, service: &Name) -> Option<Instant> {
-        self.list.get(service)?.breached
-    }
-
-    /// What belongs to this rollout.
-    fn of(&mut self, service: &Name, rollout: u64) -> &mut Run {
-        let run = self.list.entry(service.clone()).or_default();
-        run.rollout = rollout;
-        run
-    }
-
-    /// All judges at work.
-    pub(super) fn watches(&mut self) -> impl Iterator<Item = &mut Watch> {
-        self.list.values_mut().filter_map(|run| run.watch.as_mut())
-    }
-}
 
 /// Something that a rollout waited for.
 #[derive(Debug)]
@@ -106,14 +42,6 @@ pub(super) enum Happened {
     BaseProbed(Result<(), String>),
     /// What the rollout wanted was done or refused.
     Answered(Result<Applied, Refused>),
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        for task in [&self.asking, &self.gate].into_iter().flatten() {
-            task.abort();
-        }
-    }
 }
 
 impl Controller {
@@ -240,7 +168,7 @@ impl Controller {
     }
 
     /// Puts an event of a rollout in front of the controller, as everybody else does.
-    fn tell_rollout(&mut self, service: &Name, event: Event) {
+    pub(super) fn tell_rollout(&mut self, service: &Name, event: Event) {
         let Some(rollout) = self.running(service).map(|rollout| rollout.id) else { return };
         let command = Command::Rollout {
             service: service.clone(),
@@ -283,34 +211,11 @@ impl Controller {
         }
     }
 
-    /// Does what a rollout asks for, now that its change is published.
-    pub(super) fn carry_out(
-        &mut self,
-        service: &Name,
-        effects: &[Effect],
-        said: &(String, serde_json::Value),
-    ) {
-        for effect in effects {
-            match effect {
-                Effect::ProbeBase => self.probe_base(service),
-                Effect::Drain(environment) => self.drain_for_rollout(service, environment),
-                Effect::ResumeJudge => {
-                    if let Some(watch) = self.runs.watch(service) {
-                        watch.resume();
-                    }
-                }
-                Effect::Start(gate) => self.start_gate(service, *gate),
-                Effect::Stop(_) => self.stop_gate(service),
-                Effect::Tell(occasion) => self.tell_hooks(service, *occasion, said),
-            }
-        }
-    }
-
-    fn running(&self, service: &Name) -> Option<&Rollout> {
+    pub(super) fn running(&self, service: &Name) -> Option<&Rollout> {
         self.services.find(service)?.record.release.running()
     }
 
-    fn environment_of(&self, service: &Name, name: &Name) -> Option<Arc<Environment>> {
+    pub(super) fn environment_of(&self, service: &Name, name: &Name) -> Option<Arc<Environment>> {
         self.services.find(service)?.table.environment(name.as_str()).cloned()
     }
 
@@ -327,18 +232,6 @@ impl Controller {
         }));
     }
 
-    fn probe_base(&mut self, service: &Name) {
-        let Some(rollout) = self.running(service) else { return };
-        let (id, base) = (rollout.id, rollout.base.clone());
-        self.note_breach(service, Instant::now());
-        let Some(environment) = self.environment_of(service, &base) else { return };
-        let service = service.clone();
-        self.work.spawn(async move {
-            let answer = health::one_answers(&environment, BASE_MAX).await;
-            Outcome::Rollout { service, rollout: id, happened: Happened::BaseProbed(answer) }
-        });
-    }
-
     /// The way back has begun: for what the judge saw, else for what was seen or asked for now.
     pub(super) fn note_breach(&mut self, service: &Name, now: Instant) {
         let Some(rollout) = self.running(service) else { return };
@@ -350,99 +243,10 @@ impl Controller {
         run.breached = decided_at.or(run.breached).or(Some(now));
     }
 
-    fn tell_hooks(
-        &self,
-        service: &Name,
-        occasion: Occasion,
-        (text, details): &(String, serde_json::Value),
-    ) {
-        let Some(live) = self.services.find(service) else { return };
-        let Some(rollout) = live.record.release.rollout.as_deref() else { return };
-        self.shared.hooks.tell(Notice {
-            occasion,
-            service: Some(service.clone()),
-            environment: Some(rollout.candidate.clone()),
-            rollout: Some(rollout.id),
-            version: rollout.version.clone(),
-            text: text.clone(),
-            details: details.clone(),
-        });
-    }
-
-    fn stop_gate(&mut self, service: &Name) {
-        if let Some(gate) = self.runs.list.get_mut(service).and_then(|run| run.gate.take()) {
-            gate.abort();
-        }
-    }
-
-    fn start_gate(&mut self, service: &Name, gate: Gate) {
-        let Some(live) = self.services.find(service) else { return };
-        let Some(rollout) = live.record.release.running() else { return };
-        let (id, table, of) = (rollout.id, Arc::clone(&live.table), rollout.clone());
-        let copies = self.services.taps.take(service);
-        let name = service.clone();
-        let handle = ControllerHandle::reading(Arc::clone(&self.shared));
-        let task = self.work.spawn(async move {
-            let report = run_gate(gate, copies, &handle, &table, &of).await;
-            let happened = Happened::GateEnded(gate, Box::new(report));
-            Outcome::Rollout { service: name, rollout: id, happened }
-        });
-        let run = self.runs.of(service, id);
-        run.gate = Some(task);
-    }
-
     /// Takes a judge to work.
     pub(super) fn put_watch(&mut self, service: &Name, watch: Watch) {
         if let Some(id) = self.running(service).map(|rollout| rollout.id) {
             self.runs.of(service, id).watch = Some(watch);
-        }
-    }
-
-    fn drain_for_rollout(&mut self, service: &Name, environment: &Name) {
-        let command = Command::Drain {
-            service: service.clone(),
-            environment: environment.clone(),
-            deadline: DRAIN_MAX,
-        };
-        let request = Request { actor: CONTROLLER.to_owned(), reason: None, command };
-        // Nobody waits for its end: events and status tell of it.
-        let (reply, _) = oneshot::channel();
-        self.take(Waiting { request, reply, since: Instant::now() });
-    }
-}
-
-/// Does the work of a gate.
-async fn run_gate(
-    gate: Gate,
-    copies: Option<Copies>,
-    handle: &ControllerHandle,
-    table: &RoutingTable,
-    rollout: &Rollout,
-) -> GateReport {
-    let failed = |why: String| GateReport::failed(why, serde_json::Value::Null);
-    let candidate = &rollout.candidate;
-    match gate {
-        Gate::Smoke => match SmokeContext::of(table, candidate, Some(rollout.id)) {
-            Some(context) => GateReport::from(&smoke::run(&context).await),
-            None => failed(format!("{candidate} is gone")),
-        },
-        Gate::Quality => {
-            let asked_by = AskedBy::Rollout(rollout.id);
-            match handle.evaluate(&table.service.name, candidate, asked_by).await {
-                Ok(report) => report.gate(),
-                Err(refused) => failed(refused.to_string()),
-            }
-        }
-        Gate::WarmUp => {
-            let signal = rollout.plan.latency_signal;
-            match WarmUpContext::of(table, candidate, signal) {
-                Some(context) => warm_up::run(&context, copies, &handle.shared.warm_ups).await,
-                None if table.service.warm_up.is_none() => {
-                    let words = "warm-up: the config has none any more";
-                    GateReport::passed(words, serde_json::Value::Null)
-                }
-                None => failed(format!("{candidate} is gone")),
-            }
         }
     }
 }
