@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -32,14 +33,14 @@ pub const SCHEMA: u32 = 1;
 pub const ACTOR_HEADER: &str = "x-cyan-actor";
 
 /// `GET /v1/services`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Services {
     /// Every service, in the order of the config.
     pub services: Vec<Service>,
 }
 
 /// `GET /v1/services/{service}`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Its name.
     pub name: Name,
@@ -60,7 +61,7 @@ pub struct Service {
 }
 
 /// `GET /v1/services/{service}/environments/{environment}`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Environment {
     /// Its name.
     pub name: Name,
@@ -87,7 +88,7 @@ pub struct Environment {
 }
 
 /// One address of an environment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Upstream {
     /// As written.
     pub address: String,
@@ -114,7 +115,7 @@ impl Upstream {
 }
 
 /// A drain under way or done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Drain {
     /// `draining`, `drained`, or `ended` when the deadline ended what remained.
     pub state: String,
@@ -127,7 +128,7 @@ pub struct Drain {
 }
 
 /// `PUT /v1/services/{service}/weights`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetWeights {
     /// Percent by environment. Environments left out keep theirs; all of them must sum to 100.
@@ -145,7 +146,7 @@ pub struct SetWeights {
 }
 
 /// `POST /v1/services/{service}/switch`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Switch {
     /// To which environment; the active one's partner when left out.
@@ -160,7 +161,7 @@ pub struct Switch {
 }
 
 /// `POST /v1/services/{service}/rollback`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollBack {
     /// All users at once, whatever the plan of a rollout under way says.
@@ -172,7 +173,7 @@ pub struct RollBack {
 }
 
 /// `POST /v1/reload`, and what is taken away by `DELETE`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
     /// Why; stands in the journal.
@@ -181,7 +182,7 @@ pub struct Because {
 }
 
 /// `PUT /v1/services/{service}/environments/{environment}`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutEnvironment {
     /// Its upstreams; left out, they stay.
@@ -206,7 +207,7 @@ pub struct PutEnvironment {
 }
 
 /// `POST /v1/services/{service}/environments/{environment}/drain`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartDrain {
     /// How long exchanges may take, e.g. `30s`, which it is when left out.
@@ -218,7 +219,7 @@ pub struct StartDrain {
 }
 
 /// `POST /v1/services/{service}/environments/{environment}/reset`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetField {
     /// `upstreams`, `version` or `model`.
@@ -229,7 +230,7 @@ pub struct ResetField {
 }
 
 /// The answer to every change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     /// The service's generation now.
     pub generation: u64,
@@ -246,7 +247,7 @@ pub struct Applied {
 }
 
 /// What a change would do: the answer to `?dry_run=true`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preview {
     /// The generation that was looked at. Sent along with the change, it makes sure of it.
     pub generation: u64,
@@ -257,7 +258,7 @@ pub struct Preview {
 }
 
 /// One value before and after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change<T> {
     /// Now.
     pub before: T,
@@ -266,7 +267,7 @@ pub struct Change<T> {
 }
 
 /// One weight before and after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightChange {
     /// Whose.
     pub environment: Name,
@@ -277,7 +278,7 @@ pub struct WeightChange {
 }
 
 /// One server-sent event of `GET /v1/events`. `seq` is also its id.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Rises by one with every event of the process.
     pub seq: u64,
@@ -294,7 +295,7 @@ pub struct Event {
 }
 
 /// `GET /v1/journal`, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Journal {
     /// The entries.
     pub entries: Vec<JournalEntry>,
@@ -303,7 +304,7 @@ pub struct Journal {
 }
 
 /// Who changed what, when and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalEntry {
     /// Rises with every entry.
     pub id: i64,
@@ -330,9 +331,9 @@ pub struct JournalEntry {
 }
 
 /// `GET /v1/status`: everything `cyan status` shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// The form of this answer; see [`SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// Cyan's version.
     pub version: String,
@@ -389,7 +390,7 @@ pub struct RequestSeen {
 }
 
 /// The event `requests_left_out` of `GET /v1/requests`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RequestsLeftOut {
     /// Because there were more than are shown in a second.
     pub over_rate: u64,

@@ -1,20 +1,24 @@
-//! Reads the JSON body of a call: bounded in size and time, and strict about its fields.
+//! Reads the JSON body of a call: bounded in size and time, and strict about its type and its fields.
 
 use std::time::Duration;
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use serde::de::DeserializeOwned;
+use axum::http::{HeaderMap, header};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
+use serde_path_to_error::Segment;
 use tokio::time::timeout;
 
 use super::problem::{Problem, ProblemKind};
+use crate::model::media_type::MediaType;
 
 /// Most bytes of a body.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Time a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
-/// The body of a call. An empty one counts as `{}`.
+/// The body of a call: an object. An empty one counts as `{}`.
 #[derive(Debug)]
 pub(super) struct Body<T>(pub(super) T);
 
@@ -22,18 +26,69 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let reading = to_bytes(request.into_body(), BODY_BYTES_MAX);
-        let bytes = match timeout(BODY_LIMIT, reading).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) => return Err(unread(&error)),
-            Err(_) => {
-                let detail = "the body did not arrive within 10 s; send it in one go";
-                return Err(Problem::new(ProblemKind::BadRequest, detail));
-            }
-        };
-        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| malformed(&error))
+        let text = json(request).await?;
+        // A list would be taken for the fields in their order, and an empty one for consent.
+        if !text.trim_ascii_start().starts_with(b"{") {
+            read::<IgnoredAny>(&text)?;
+            let detail = "body: must be a JSON object";
+            return Err(Problem::new(ProblemKind::Invalid, detail));
+        }
+        read(&text).map(Self)
     }
+}
+
+/// The body of a call that takes objects and lists.
+#[derive(Debug)]
+pub(super) struct AnyBody(pub(super) Value);
+
+impl<S: Send + Sync> FromRequest<S> for AnyBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read(&json(request).await?).map(Self)
+    }
+}
+
+async fn json(request: Request) -> Result<Bytes, Problem> {
+    let (head, body) = request.into_parts();
+    let bytes = whole(body).await?;
+    if bytes.is_empty() {
+        return Ok(Bytes::from_static(b"{}"));
+    }
+    is_json(&head.headers)?;
+    Ok(bytes)
+}
+
+/// All of a body.
+pub(super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
+    match timeout(BODY_LIMIT, to_bytes(body, BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(unread(&error)),
+        Err(_) => {
+            let detail = "the body did not arrive within 10 s; send it in one go";
+            Err(Problem::new(ProblemKind::BadRequest, detail))
+        }
+    }
+}
+
+/// A body without a type is taken for JSON; one that says it is something else is not. A form that a
+/// browser was made to send is no change of weights.
+fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(said) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    if MediaType::of(said.as_bytes()).is_json() {
+        return Ok(());
+    }
+    let said = said.to_str().unwrap_or("what cannot be read");
+    let detail = format!("the body is said to be {said}; send application/json");
+    Err(Problem::new(ProblemKind::UnsupportedType, detail)
+        .hint("with curl, use --json instead of --data"))
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| malformed(&error))?;
+    reader.end().map_err(|error| unparsed(&error))?;
+    Ok(value)
 }
 
 fn unread(error: &axum::Error) -> Problem {
@@ -46,7 +101,50 @@ fn unread(error: &axum::Error) -> Problem {
 }
 
 /// Broken JSON cannot be read; JSON of another form breaks a rule, which the message names.
-fn malformed(error: &serde_json::Error) -> Problem {
-    let kind = if error.is_data() { ProblemKind::Invalid } else { ProblemKind::BadRequest };
-    Problem::new(kind, format!("body: {error}"))
+fn malformed(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    if !error.inner().is_data() {
+        return unparsed(error.inner());
+    }
+    let problem = Problem::new(ProblemKind::Invalid, format!("body: {}", error.inner()));
+    let field: Vec<_> = error.path().iter().filter_map(part).collect();
+    if field.is_empty() { problem } else { problem.at(&field.join("/")) }
+}
+
+fn unparsed(error: &serde_json::Error) -> Problem {
+    Problem::new(ProblemKind::BadRequest, format!("body: {error}"))
+}
+
+/// A part of a JSON pointer (RFC 6901).
+fn part(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Map { key } => Some(key.replace('~', "~0").replace('/', "~1")),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::api::rollout::StartRollout;
+    use super::super::api::{SetWeights, Switch};
+    use super::*;
+
+    fn pointers<T: DeserializeOwned>(text: &str) -> (u16, Vec<String>) {
+        let problem = read::<T>(text.as_bytes()).err().expect("it is refused");
+        (problem.status, problem.errors.into_iter().map(|error| error.pointer).collect())
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        let at = |status, pointer: &str| (status, vec![pointer.to_owned()]);
+        assert_eq!(
+            pointers::<SetWeights>(r#"{"weights":{"green":101}}"#),
+            at(422, "#/weights/green")
+        );
+        assert_eq!(pointers::<SetWeights>(r#"{"wieghts":{}}"#), at(422, "#/wieghts"));
+        assert_eq!(pointers::<Switch>(r#"{"to":"Green"}"#), at(422, "#/to"));
+        assert_eq!(pointers::<StartRollout>(r#"{"steps":["5%",5]}"#), at(422, "#/steps/1"));
+        assert_eq!(pointers::<Switch>(r#"{"to":"#), (400, vec![]));
+        assert_eq!(pointers::<Switch>("{} {}"), (400, vec![]));
+    }
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::api::SCHEMA;
 use super::api::stats::{AtAge, Cohort, Cohorts};
-use super::measured_query::MeasuredQuery;
+use super::params::{Params, within};
 use super::path::OfEnvironment;
 use super::problem::Problem;
 use super::state::Admin;
@@ -23,9 +24,11 @@ const AGES: [Duration; 3] =
 const SECONDS_DEFAULT: u32 = 60;
 
 /// `?seconds=60`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LastSeconds {
+    /// How many seconds back; 60 when left out.
+    #[schemars(range(min = 1, max = SECONDS_KEPT))]
     seconds: Option<u32>,
 }
 
@@ -33,10 +36,11 @@ pub(super) struct LastSeconds {
 pub(super) async fn show(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
-    MeasuredQuery(query): MeasuredQuery<LastSeconds>,
+    Params(query): Params<LastSeconds>,
 ) -> Result<Json<Cohorts>, Problem> {
     let id = admin.environment_id(&service, &environment)?;
-    let seconds = query.seconds.unwrap_or(SECONDS_DEFAULT).min(SECONDS_KEPT);
+    let seconds = within("seconds", query.seconds, &(1..=SECONDS_KEPT))?;
+    let seconds = seconds.unwrap_or(SECONDS_DEFAULT);
     Ok(Json(admin.controller.cohorts(|log, now| read(log, id, seconds, now))))
 }
 

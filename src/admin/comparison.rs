@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::api::SCHEMA;
 use super::api::comparison::{Compared, Comparison, Interval, Measured, Row};
-use super::measured_query::MeasuredQuery;
+use super::params::Params;
 use super::path::OfService;
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
@@ -23,10 +24,13 @@ use crate::model::name::Name;
 use crate::model::standing::Standing;
 
 /// `?candidate=green&window=5m`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfComparison {
+    /// Which environment; the service's candidate when left out.
     candidate: Option<Name>,
+    /// How far back, `10s` to `1h`, or `step`: since the weights changed last. As the plan says when left out.
+    #[schemars(regex(pattern = r"^(step|([0-9]+(d|h|m|s|ms))+)$"))]
     window: Option<String>,
 }
 
@@ -34,7 +38,7 @@ pub(super) struct OfComparison {
 pub(super) async fn show(
     State(admin): State<Admin>,
     OfService(service): OfService,
-    MeasuredQuery(query): MeasuredQuery<OfComparison>,
+    Params(query): Params<OfComparison>,
 ) -> Result<Json<Comparison>, Problem> {
     let span = query.window.as_deref().map(span).transpose()?;
     let found = admin.controller.compare(&service, query.candidate.as_ref(), span);

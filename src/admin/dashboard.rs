@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::access::Access;
 use super::body::Body;
+use super::path::Word;
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
 
@@ -54,7 +55,7 @@ pub(super) async fn page(
 }
 
 /// A part of it.
-pub(super) async fn part(Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn part(Word(name): Word) -> Result<Response, Problem> {
     let part = PARTS.into_iter().find(|(part, _, _)| *part == name);
     let (_, kind, text) = part.ok_or_else(|| {
         Problem::new(ProblemKind::NotFound, format!("the dashboard has no part `{name}`"))

@@ -5,15 +5,17 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::api::StartDrain;
 use super::body::Body;
 use super::caller::{Actor, Seen};
+use super::params::Params;
 use super::path::OfEnvironment;
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
@@ -26,8 +28,10 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 const REFUSAL_LIMIT: Duration = Duration::from_millis(100);
 
 /// The query of a drain.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wait {
+    /// Whether to answer only when it is drained.
     #[serde(default = "yes")]
     wait: bool,
 }
@@ -41,7 +45,7 @@ pub(super) async fn start(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
     Actor(actor): Actor,
-    Query(query): Query<Wait>,
+    Params(query): Params<Wait>,
     headers: HeaderMap,
     Body(body): Body<StartDrain>,
 ) -> Result<Response, Problem> {

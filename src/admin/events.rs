@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -17,21 +18,24 @@ use tokio::time::timeout;
 
 use super::api;
 use super::event_stream::{self, KEEP_ALIVE, Piece, STILL_HERE};
+use super::params::Params;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, FOLLOWERS_MAX};
 use crate::control_plane::event::Event;
 use crate::model::rfc3339;
 
 /// Where to begin.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Since {
+    /// The `seq` of the last event that is known; from now on when left out.
     since: Option<u64>,
 }
 
 /// Follows what happens until one side goes.
 pub(super) async fn follow(
     State(admin): State<Admin>,
-    Query(query): Query<Since>,
+    Params(query): Params<Since>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let place = Arc::clone(&admin.followers).try_acquire_owned().map_err(|_| {

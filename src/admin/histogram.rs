@@ -10,7 +10,8 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer, V2Serializer}
 
 use super::api::SCHEMA;
 use super::api::stats::{Bucket, Buckets, EncodedHistogram};
-use super::measured_query::{Encoding, MeasuredQuery, OfHistogram};
+use super::measured_query::{Encoding, OfHistogram};
+use super::params::Params;
 use super::path::OfEnvironment;
 use super::problem::Problem;
 use super::state::Admin;
@@ -21,7 +22,7 @@ use crate::metrics::distribution::Distribution;
 pub(super) async fn show(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
-    MeasuredQuery(query): MeasuredQuery<OfHistogram>,
+    Params(query): Params<OfHistogram>,
 ) -> Result<Response, Problem> {
     let (measure, window, encoding) = (query.measure()?, query.window()?, query.encoding()?);
     let measured = admin.measured(&service, &environment, window)?;

@@ -2,10 +2,8 @@
 //!
 //! A name that is none is refused with the names there are, an unknown parameter like an unknown field.
 
-use axum::extract::{FromRequestParts, Query};
-use axum::http::request::Parts;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
@@ -14,23 +12,30 @@ use crate::metrics::measure::Measure;
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
 
-/// The query, or a problem that says what is wrong with it.
-#[derive(Debug)]
-pub(super) struct MeasuredQuery<T>(pub(super) T);
-
 /// `?window=5m`
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfWindow {
+    /// How far back; `5m` when left out.
+    #[serde(default)]
+    #[schemars(schema_with = "windows")]
     window: Option<String>,
 }
 
 /// `?metric=ttft&window=5m&encoding=hdr-v2`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OfHistogram {
+    /// Of what.
+    #[schemars(schema_with = "metrics")]
     metric: Option<String>,
+    /// How far back; `5m` when left out.
+    #[serde(default)]
+    #[schemars(schema_with = "windows")]
     window: Option<String>,
+    /// In which form; `buckets` when left out.
+    #[serde(default)]
+    #[schemars(schema_with = "encodings")]
     encoding: Option<String>,
 }
 
@@ -115,15 +120,16 @@ impl Admin {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for MeasuredQuery<T> {
-    type Rejection = Problem;
+fn windows(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Window::ALL.map(Window::label) })
+}
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::<T>::from_request_parts(parts, state).await;
-        let Query(query) =
-            query.map_err(|error| Problem::new(ProblemKind::Invalid, error.body_text()))?;
-        Ok(Self(query))
-    }
+fn metrics(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Measure::ALL.map(Measure::label) })
+}
+
+fn encodings(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Encoding::ALL.map(Encoding::label) })
 }
 
 fn window(asked: Option<&str>) -> Result<Window, Problem> {

@@ -10,6 +10,10 @@ use crate::model::name::Name;
 #[derive(Debug)]
 pub(super) struct OfService(pub(super) Name);
 
+/// The one word that a path names, whatever it is.
+#[derive(Debug)]
+pub(super) struct Word(pub(super) String);
+
 /// `/v1/services/{service}/environments/{environment}`
 #[derive(Debug)]
 pub(super) struct OfEnvironment(pub(super) Name, pub(super) Name);
@@ -46,13 +50,22 @@ impl<S: Send + Sync> FromRequestParts<S> for OfAction {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Word {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(word) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| unreadable(&error))?;
+        Ok(Self(word))
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfService {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(service) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|error| unreadable(&error))?;
+        let Word(service) = Word::from_request_parts(parts, state).await?;
         Ok(Self(name(&service)?))
     }
 }

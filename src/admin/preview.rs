@@ -1,7 +1,7 @@
 //! `?dry_run=true`: what a change of weights or roles would do, worked out by the very functions that
 //! the controller will use, on the state as it is now.
 
-use axum::extract::Query;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::api::{Change, Preview, WeightChange};
@@ -13,15 +13,13 @@ use crate::model::assignment::{Assignment, AssignmentError};
 use crate::model::name::Name;
 
 /// The query of a change.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DryRun {
-    /// Look only.
+    /// Only say what would change.
     #[serde(default)]
     pub(super) dry_run: bool,
 }
-
-/// The query, where one is given.
-pub(super) type MaybeDry = Query<DryRun>;
 
 impl Admin {
     /// What `change` would make of the service's assignment.

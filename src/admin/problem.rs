@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::api::Service;
@@ -13,7 +14,7 @@ use crate::model::assignment::AssignmentError;
 use crate::rollout::start::StartRefused;
 
 /// An error as clients get it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// A path on the admin listener that explains this kind of error.
     #[serde(rename = "type")]
@@ -42,7 +43,7 @@ pub struct Problem {
 }
 
 /// One field at fault.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// A JSON pointer into the request body, as a URI fragment: `#/weights`.
     pub pointer: String,
@@ -73,6 +74,8 @@ pub enum ProblemKind {
     TooLarge,
     /// `If-Match` names another generation.
     PreconditionFailed,
+    /// The body is said to be no JSON.
+    UnsupportedType,
     /// Well-formed, but against the rules.
     Invalid,
     /// The config file cannot be used.
@@ -89,7 +92,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -100,6 +103,7 @@ impl ProblemKind {
         Self::Conflict,
         Self::PreconditionFailed,
         Self::TooLarge,
+        Self::UnsupportedType,
         Self::Invalid,
         Self::ConfigInvalid,
         Self::TooMany,
@@ -170,6 +174,12 @@ impl ProblemKind {
                 "too-large",
                 "The body is too large",
                 "The admin API reads at most 1 MiB of a body.",
+            ),
+            Self::UnsupportedType => (
+                415,
+                "unsupported-type",
+                "The body is not JSON",
+                "Send JSON, and `Content-Type: application/json` or no Content-Type at all; with curl, use --json instead of --data.",
             ),
             Self::Invalid => (
                 422,

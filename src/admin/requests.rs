@@ -8,14 +8,16 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::api::RequestsLeftOut;
 use super::event_stream::{self, KEEP_ALIVE, Piece, STILL_HERE};
+use super::params::Params;
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
 use crate::control_plane::command::Refused;
@@ -32,19 +34,23 @@ const RECORDS_MAX: usize = 64;
 const LEFT_OUT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Which exchanges.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
+    /// Only those of this service.
     service: Option<Name>,
+    /// Only those of this environment.
     environment: Option<Name>,
-    /// One or more, with commas in between.
+    /// Only those that ended so; several with commas in between.
+    #[serde(default)]
+    #[schemars(schema_with = "verdicts")]
     verdict: Option<String>,
 }
 
 /// Watches until one side goes.
 pub(super) async fn watch(
     State(admin): State<Admin>,
-    Query(which): Query<Which>,
+    Params(which): Params<Which>,
 ) -> Result<Response, Problem> {
     let filter = admin.filter(which)?;
     let watch = admin.feed.watch(filter).ok_or_else(|| {
@@ -84,6 +90,11 @@ impl Admin {
         let unknown = AssignmentError::Unknown { name: name.clone(), known: names.join(", ") };
         Err(Refused::Assignment(unknown).into())
     }
+}
+
+fn verdicts(_: &mut SchemaGenerator) -> Schema {
+    let one = Verdict::ALL.map(Verdict::label).join("|");
+    json_schema!({ "type": "string", "pattern": format!("^({one})(,({one}))*$") })
 }
 
 fn known_verdict(label: &str) -> Result<Verdict, Problem> {

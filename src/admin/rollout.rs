@@ -110,7 +110,10 @@ fn needs_somebody(rollout: &value::Rollout, judged: Option<&Judged>) -> bool {
     }
 }
 
-/// Pause, resume, promote, roll back, release.
+/// What can be asked of a rollout.
+pub(super) const ACTIONS: [&str; 5] = ["pause", "resume", "promote", "rollback", "release"];
+
+/// Does one of `ACTIONS`.
 pub(super) async fn act(
     State(admin): State<Admin>,
     OfAction(service, action): OfAction,
@@ -153,9 +156,7 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
         "rollback" => Operator::RollBack { reason: body.reason.clone(), instant: body.instant },
         "release" => Operator::Release,
         other => {
-            let detail = format!(
-                "no action `{other}`; there are pause, resume, promote, rollback and release"
-            );
+            let detail = format!("no action `{other}`; there are: {}", ACTIONS.join(", "));
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
     })

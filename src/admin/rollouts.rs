@@ -6,14 +6,16 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::api::SCHEMA;
 use super::api::rollouts::{PastCause, PastRollout, Rollouts};
 use super::event_stream::{self, Piece};
+use super::params::{Params, within};
 use super::path::{OfRollout, OfService};
 use super::problem::{Problem, ProblemKind};
 use super::state::Admin;
@@ -28,9 +30,13 @@ const PAGE_ROLLOUTS: usize = 50;
 const PAGES_MAX: usize = 1;
 
 /// Which ones.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Which {
+    /// Most rollouts of the page; 50 when left out.
+    #[schemars(range(min = 1, max = PAGE_ROLLOUTS_MAX))]
     limit: Option<usize>,
+    /// Only rollouts older than this one.
     before: Option<u64>,
 }
 
@@ -38,10 +44,10 @@ pub(super) struct Which {
 pub(super) async fn list(
     State(admin): State<Admin>,
     OfService(service): OfService,
-    Query(which): Query<Which>,
+    Params(which): Params<Which>,
 ) -> Result<Json<Rollouts>, Problem> {
     known(&admin, &service)?;
-    let limit = which.limit.unwrap_or(PAGE_ROLLOUTS).clamp(1, PAGE_ROLLOUTS_MAX);
+    let limit = within("limit", which.limit, &(1..=PAGE_ROLLOUTS_MAX))?.unwrap_or(PAGE_ROLLOUTS);
     let kept = admin.controller.kept();
     // One more than asked for tells whether there is another page.
     let found = kept.rollouts(service, which.before, limit + 1).await;

@@ -7,76 +7,50 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use tokio::time::timeout;
 
 use super::access::Access;
+use super::operation::Operation;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
-use super::{
-    cohorts, comparison, dashboard, drain, environments, evaluate, events, freeze, histogram,
-    journal, metrics, probes, problem_page, reload, requests, rollout, rollout_start, rollouts,
-    scores, services, smoke, stats, status, switch, weights,
-};
+use super::{dashboard, operations};
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
 /// Most characters of a request id that is taken over from a caller.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
-/// All calls of the admin API.
+/// All calls of the admin API, and the dashboard that makes them.
 pub(super) fn router(admin: Admin, access: Access) -> Router {
-    let short = Router::new()
-        .route("/v1/status", get(status::show))
-        .route("/v1/services", get(services::list))
-        .route("/v1/services/{service}", get(services::show))
-        .route("/v1/services/{service}/weights", put(weights::set))
-        .route("/v1/services/{service}/switch", post(switch::switch))
-        .route("/v1/services/{service}/rollback", post(switch::roll_back))
-        .route("/v1/services/{service}/rollout", get(rollout::show).post(rollout_start::start))
-        .route("/v1/services/{service}/rollout/{action}", post(rollout::act))
-        .route("/v1/services/{service}/rollouts", get(rollouts::list))
-        .route("/v1/services/{service}/comparison", get(comparison::show))
-        .route("/v1/services/{service}/freeze", put(freeze::set).delete(freeze::lift))
-        .route(
-            "/v1/services/{service}/environments/{environment}",
-            get(environments::show).put(environments::put).delete(environments::remove),
-        )
-        .route("/v1/services/{service}/environments/{environment}/reset", post(environments::reset))
-        .route("/v1/services/{service}/environments/{environment}/ready", get(environments::ready))
-        .route("/v1/services/{service}/environments/{environment}/stats", get(stats::show))
-        .route("/v1/services/{service}/environments/{environment}/histogram", get(histogram::show))
-        .route("/v1/services/{service}/environments/{environment}/cohorts", get(cohorts::show))
-        .route("/v1/scores", post(scores::take))
-        .route("/v1/journal", get(journal::page))
-        .route("/v1/reload", post(reload::reload))
-        .route("/metrics", get(metrics::show))
-        .layer(from_fn(limit));
-    let long = Router::new()
-        .route("/v1/events", get(events::follow))
-        .route("/v1/requests", get(requests::watch))
-        .route("/v1/services/{service}/rollouts/{rollout}/records", get(rollouts::records))
-        .route("/v1/services/{service}/environments/{environment}/drain", post(drain::start))
-        .route("/v1/services/{service}/environments/{environment}/evaluate", post(evaluate::run))
-        .route("/v1/services/{service}/environments/{environment}/smoke", post(smoke::run));
     let access = Arc::new(access);
-    let open = Router::new()
+    let (open, guarded): (Vec<_>, Vec<_>) =
+        operations::all().into_iter().partition(|operation| operation.is_open);
+    let page = Router::new()
         .route("/", get(dashboard::page))
         .route("/dashboard/session", post(dashboard::enter))
         .route("/dashboard/{part}", get(dashboard::part))
-        .layer(Extension(Arc::clone(&access)))
-        .route("/livez", get(probes::live))
-        .route("/readyz", get(probes::ready))
-        .route("/problems/{kind}", get(problem_page::show));
-    short
-        .merge(long)
+        .layer(Extension(Arc::clone(&access)));
+    routed(guarded)
         .layer(from_fn_with_state(access, guard))
-        .merge(open)
+        .merge(routed(open))
+        .merge(page)
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(identify))
         .with_state(admin)
+}
+
+/// Each operation at its path, and none but the long ones without a limit on its time.
+fn routed(operations: Vec<Operation>) -> Router<Admin> {
+    operations.into_iter().fold(
+        Router::new(),
+        |router, Operation { path, handler, is_long, .. }| {
+            let handler = if is_long { handler } else { handler.route_layer(from_fn(limit)) };
+            router.route(path, handler)
+        },
+    )
 }
 
 async fn wrong_method(request: Request) -> Problem {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::api::SCHEMA;
 use super::api::scores::{NewScore, ScoresCounted};
-use super::body::Body;
+use super::body::AnyBody;
 use super::problem::{FieldError, Problem, ProblemKind};
 use super::state::Admin;
 use crate::control_plane::scores::{self, BATCH_MAX, ScoreRefused};
@@ -29,7 +29,7 @@ const ERRORS_MAX: usize = 20;
 /// Counts the scores, all of them or none.
 pub(super) async fn take(
     State(admin): State<Admin>,
-    Body(body): Body<Value>,
+    AnyBody(body): AnyBody,
 ) -> Result<Json<ScoresCounted>, Problem> {
     let (items, is_list) = match body {
         Value::Array(items) => (items, true),
@@ -129,6 +129,9 @@ fn read(
     only: Option<&Name>,
     now: SystemTime,
 ) -> Result<scores::NewScore, (&'static str, String)> {
+    if !item.is_object() {
+        return Err(("", "invalid type: a score is an object with a value".to_owned()));
+    }
     let said: NewScore = serde_json::from_value(item).map_err(|error| ("", error.to_string()))?;
     let (service, environment, id) = belongs_to(&said, only)?;
     let count = count(&said).map_err(|problem| ("count", problem))?;

@@ -9,7 +9,8 @@ use axum::extract::State;
 use super::api::SCHEMA;
 use super::api::scores::ScoreStats;
 use super::api::stats::{Quantiles, Stats, TokenStats};
-use super::measured_query::{MeasuredQuery, OfWindow};
+use super::measured_query::OfWindow;
+use super::params::Params;
 use super::path::OfEnvironment;
 use super::problem::Problem;
 use super::state::Admin;
@@ -28,7 +29,7 @@ use crate::model::verdict::Verdict;
 pub(super) async fn show(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
-    MeasuredQuery(query): MeasuredQuery<OfWindow>,
+    Params(query): Params<OfWindow>,
 ) -> Result<Json<Stats>, Problem> {
     let in_flight = admin.environment(&service, &environment)?.in_flight;
     let window = query.window()?;

@@ -1,14 +1,15 @@
 //! `/v1/services/{service}/switch` and `…/rollback`: the whole slot to another environment, and back.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::api::{RollBack, Switch};
 use super::body::Body;
 use super::caller::{Actor, IfMatch, Seen};
+use super::params::Params;
 use super::path::OfService;
-use super::preview::MaybeDry;
+use super::preview::DryRun;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, Change};
 use crate::control_plane::command::Command;
@@ -21,7 +22,7 @@ pub(super) async fn switch(
     OfService(service): OfService,
     Actor(actor): Actor,
     if_match: IfMatch,
-    Query(query): MaybeDry,
+    Params(query): Params<DryRun>,
     Body(body): Body<Switch>,
 ) -> Result<Response, Problem> {
     let seen = if_match.or_body(body.generation)?;
@@ -43,7 +44,7 @@ pub(super) async fn roll_back(
     State(admin): State<Admin>,
     OfService(service): OfService,
     Actor(actor): Actor,
-    Query(query): MaybeDry,
+    Params(query): Params<DryRun>,
     Body(body): Body<RollBack>,
 ) -> Result<Response, Problem> {
     if query.dry_run {

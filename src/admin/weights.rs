@@ -1,14 +1,15 @@
 //! `/v1/services/{service}/weights`: sets who gets what share.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::api::SetWeights;
 use super::body::Body;
 use super::caller::{Actor, IfMatch};
+use super::params::Params;
 use super::path::OfService;
-use super::preview::MaybeDry;
+use super::preview::DryRun;
 use super::problem::Problem;
 use super::state::{Admin, Change};
 use crate::control_plane::command::Command;
@@ -20,7 +21,7 @@ pub(super) async fn set(
     OfService(service): OfService,
     Actor(actor): Actor,
     if_match: IfMatch,
-    Query(query): MaybeDry,
+    Params(query): Params<DryRun>,
     Body(body): Body<SetWeights>,
 ) -> Result<Response, Problem> {
     let seen = if_match.or_body(body.generation)?;

@@ -15,7 +15,7 @@ use crate::model::name::Name;
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// What an environment said when it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ready {
     /// The environment.
     pub environment: Name,

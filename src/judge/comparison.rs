@@ -69,7 +69,7 @@ impl Default for Margins {
 }
 
 /// One answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Safety {
     /// Wholly within the margin.

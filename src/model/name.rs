@@ -3,7 +3,7 @@
 //! They appear in headers, metric labels, file paths and exchange ids, so one narrow alphabet is
 //! checked once, here, and needs no escaping anywhere later.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 
@@ -81,8 +81,22 @@ impl serde::Serialize for Name {
 
 impl<'de> serde::Deserialize<'de> for Name {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Name {
+    fn schema_name() -> Cow<'static, str> {
+        "Name".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "1 to 60 of a-z, 0-9, `-` and `_`, beginning with a letter or digit.",
+            "type": "string",
+            "pattern": format!("^[a-z0-9][a-z0-9_-]{{0,{}}}$", NAME_CHARS_MAX - 1),
+        })
     }
 }
 

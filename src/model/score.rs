@@ -51,6 +51,21 @@ impl From<Score> for f64 {
     }
 }
 
+impl schemars::JsonSchema for Score {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Score".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "0 to 1, higher is better.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+        })
+    }
+}
+
 /// Three decimals at most, since 40 answers tell no more; cut and not rounded, so that what is just below
 /// a threshold never reads as the threshold.
 impl fmt::Display for Score {

@@ -110,7 +110,9 @@ fn split_authority(authority: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// What active probes say of an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Probe {

@@ -97,6 +97,21 @@ impl<'de> serde::Deserialize<'de> for Weight {
     }
 }
 
+impl schemars::JsonSchema for Weight {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Weight".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A share of traffic in percent, with two decimals at most.",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 100,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

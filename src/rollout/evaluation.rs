@@ -20,7 +20,7 @@ pub const BYTES_MAX: usize = 32 << 20;
 const QUOTED_CHARS_MAX: usize = 80;
 
 /// What an evaluation found.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Evaluation {
     /// The form it was read as; never `Auto`.
     pub format: ResultFormat,

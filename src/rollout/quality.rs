@@ -15,7 +15,7 @@ use crate::model::plan::quality::QualitySpec;
 use crate::model::score::Score;
 
 /// How a gate ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QualityOutcome {
     /// Everything reached the threshold.
@@ -47,7 +47,7 @@ pub struct ScoresSeen {
 }
 
 /// What a gate found. Its fields are those of the admin API.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct QualityReport {
     /// How it ended.
     pub outcome: QualityOutcome,
@@ -62,7 +62,7 @@ pub struct QualityReport {
 }
 
 /// An evaluation in a report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct EvaluationReport {
     /// What it found; null when nobody knows.
     pub result: Option<Evaluation>,
@@ -75,7 +75,7 @@ pub struct EvaluationReport {
 }
 
 /// Scores in a report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ScoresReport {
     /// Which scores.
     pub name: Name,

@@ -35,6 +35,7 @@ mod model_names;
 mod no_progress;
 mod notes;
 mod observation;
+mod openapi;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod process;

@@ -1,15 +1,16 @@
 //! What the admin API says of two environments side by side. Every field stands in
 //! docs/reference/comparison.md.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::judge::comparison::Safety;
 use crate::model::name::Name;
 
 /// `GET /v1/services/{service}/comparison?candidate=green&window=5m`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// The service.
     pub service: Name,
@@ -40,7 +41,7 @@ pub struct Comparison {
 }
 
 /// One side.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
     /// Its name.
     pub environment: Name,
@@ -59,7 +60,7 @@ pub struct Compared {
 }
 
 /// One respect in which they are compared, in the unit of its name.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// The active environment's.
     pub active: Measured,
@@ -76,7 +77,7 @@ pub struct Row {
 }
 
 /// A value, and out of how many it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measured {
     /// The value; null without any data.
     pub value: Option<f64>,
@@ -85,7 +86,7 @@ pub struct Measured {
 }
 
 /// A value and its 95 % interval; an end that the data do not give is null.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Interval {
     /// As measured.
     pub value: Option<f64>,

@@ -1,5 +1,6 @@
 //! `…/rollout` and `…/freeze`: what they take and what they answer.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,7 +8,7 @@ use crate::model::name::Name;
 use crate::model::weight::Weight;
 
 /// `POST /v1/services/{service}/rollout`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartRollout {
     /// The environment that shall be released; the service's candidate when left out.
@@ -38,7 +39,7 @@ pub struct StartRollout {
 }
 
 /// `POST /v1/services/{service}/rollout/{action}`: `pause`, `resume`, `promote`, `rollback`, `release`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActOnRollout {
     /// With `promote`: all steps at once.
@@ -63,7 +64,7 @@ pub struct ActOnRollout {
 }
 
 /// `PUT /v1/services/{service}/freeze`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetFreeze {
     /// Why; shown wherever a rollout waits for it.
@@ -74,9 +75,9 @@ pub struct SetFreeze {
 }
 
 /// `GET /v1/services/{service}/rollout`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rollout {
-    /// The form of this answer.
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// Rises with every rollout of the service.
     pub id: u64,
@@ -147,7 +148,7 @@ impl Rollout {
 }
 
 /// Who paused a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Paused {
     /// Who.
     pub by: String,
@@ -156,7 +157,7 @@ pub struct Paused {
 }
 
 /// Why a rollout went back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cause {
     /// A stable code.
     pub code: String,
@@ -167,7 +168,8 @@ pub struct Cause {
 }
 
 /// How long a way back took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RollbackTime")] // `RollBack` is what is asked for
 pub struct Rollback {
     /// In words.
     pub text: String,
@@ -180,7 +182,7 @@ pub struct Rollback {
 }
 
 /// What the judge says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judge {
     /// In words, with the numbers of both sides.
     pub text: String,

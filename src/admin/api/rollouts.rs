@@ -1,11 +1,12 @@
 //! `…/rollouts`: what there was.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/services/{service}/rollouts`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rollouts {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// Newest first.
     pub rollouts: Vec<PastRollout>,
@@ -14,7 +15,7 @@ pub struct Rollouts {
 }
 
 /// A rollout in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PastRollout {
     /// Its number in the service.
     pub id: u64,
@@ -39,7 +40,7 @@ pub struct PastRollout {
 }
 
 /// Why a rollout went back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PastCause {
     /// A stable code.
     pub code: String,

@@ -1,12 +1,13 @@
 //! What the admin API and its clients say about quality scores. `docs/reference/scores.md` describes
 //! each field.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::name::Name;
 
 /// `POST /v1/scores`: one of these, or a list of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewScore {
     /// The answer's `X-Cyan-Exchange`. It names service and environment.
@@ -22,6 +23,7 @@ pub struct NewScore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// 0 to 1, higher is better.
+    #[schemars(range(min = 0, max = 1))]
     pub value: f64,
     /// The user's sticky key, as the request had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,6 +32,7 @@ pub struct NewScore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<f64>,
     /// How many cases of an evaluation have this score; 1 when left out.
+    #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u32,
     /// It comes from an evaluation and not from a user's request.
@@ -64,16 +67,16 @@ fn is_one(count: &u32) -> bool {
 }
 
 /// The answer: all were counted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScoresCounted {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// How many, cases of an evaluation one by one.
     pub counted: u64,
 }
 
 /// Scores of one kind in a window.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScoreStats {
     /// How many.
     pub count: u64,

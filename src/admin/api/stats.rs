@@ -5,15 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::scores::ScoreStats;
 use crate::model::name::Name;
 
 /// `GET /v1/services/{service}/environments/{environment}/stats?window=5m`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// The service.
     pub service: Name,
@@ -68,7 +69,7 @@ pub struct Stats {
 }
 
 /// A distribution of times in five numbers. Each is at most 1 % too high.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// How many values there are.
     pub count: u64,
@@ -85,7 +86,7 @@ pub struct Quantiles {
 }
 
 /// Tokens of a window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenStats {
     /// Of prompts, as servers' usage says; null when none said.
     pub input: Option<u64>,
@@ -100,9 +101,9 @@ pub struct TokenStats {
 }
 
 /// `GET /v1/services/{service}/environments/{environment}/histogram?metric=ttft&window=5m`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Buckets {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// `ttft` and the like.
     pub metric: String,
@@ -121,7 +122,7 @@ pub struct Buckets {
 }
 
 /// Values that are told apart no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bucket {
     /// The least value that counts here.
     pub from: u64,
@@ -132,9 +133,9 @@ pub struct Bucket {
 }
 
 /// The same with `&encoding=hdr-v2` or `&encoding=hdr-v2-deflate`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EncodedHistogram {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// `ttft` and the like.
     pub metric: String,
@@ -151,9 +152,9 @@ pub struct EncodedHistogram {
 }
 
 /// `GET /v1/services/{service}/environments/{environment}/cohorts?seconds=60`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cohorts {
-    /// The form of this answer; see [`super::SCHEMA`].
+    /// The form of this answer; rises only when a field changes its meaning or goes.
     pub schema: u32,
     /// Seconds since the start until which every core has told what it saw.
     pub collected_until_s: Option<f64>,
@@ -164,7 +165,7 @@ pub struct Cohorts {
 }
 
 /// The exchanges that began in one second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cohort {
     /// Seconds since the start.
     pub second: u32,
@@ -175,7 +176,7 @@ pub struct Cohort {
 }
 
 /// What had become of a cohort by an age.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AtAge {
     /// The age.
     pub age_ms: u64,

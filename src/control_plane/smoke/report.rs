@@ -12,7 +12,7 @@ use crate::model::name::Name;
 use crate::rollout::gate::GateReport;
 
 /// Everything that was seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SmokeReport {
     /// The service.
     pub service: Name,
@@ -33,7 +33,7 @@ pub struct SmokeReport {
 }
 
 /// What came of one check on one upstream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CheckReport {
     /// The name of the check; of a probe, the API.
     pub check: Name,
@@ -58,7 +58,7 @@ pub struct CheckReport {
 }
 
 /// The kinds of checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckKind {
     /// A request that was written out.

@@ -50,7 +50,9 @@ pub struct ScoresSpec {
 }
 
 /// The forms of a result.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultFormat {
     /// Any of the others, by what it looks like.
