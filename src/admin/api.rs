@@ -211,6 +211,7 @@ pub struct PutEnvironment {
 #[serde(deny_unknown_fields)]
 pub struct StartDrain {
     /// How long exchanges may take, e.g. `30s`, which it is when left out.
+    #[schemars(regex(pattern = r"^([0-9]+(d|h|m|s|ms))+$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
     /// Why; stands in the journal.

@@ -32,6 +32,7 @@ mod patience;
 mod preview;
 mod probes;
 pub mod problem;
+mod problem_kind;
 mod problem_page;
 mod reload;
 mod requests;

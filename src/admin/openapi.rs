@@ -1,4 +1,4 @@
-//! `/v1/openapi.json`: the admin API described in OpenAPI 3.1, made of the calls that the router answers
+//! `/v1/openapi.json`: the admin API described in `OpenAPI` 3.1, made of the calls that the router answers
 //! and of the very types that they take and answer.
 //!
 //! Open to everybody: it says nothing of this Cyan. docs/reference/openapi.json is the same, to be read
@@ -128,7 +128,7 @@ fn in_path(name: &str, generator: &mut SchemaGenerator) -> Value {
     let schema = match name {
         "action" => json_schema!({ "type": "string", "enum": ACTIONS }),
         "kind" => {
-            json_schema!({ "type": "string", "enum": ProblemKind::ALL.map(ProblemKind::slug) })
+            json_schema!({ "type": "string", "enum": ProblemKind::all().map(ProblemKind::slug).collect::<Vec<_>>() })
         }
         "rollout" => generator.subschema_for::<u64>(),
         _ => generator.subschema_for::<Name>(),
@@ -176,7 +176,7 @@ fn in_header(header: Header) -> Value {
         Header::IfMatch => (
             "if-match",
             "The service's entity tag: its generation in quotes. Refused with 412 unless that is the generation now.",
-            json!({ "type": "string", "pattern": "^(\"[0-9]{1,18}\"|\\*)$" }),
+            json!({ "type": "string", "minLength": 1, "pattern": "^(\"[0-9]{1,18}\"|\\*)$", "example": "\"17\"" }),
         ),
         Header::Prefer => {
             ("prefer", "`respond-async`: answer at once.", json!({ "type": "string" }))
@@ -194,12 +194,12 @@ fn responses(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     for answer in &operation.answers {
         let schema = (answer.schema)(generator);
-        add(&mut responses, answer.status, answer.when, answer.content_type, schema);
+        add(&mut responses, answer.status, answer.when, answer.content_type, &schema);
     }
     for kind in operation.known_problems() {
         let schema = generator.subschema_for::<Problem>();
         let when = format!("{} (`/problems/{}`).", kind.title(), kind.slug());
-        add(&mut responses, kind.status(), &when, PROBLEM, schema);
+        add(&mut responses, kind.status(), &when, PROBLEM, &schema);
     }
     responses.into()
 }
@@ -210,7 +210,7 @@ fn add(
     status: u16,
     when: &str,
     content_type: &str,
-    schema: Schema,
+    schema: &Schema,
 ) {
     let response = responses
         .entry(status.to_string())

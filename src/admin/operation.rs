@@ -1,6 +1,6 @@
 //! One call of the admin API: where it is, who answers it, and what it takes and answers.
 //!
-//! The router and the OpenAPI document are both made of these values, so a call cannot be answered
+//! The router and the `OpenAPI` document are both made of these values, so a call cannot be answered
 //! without being described, nor described without being there.
 
 use axum::handler::Handler;

@@ -6,7 +6,7 @@ use super::problem::{Problem, ProblemKind};
 
 /// What this kind of error means and what to do.
 pub(super) async fn show(Word(slug): Word) -> Result<String, Problem> {
-    let kind = ProblemKind::ALL.into_iter().find(|kind| kind.slug() == slug);
+    let kind = ProblemKind::all().find(|kind| kind.slug() == slug);
     let kind = kind.ok_or_else(|| {
         Problem::new(ProblemKind::NotFound, format!("there is no problem called `{slug}`"))
     })?;

@@ -16,7 +16,7 @@ class Cyan:
     """`cyan serve` with one service named `chat`. A context manager.
 
     `environments` maps each name to the URLs of its upstreams, `weights` to percent. The heaviest
-    is active; a rollback takes the candidate's traffic back.
+    is active; a rollback takes the candidate's traffic back. `tables` are written below the others.
     """
 
     def __init__(
@@ -26,13 +26,15 @@ class Cyan:
         weights: dict[str, int],
         idle: str = "30s",
         candidate: str | None = None,
+        tables: str = "",
     ):
         self.url = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "cyan.toml"
         self.access_log = directory / "access.log"
-        self.config.write_text(self._config_text(directory, environments, weights, idle, candidate))
+        text = self._config_text(directory, environments, weights, idle, candidate) + tables
+        self.config.write_text(text)
         arguments = [str(PROGRAM), "serve", "--config", str(self.config)]
         self.process = Process("cyan", arguments, directory / "cyan.log")
 

@@ -1,4 +1,4 @@
-//! What a running Cyan answers is what its OpenAPI document says, for every call in it: the status, the
+//! What a running Cyan answers is what its `OpenAPI` document says, for every call in it: the status, the
 //! content type and every field.
 
 use std::collections::BTreeSet;

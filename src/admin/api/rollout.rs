@@ -68,6 +68,7 @@ pub struct ActOnRollout {
 #[serde(deny_unknown_fields)]
 pub struct SetFreeze {
     /// Why; shown wherever a rollout waits for it.
+    #[schemars(length(min = 1))]
     pub reason: String,
     /// Until when, RFC 3339; until it is lifted when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

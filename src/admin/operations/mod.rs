@@ -1,4 +1,4 @@
-//! Every call of the admin API, once: the router answers them, the OpenAPI document describes them.
+//! Every call of the admin API, once: the router answers them, the `OpenAPI` document describes them.
 
 mod environments;
 mod measurements;
