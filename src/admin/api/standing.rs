@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// A state. Its glyph and its word always stand together: nobody has to know the glyphs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// One environment has everything, and no rollout is under way.
