@@ -86,7 +86,7 @@ class Stage:
         environments = {"blue": [self.blue.url], "green": [self.green.url]}
         versions = {"blue": "v41", "green": "v42"}
         self.cyan = Cyan(
-            directory, environments, {"blue": 100}, versions=versions, more=extra
+            directory, environments, {"blue": 100}, versions=versions, tables=extra
         )
         self._parts += [self.cyan, Users(self.cyan.url)]
         self._entered: list = []
