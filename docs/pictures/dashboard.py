@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 IMAGES = ROOT / "docs" / "images"
 STATES = ["idle", "ramping", "held", "shared", "rolled_back", "done"]
 LOOKS = {"light": (1280, 760, "light"), "dark": (1280, 760, "dark"), "phone": (360, 740, "dark")}
-COLOURS = 48
+COLOURS = 128
 BYTES_MAX = 150_000
 
 

@@ -33,7 +33,7 @@ SENTENCES = {
     "paused": r"api paused green at 10 % since .* UTC: “waiting for legal”\.",
     "held": r"Held at 10 % since .* UTC: .*requests.*",
     "shared": r"Held at .* since .* UTC: blue and green are failing alike\. .*",
-    "rolled_back": r"Rolled back at .* UTC by the guard: green failed \d+ of \d+ requests, blue .*",
+    "rolled_back": r"Rolled back at .* UTC by the guard: green failed \d+ of \d+ requests(, blue .*)?\.",
     "done": r"Green \(v42\) is active since .* UTC\. Blue stays ready\.",
 }
 WCAG = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}

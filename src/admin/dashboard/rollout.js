@@ -7,7 +7,7 @@ import { clock, evidence as number } from "./format.js";
 const LEAST = 0.1;
 const MARKS = [[1, "1", ""], [5, "5", ""], [20, "20", " hold"], [100, "100", " roll back"]];
 const BANDS = [[1, "Nothing speaks against it."], [5, "No more than chance."], [20, "Worth watching; the step waits for less than 5."],
-  [100, "Held once users confirm it."], [Infinity, "Rolled back once users confirm it."]];
+  [100, "Held once users confirm it."], [Infinity, "It goes back once users confirm it."]];
 
 const onScale = (value) => (Math.log10(Math.min(100, Math.max(LEAST, value)) / LEAST) / Math.log10(100 / LEAST)) * 100;
 
@@ -47,7 +47,7 @@ function bar({ judge, candidate, stage }, value, rows) {
     return [element("p", { class: "muted" }, why)];
   }
   const parts = rows.filter(({ adds }) => adds !== null && adds >= 0.05).sort((a, b) => b.adds - a.adds);
-  const band = BANDS.find(([below]) => value < below)[1];
+  const band = stage === "rolled_back" ? "Rolled back." : BANDS.find(([below]) => value < below)[1];
   return [
     element("p", {}, element("strong", { class: "evidence" }, `Evidence against ${candidate}: ${number(value)} of 100`), ` ${band}`),
     element("div", { class: "scale", "aria-hidden": "true" },

@@ -23,7 +23,9 @@ export function draw({ service, at: now }, journal, points) {
   const isOver = ["done", "rolled_back"].includes(rollout.stage);
   const last = entries.findLast(({ kind }) => kind in SHARE_AFTER || kind === "rollout_done");
   const end = isOver && last ? Date.parse(last.at) + 10_000 : now;
-  const plan = isOver ? [] : rest(rollout, now);
+  // Of the plan only so much that what has been is not squeezed into a corner.
+  const horizon = began + (now - began) * 2 + 30_000;
+  const plan = isOver ? [] : rest(rollout, now).filter(({ at }) => at <= horizon);
   const width = Math.max(240, at("timeline").clientWidth);
   const span = Math.max(plan.reduce((latest, { at }) => Math.max(latest, at), end) - began, 30_000);
   const x = (when) => LEFT + ((Math.max(when, began) - began) / span) * (width - LEFT - RIGHT);

@@ -186,11 +186,13 @@ fn reason(last: &Rollout) -> String {
     let Some(cause) = &last.cause else { return "no reason was kept".to_owned() };
     let text = || cause.text.trim_end_matches('.').to_owned();
     errors_since(cause).map_or_else(text, |Both { active, candidate }| {
-        let (who, base) = (&last.candidate, &last.base);
-        format!(
-            "{who} failed {} of {} requests, {base} {} of {}",
-            candidate.hits, candidate.n, active.hits, active.n
-        )
+        let failed =
+            format!("{} failed {} of {} requests", last.candidate, candidate.hits, candidate.n);
+        match active.n {
+            // A limit is the candidate's own.
+            0 => failed,
+            n => format!("{failed}, {} {} of {n}", last.base, active.hits),
+        }
     })
 }
 
@@ -198,7 +200,8 @@ fn reason(last: &Rollout) -> String {
 fn errors_since(cause: &Cause) -> Option<Both<Tally>> {
     let said = Explanation::deserialize(cause.details.get("explanation")?).ok()?;
     let part = said.parts.into_iter().find(|part| Some(part.metric) == said.strongest)?;
-    (part.metric == Metric::Errors).then_some(part.onset.counted)
+    let is_about_errors = matches!(part.metric, Metric::Errors | Metric::ErrorLimit);
+    is_about_errors.then_some(part.onset.counted)
 }
 
 fn after_rollback(last: &Rollout) -> String {
