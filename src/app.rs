@@ -5,6 +5,7 @@
 //! accepting, let exchanges finish, end what remains at the deadline, and give the state back last.
 
 pub mod kept;
+mod service_manager;
 
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
+use self::service_manager::ServiceManager;
 use crate::admin::{self, Admin, AdminListener, ReadConfig};
 use crate::config::Config;
 use crate::config::resolved::{AdminSpec, ShutdownSpec};
@@ -235,11 +237,15 @@ pub fn serve(
     started(&app);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async move {
+        let manager = ServiceManager::from_environment();
+        let accompanied = manager.accompany(app.controller().clone());
+        tokio::pin!(accompanied);
         let mut ends = Ends::listen()?;
         let mut hang_up = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
                 () = ends.recv() => break,
+                () = &mut accompanied => {} // it never ends
                 _ = hang_up.recv() => {
                     app.reopen_log();
                     reload(&app, read_config.as_ref(), "signal").await;
@@ -247,6 +253,7 @@ pub fn serve(
                 Some(()) = changes.recv() => reload(&app, read_config.as_ref(), "file").await,
             }
         }
+        manager.say_stopping();
         tracing::info!("draining; a second signal ends at once");
         let draining = tokio::task::spawn_blocking(move || app.shutdown());
         tokio::select! {

@@ -68,8 +68,11 @@ impl AdminListener {
         let bound = listen::bind(address, 1)?.swap_remove(0);
         let given = bound.address().map(ListenAddress::Tcp);
         let path = match address {
-            ListenAddress::Unix(path) => Some(UnixPath(path.clone())),
-            ListenAddress::Tcp(_) => None,
+            // A service manager's own is there for the next process, too.
+            ListenAddress::Unix(path) if !listen::is_handed_over(address) => {
+                Some(UnixPath(path.clone()))
+            }
+            ListenAddress::Unix(_) | ListenAddress::Tcp(_) => None,
         };
         let socket = match bound {
             Bound::Unix(listener) => Socket::Unix(listener, path),

@@ -3,7 +3,7 @@
 pub mod boot;
 mod call;
 mod change;
-pub mod clock;
+mod clock;
 mod collector;
 pub mod command;
 pub mod comparison;

@@ -3,6 +3,7 @@
 //! One socket per core on the same address, so that the kernel spreads new connections and no core wakes
 //! another; but never beside another process, and never in place of somebody's file.
 
+mod handed_over;
 mod port_owner;
 
 use std::io;
@@ -50,11 +51,18 @@ pub enum ListenError {
     },
 }
 
-/// Binds one socket per core. A port of 0 becomes the same free port for all of them.
+/// Binds one socket per core, or takes the one that a service manager has made for this address. A port of
+/// 0 becomes the same free port for all of them.
 ///
 /// # Errors
 /// When the address is in use or not to be had.
 pub fn bind(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenError> {
+    if let Some(taken) = handed_over::take(address, cores) {
+        return taken.map_err(|error| ListenError::Refused {
+            address: address.to_string(),
+            problem: format!("the service manager's socket cannot be shared by the cores: {error}"),
+        });
+    }
     match address {
         ListenAddress::Tcp(address) => bind_tcp(*address, cores).map_err(|error| {
             let shown = address.to_string();
@@ -66,6 +74,11 @@ pub fn bind(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenE
         }),
         ListenAddress::Unix(path) => bind_unix(path, cores),
     }
+}
+
+/// Whether a service manager has made the socket of this address.
+pub fn is_handed_over(address: &ListenAddress) -> bool {
+    handed_over::find(address).is_some()
 }
 
 fn bind_tcp(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
@@ -125,6 +138,14 @@ fn bind_unix(path: &Path, cores: usize) -> Result<Vec<Bound>, ListenError> {
 }
 
 impl Bound {
+    /// The same socket once more, for another core.
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+
     /// The address with the port that was given.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {

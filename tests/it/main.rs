@@ -51,6 +51,7 @@ mod rollout_live;
 mod rollout_refusals;
 mod scores;
 mod seam;
+mod service_manager;
 mod slow_readers;
 mod smoke;
 mod split;

@@ -1,0 +1,116 @@
+//! The real program under a service manager: sockets that were made before it, and what it is told.
+//!
+//! systemd is played by this test: it opens the socket, hands it over as descriptor 3, and listens to
+//! `NOTIFY_SOCKET`.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, RawFd};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::net::UnixDatagram;
+use tokio::process::{Child, Command};
+
+use crate::support::client::Client;
+use crate::support::in_time;
+use crate::support::upstream::Upstream;
+
+/// A Cyan that is started as systemd starts it; it is killed when dropped.
+struct Unit {
+    socket: TcpListener,
+    told: UnixDatagram,
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl Unit {
+    fn new(upstream: &Upstream) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let told = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+        let text = format!(
+            "state_dir = \"{}\"\nlisten.http = \"{}\"\nadmin.address = \"127.0.0.1:0\"\n\
+             [environment.blue]\nupstreams = [\"{}\"]\n",
+            folder.path().join("state").display(),
+            socket.local_addr().unwrap(),
+            upstream.url()
+        );
+        std::fs::write(folder.path().join("cyan.toml"), text).unwrap();
+        Self { socket, told, folder, child: None }
+    }
+
+    fn start(&mut self) {
+        let handed = self.socket.as_raw_fd();
+        let mut command = Command::new("sh");
+        // The shell's process id becomes Cyan's; nobody else may take the socket.
+        command
+            .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$CYAN\" serve cyan.toml"])
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("CYAN", env!("CARGO_BIN_EXE_cyan"))
+            .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
+            .env("WATCHDOG_USEC", "3000000")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        // SAFETY: between fork and exec only this call is made, which is safe there.
+        unsafe { command.pre_exec(move || descend(handed)) };
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// The next thing that the manager is told.
+    async fn hear(&self) -> String {
+        let mut said = [0; 64];
+        let length = in_time(self.told.recv(&mut said)).await.unwrap();
+        String::from_utf8(said[..length].to_vec()).unwrap()
+    }
+
+    /// SIGTERM, and the wait for the end; the socket stays.
+    async fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        // SAFETY: no memory is touched; the process is our child and has not been waited for.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
+        assert!(in_time(child.wait()).await.unwrap().success());
+    }
+}
+
+/// Makes the socket descriptor 3, which the program inherits; the standard library's own it would not.
+fn descend(handed: RawFd) -> io::Result<()> {
+    // SAFETY: descriptors of a process that is about to become another; no memory is touched.
+    let done = unsafe {
+        if handed == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(handed, 3) }
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[tokio::test]
+async fn a_client_that_comes_between_two_processes_is_served_by_the_second() {
+    let upstream = Upstream::replying(200, "hello").await;
+    let mut unit = Unit::new(&upstream);
+    unit.start();
+    assert_eq!(unit.hear().await, "READY=1");
+    let address = unit.socket.local_addr().unwrap();
+    assert_eq!(Client::connect(address).await.get("/", "").await.body, b"hello");
+    unit.stop().await;
+    let mut waiting = Client::connect(address).await; // nobody runs, and nobody is refused
+    unit.start();
+    assert_eq!(in_time(waiting.get("/", "")).await.body, b"hello");
+}
+
+#[tokio::test]
+async fn the_manager_is_told_of_the_start_of_life_and_of_the_end() {
+    let upstream = Upstream::replying(200, "hello").await;
+    let mut unit = Unit::new(&upstream);
+    unit.start();
+    assert_eq!(unit.hear().await, "READY=1");
+    assert_eq!(unit.hear().await, "WATCHDOG=1");
+    unit.stop().await;
+    let mut last = unit.hear().await;
+    while last == "WATCHDOG=1" {
+        last = unit.hear().await;
+    }
+    assert_eq!(last, "STOPPING=1");
+}
