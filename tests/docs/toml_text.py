@@ -26,7 +26,7 @@ def completed(text: str, directory: Path) -> tuple[str, dict[str, str]]:
             if "environment" not in services.get(name, {}):
                 text = _with_table(text, _environments(f"service.{name}.environment"))
     names = {a or b for a, b in _VARIABLE.findall(text)}
-    variables = {name: _URL if name.endswith("_URL") else _SECRET for name in names}
+    variables = {name: _URL if name.endswith("_URL") else f"{name}-{_SECRET}" for name in names}
     return _SECRET_FILE.sub(lambda found: f'"{_file(directory, found[1])}"', text), variables
 
 
@@ -44,6 +44,6 @@ def _with_table(text: str, table: str) -> str:
 
 def _file(directory: Path, written: str) -> Path:
     path = directory / written.strip("/").replace("/", "-")
-    path.write_text(_SECRET + "\n")
+    path.write_text(f"{path.name}-{_SECRET}\n")
     path.chmod(0o600)
     return path
