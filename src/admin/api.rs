@@ -9,6 +9,7 @@ pub mod evaluate;
 pub mod rollout;
 pub mod rollouts;
 pub mod scores;
+pub mod standing;
 pub mod stats;
 
 use std::collections::BTreeMap;
@@ -46,8 +47,14 @@ pub struct Service {
     pub name: Name,
     /// Rises with every change; also the entity tag.
     pub generation: u64,
+    /// What it is at, in a word.
+    #[serde(default)]
+    pub state: standing::State,
     /// The state in a sentence.
     pub explanation: String,
+    /// What happens next by itself, or that nothing does, in a sentence.
+    #[serde(default)]
+    pub next: String,
     /// The environment that is the baseline.
     pub active: Name,
     /// The environments, in the order in which they appeared.

@@ -1,17 +1,49 @@
-//! Says in a sentence who gets what. The one place where such sentences are made: API, command line and
-//! every later surface show the same words.
+//! Says in a word and in sentences what a service is at and what comes next. The one place where such
+//! sentences are made: API, command line and dashboard show the same words.
+//!
+//! Who or what acted, when, both sides' counts, one consequence; nobody is blamed.
 
-use super::api::rollout::Rollout;
+mod release;
+
+use std::time::Duration;
+
+use super::api::standing::State;
 use super::api::{Environment, Service, Upstream};
+use crate::model::name::Name;
 
-/// The state of a service, e.g. `75 % goes to blue (v41) and 25 % to green (v42), the candidate.`
-pub(super) fn explain(service: &Service) -> String {
-    let release = service.rollout.as_deref().and_then(|last| release(service, last));
-    let mut sentences = vec![release.unwrap_or_else(|| split(service))];
+/// Requests of an environment, and how many of them failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Failures {
+    pub(super) failed: u64,
+    pub(super) of: u64,
+}
+
+/// Finds what an environment did in the last so much time; asked only where a sentence needs it.
+pub(super) type Lately<'a> = &'a dyn Fn(&Name, Duration) -> Failures;
+
+/// Fills in the service's state and sentences, from everything else of it.
+pub(super) fn explain(service: &mut Service, lately: Lately<'_>) {
+    service.state = release::state(service).unwrap_or_else(|| without_rollout(service));
+    let (sentence, mut next) = match service.rollout.as_deref() {
+        Some(last) if !matches!(service.state, State::Idle | State::Split) => {
+            release::said(service.state, last, lately)
+        }
+        _ => (split(service), prospects(service)),
+    };
+    let mut sentences = vec![sentence];
     sentences.extend(service.environments.iter().filter_map(trouble));
     sentences.extend(service.environments.iter().filter_map(served_by));
     sentences.extend(service.environments.iter().filter_map(draining));
-    sentences.join(" ")
+    service.explanation = sentences.join(" ");
+    if let Some(why) = &service.frozen {
+        next += &format!(" Frozen: {why}.");
+    }
+    service.next = next;
+}
+
+fn without_rollout(service: &Service) -> State {
+    let with_traffic = service.environments.iter().filter(|e| !e.weight_percent.is_zero());
+    if with_traffic.count() > 1 { State::Split } else { State::Idle }
 }
 
 fn split(service: &Service) -> String {
@@ -30,35 +62,37 @@ fn split(service: &Service) -> String {
             format!("{} and {}", shares.join(", "), share(last))
         }
     };
-    format!("{text}{}.", armed.unwrap_or_default())
+    let rest = if service.state == State::Idle { " No rollout is running." } else { "" };
+    format!("{text}{}.{rest}", armed.unwrap_or_default())
 }
 
-/// Where a rollout stands that has still something to say; one that is done has become the split.
-fn release(service: &Service, last: &Rollout) -> Option<String> {
-    let who = match &last.version {
-        Some(version) => format!("{} ({version})", last.candidate),
-        None => last.candidate.to_string(),
+/// What an idle service could do next.
+fn prospects(service: &Service) -> String {
+    if service.state == State::Split {
+        return "Nothing changes by itself: somebody set these weights.".to_owned();
+    }
+    let idle = |e: &&Environment| e.weight_percent.is_zero() && !e.upstreams.is_empty();
+    let Some(other) = service.environments.iter().find(idle) else {
+        return "There is no other environment with upstreams that could be released.".to_owned();
     };
-    let why = last.cause.as_ref().map_or("", |cause| cause.text.as_str());
-    Some(match (last.stage.as_str(), &last.held, &last.paused) {
-        // Until somebody gives it traffic again.
-        ("rolled_back", ..) if last.is_still_back(service) => {
-            format!(
-                "{who} was rolled back: {}. Everything is as before.",
-                why.trim_end_matches('.')
-            )
-        }
-        ("done" | "rolled_back", ..) => return None,
-        ("rolling_back", ..) => format!("{who} goes back: {why}."),
-        (_, Some(held), _) => format!("{who} is held, {}: {held}.", last.place),
-        (_, None, Some(pause)) => {
-            let why = pause.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-            format!("{who} is paused by {}, {}{why}.", pause.by, last.place)
-        }
-        ("switched", ..) => format!("{who} is active; {} stays ready for a rollback.", last.base),
-        ("ramp", ..) => format!("{who} is released: {}.", last.place),
-        _ => format!("{who} is to be released: {}.", last.place),
-    })
+    let usable = other.upstreams.iter().filter(|upstream| upstream.is_usable()).count();
+    let (who, all) = (versioned(&other.name, other.version.as_deref()), other.upstreams.len());
+    if usable > 0 {
+        return format!("{who} can be released: {usable} of {all} upstreams usable.");
+    }
+    let said = other.upstreams.iter().find_map(said_last);
+    format!("{who} does not answer{}.", said.map(|said| format!(": {said}")).unwrap_or_default())
+}
+
+/// `Green (v42)`, as a sentence begins.
+fn versioned(name: &Name, version: Option<&str>) -> String {
+    let version = version.map(|version| format!(" ({version})")).unwrap_or_default();
+    format!("{}{version}", capitalised(name.as_str()))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// `green (v42), the candidate`
@@ -73,10 +107,14 @@ fn called(environment: &Environment) -> String {
 fn trouble(environment: &Environment) -> Option<String> {
     let needed = !environment.weight_percent.is_zero();
     let usable = environment.upstreams.iter().any(Upstream::is_usable);
-    let reason = |upstream: &Upstream| upstream.suspect.clone().or(upstream.last_probe.clone());
-    let said = environment.upstreams.iter().find_map(reason);
+    let said = environment.upstreams.iter().find_map(said_last);
     let said = said.map(|said| format!(": {said}")).unwrap_or_default();
     (needed && !usable).then(|| format!("No upstream of {} is usable{said}.", environment.name))
+}
+
+/// Why an upstream is suspect, or what it answered last.
+fn said_last(upstream: &Upstream) -> Option<String> {
+    upstream.suspect.clone().or_else(|| upstream.last_probe.clone())
 }
 
 /// An environment whose requests another one serves.
@@ -123,18 +161,25 @@ mod tests {
         }
     }
 
-    fn sentence(environments: Vec<Environment>) -> String {
+    fn said(environments: Vec<Environment>) -> (String, String) {
         let active = Name::new("blue").unwrap();
-        let name = Name::new("chat").unwrap();
-        explain(&Service {
-            name,
+        let mut service = Service {
+            name: Name::new("chat").unwrap(),
             generation: 1,
+            state: State::Idle,
             explanation: String::new(),
+            next: String::new(),
             active,
             environments,
             rollout: None,
             frozen: None,
-        })
+        };
+        explain(&mut service, &|_, _| Failures::default());
+        (service.explanation, service.next)
+    }
+
+    fn sentence(environments: Vec<Environment>) -> String {
+        said(environments).0
     }
 
     #[test]
@@ -142,10 +187,10 @@ mod tests {
         let blue = |percent| environment("blue", percent, Some("active"));
         let green = |percent, role| environment("green", percent, Some(role));
         for (environments, expected) in [
-            (vec![blue(100.0)], "Everything goes to blue (v1)."),
+            (vec![blue(100.0)], "Everything goes to blue (v1). No rollout is running."),
             (
                 vec![blue(100.0), green(0.0, "previous")],
-                "Everything goes to blue (v1); green stays ready for a rollback.",
+                "Everything goes to blue (v1); green stays ready for a rollback. No rollout is running.",
             ),
             (
                 vec![blue(97.5), green(2.5, "candidate")],
@@ -170,8 +215,30 @@ mod tests {
             Some(Drain { state: "draining".into(), in_flight: 3, left_ms: 11_200, ended: 0 });
         assert_eq!(
             sentence(vec![blue, green]),
-            "Everything goes to blue (v1). No upstream of blue is usable: connection refused. \
+            "Everything goes to blue (v1). No rollout is running. No upstream of blue is usable: connection refused. \
              green is draining: 3 in flight, 12 s left."
         );
+    }
+
+    #[test]
+    fn an_idle_service_says_what_could_be_released() {
+        let blue = || environment("blue", 100.0, Some("active"));
+        let mut silent = environment("green", 0.0, None);
+        silent.upstreams[0].probe = Probe::Down;
+        silent.upstreams[0].last_probe = Some("connection refused".into());
+        for (other, expected) in [
+            (None, "There is no other environment with upstreams that could be released."),
+            (Some(silent), "Green (v1) does not answer: connection refused."),
+            (
+                Some(environment("green", 0.0, None)),
+                "Green (v1) can be released: 1 of 1 upstreams usable.",
+            ),
+            (
+                Some(environment("green", 10.0, None)),
+                "Nothing changes by itself: somebody set these weights.",
+            ),
+        ] {
+            assert_eq!(said([blue()].into_iter().chain(other).collect()).1, expected);
+        }
     }
 }

@@ -54,10 +54,17 @@ mod weights;
 pub use listener::{AdminListener, ListenError};
 pub use state::{Admin, ReadConfig};
 
+use std::sync::Arc;
+
 use crate::config::resolved::AdminSpec;
 
 /// Serves the admin API on `listener`, under the rules of `spec`, until the future is dropped.
 pub async fn serve(listener: AdminListener, spec: &AdminSpec, admin: Admin) {
     let access = access::Access::new(spec);
-    listener.serve(router::router(admin, access)).await;
+    let evidence = Arc::new(dashboard::EvidenceLog::default());
+    let router = router::router(admin.clone(), access, Arc::clone(&evidence));
+    tokio::select! {
+        () = listener.serve(router) => {}
+        () = evidence.watch(&admin.controller) => {}
+    }
 }

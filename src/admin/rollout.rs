@@ -66,6 +66,8 @@ impl Admin {
             in_stage_s: rollout.in_stage(now).as_secs(),
             observed_s: now.as_secs(),
             started_at: rfc3339::format(rollout.started_at),
+            stands_since: (rollout.stands_since > 0).then(|| rfc3339::format(rollout.stands_since)),
+            held_by: rollout.held.as_ref().map(|hold| holder(hold.by, judged.as_ref()).to_owned()),
             steps: rollout.plan.steps.iter().map(ToString::to_string).collect(),
             paused: rollout.paused.map(|pause| Paused { by: pause.by, reason: pause.reason }),
             held: rollout.held.map(|hold| hold.text),
@@ -97,6 +99,14 @@ fn rollback(time: RollbackTime) -> Rollback {
         seconds: time.total().as_secs_f64(),
         apply_seconds: time.until_acked.as_secs_f64(),
         cores: time.cores,
+    }
+}
+
+/// What holds it, as a code: the judge's reason where it is the judge.
+fn holder(by: Holder, judged: Option<&Judged>) -> &'static str {
+    match (by, judged.map(|judged| judged.decision)) {
+        (Holder::Judge, Some(Decision::Hold(reason))) => reason.code(),
+        _ => by.code(),
     }
 }
 

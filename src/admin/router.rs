@@ -12,6 +12,7 @@ use axum::{Extension, Router};
 use tokio::time::timeout;
 
 use super::access::Access;
+use super::dashboard::EvidenceLog;
 use super::operation::Operation;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
@@ -23,7 +24,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(12);
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// All calls of the admin API, and the dashboard that makes them.
-pub(super) fn router(admin: Admin, access: Access) -> Router {
+pub(super) fn router(admin: Admin, access: Access, evidence: Arc<EvidenceLog>) -> Router {
     let access = Arc::new(access);
     let (open, guarded): (Vec<_>, Vec<_>) =
         operations::all().into_iter().partition(|operation| operation.is_open);
@@ -32,7 +33,12 @@ pub(super) fn router(admin: Admin, access: Access) -> Router {
         .route("/dashboard/session", post(dashboard::enter))
         .route("/dashboard/{part}", get(dashboard::part))
         .layer(Extension(Arc::clone(&access)));
+    let news = Router::new()
+        .route("/dashboard/now", get(dashboard::now).layer(from_fn(limit)))
+        .route("/dashboard/live", get(dashboard::follow))
+        .layer(Extension(evidence));
     routed(guarded)
+        .merge(news)
         .layer(from_fn_with_state(access, guard))
         .merge(routed(open))
         .merge(page)

@@ -53,7 +53,7 @@ fn lagging(totals: &Totals) -> Vec<usize> {
 }
 
 /// What somebody should know, in sentences.
-fn warnings(admin: &Admin, totals: &Totals) -> Vec<String> {
+pub(super) fn warnings(admin: &Admin, totals: &Totals) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(problem) = admin.controller.config_problem() {
         warnings.push(format!("the last reload was refused, the old config stays: {problem}"));

@@ -1,11 +1,17 @@
 //! From what the controller publishes to what the API says.
 
+use std::time::Duration;
+
+use super::api::standing::State;
 use super::api::{Applied, Drain, Environment, Event, JournalEntry, Service, Upstream};
-use super::explain::explain;
+use super::explain::{Failures, explain};
 use super::state::Admin;
 use crate::control_plane::command::{self, DrainView, EnvironmentView, ServiceView, UpstreamView};
+use crate::control_plane::windows::Span;
 use crate::control_plane::{event, journal};
+use crate::model::name::Name;
 use crate::model::rfc3339;
+use crate::model::standing::Standing;
 
 impl Admin {
     /// A service with its environments and its last rollout.
@@ -14,14 +20,25 @@ impl Admin {
         let mut service = Service {
             name: view.name.clone(),
             generation: view.generation,
+            state: State::default(),
             explanation: String::new(),
+            next: String::new(),
             active: view.assignment.active.clone(),
             environments: view.environments.iter().map(Environment::from).collect(),
             rollout: self.rollout(view).map(Box::new),
             frozen: release.and_then(|release| release.frozen),
         };
-        service.explanation = explain(&service);
+        explain(&mut service, &|name, time| self.failures(view, name, time));
         service
+    }
+
+    fn failures(&self, view: &ServiceView, name: &Name, time: Duration) -> Failures {
+        let snapshot = self.controller.snapshot();
+        let table = snapshot.table(view.name.as_str());
+        let id = table.and_then(|table| table.environment(name.as_str())).map(|known| known.id);
+        let measured = id.and_then(|id| self.controller.measured_over(id, Span::Past(time), &[]));
+        let tallies = measured.map(|measured| measured.counts.tallies).unwrap_or_default();
+        Failures { failed: tallies.standing(Standing::Bad), of: tallies.judged() }
     }
 }
 

@@ -207,6 +207,7 @@ fn ago(seconds: u64) -> String {
 mod tests {
     use super::*;
     use crate::admin::api::Drain;
+    use crate::admin::api::standing::State;
     use crate::model::name::Name;
     use crate::model::weight::Weight;
 
@@ -245,7 +246,9 @@ mod tests {
         Service {
             name: Name::new("chat").unwrap(),
             generation: 7,
+            state: State::Split,
             explanation: "97.5 % goes to blue and 2.5 % to green (v42), the candidate.".into(),
+            next: String::new(),
             active: Name::new("blue").unwrap(),
             environments,
             rollout: None,

@@ -24,10 +24,11 @@ use super::smoke::Running;
 use super::store::{StateReader, StoreError};
 use super::totals::Totals;
 use super::warm_up::Board;
-use super::windows::{Measured, Window};
+use super::windows::{Measured, Span, Window};
 use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
+use crate::metrics::measure::Measure;
 use crate::model::entrance::Entrance;
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::plan::Plan;
@@ -191,6 +192,18 @@ impl ControllerHandle {
             measured.counts = self.totals().environments.get(&environment)?.counts.clone();
         }
         Some(measured)
+    }
+
+    /// What was counted of an environment in a time of any length, with these measures only; `None` as above.
+    pub fn measured_over(
+        &self,
+        environment: EnvironmentId,
+        span: Span,
+        measures: &[Measure],
+    ) -> Option<Measured> {
+        let measurements = &self.shared.measurements;
+        let now = measurements.since_epoch(Instant::now());
+        measurements.windows().read_some(environment, span, measures, now)
     }
 
     /// Reads the cohorts of arrivals; `Duration` is the time since the epoch from which their seconds count.

@@ -3,7 +3,7 @@
 pub mod boot;
 mod call;
 mod change;
-mod clock;
+pub mod clock;
 mod collector;
 pub mod command;
 pub mod comparison;

@@ -8,23 +8,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::interval::{Estimate, Z};
 use super::record::Both;
 
 mod sentence;
 
 pub use sentence::Explained;
 
-/// The two-sided 95 % quantile of the normal distribution.
-const Z: f64 = 1.96;
 /// Scores per side without which a mean says nothing: the normal interval needs some.
 const SCORES_MIN: u32 = 20;
 /// Share of values above the p99.
 const ABOVE: f64 = 0.01;
 /// Values from which on the interval of a p99 has an upper end: 0.99^368 is the first below 2.5 %.
 const LATENCIES_MIN: u32 = 368;
-/// Up to here the ranks of that interval are exact. Beyond, 500 values lie above the p99, and the normal
-/// distribution gives the same ranks within one.
-const EXACT_MAX: f64 = 50_000.0;
 
 /// What was measured of one environment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -136,46 +132,25 @@ fn worse(a: Safety, b: Safety) -> Safety {
     }
 }
 
-/// The interval of a difference from those of its sides (Zou and Donner 2008, "square and add").
 fn compare_latency(measured: &Both<Measured>, margin: f64) -> Difference {
-    let active = Quantile::of(&measured.active.latency);
-    let candidate = Quantile::of(&measured.candidate.latency);
+    let active = p99(&measured.active.latency);
+    let candidate = p99(&measured.candidate.latency);
     let sides = Both { active: active.value, candidate: candidate.value };
-    let worse_by = candidate.value.zip(active.value).map(|(c, a)| c - a);
-    let end = |end: Option<f64>, other: Option<f64>| -> Option<f64> {
-        Some((end? - candidate.value?).hypot(other? - active.value?))
-    };
-    let low = worse_by.zip(end(candidate.low, active.high)).map(|(d, spread)| d - spread);
-    let high = worse_by.zip(end(candidate.high, active.low)).map(|(d, spread)| d + spread);
+    let Estimate { value: worse_by, low, high } = candidate - active;
     Difference { sides, worse_by, interval: (low, high), margin }
 }
 
-/// A p99 and its interval by order statistics; no distribution is assumed.
-struct Quantile {
-    value: Option<f64>,
-    low: Option<f64>,
-    high: Option<f64>,
-}
-
-impl Quantile {
-    fn of(buckets: &[(Duration, u32)]) -> Self {
-        let n = count(buckets);
-        let at_rank = |rank: f64| {
-            let mut below = 0.0;
-            let holds = |(_, count): &&(Duration, u32)| {
-                below += f64::from(*count);
-                below >= rank
-            };
-            (rank >= 1.0).then(|| buckets.iter().find(holds)).flatten()
+/// In seconds, from how many values lie up to which bound.
+fn p99(buckets: &[(Duration, u32)]) -> Estimate {
+    let at_rank = |rank: f64| {
+        let mut below = 0.0;
+        let holds = |(_, count): &&(Duration, u32)| {
+            below += f64::from(*count);
+            below >= rank
         };
-        let at_rank = |rank: f64| at_rank(rank).map(|(bound, _)| bound.as_secs_f64());
-        let (few, many) = above(n);
-        Self {
-            value: at_rank((n * (1.0 - ABOVE)).ceil()),
-            low: at_rank(n - many),
-            high: few.and_then(|few| at_rank(n - few)),
-        }
-    }
+        buckets.iter().find(holds).map(|(bound, _)| bound.as_secs_f64())
+    };
+    Estimate::quantile(count(buckets), ABOVE, at_rank)
 }
 
 /// How many values there are.
@@ -183,42 +158,14 @@ fn count(buckets: &[(Duration, u32)]) -> f64 {
     buckets.iter().map(|(_, count)| f64::from(*count)).sum()
 }
 
-/// Of `n` values, how many lie above the true p99 at least and at most, each but for 2.5 %. (Binomial.)
-/// `None` while it may well be that none does.
-fn above(n: f64) -> (Option<f64>, f64) {
-    if n > EXACT_MAX {
-        let spread = Z * (n * ABOVE * (1.0 - ABOVE)).sqrt();
-        return (Some((n * ABOVE - spread).floor()), (n * ABOVE + spread).ceil());
-    }
-    let (mut few, mut k) = (None, 0.0);
-    let mut chance = (1.0 - ABOVE).powf(n);
-    let mut at_most_k = chance;
-    while at_most_k < 0.975 && k < n {
-        if at_most_k <= 0.025 {
-            few = Some(k);
-        }
-        k += 1.0;
-        chance *= (n - k + 1.0) / k * ABOVE / (1.0 - ABOVE);
-        at_most_k += chance;
-    }
-    (few, k)
-}
-
-/// The candidate's own share against its limit (Wilson's interval).
+/// The candidate's own share against its limit.
 fn compare_errors(measured: &Both<Measured>, margin: f64) -> Difference {
-    let share = |side: &Measured| {
-        (side.requests > 0).then(|| f64::from(side.failures) / f64::from(side.requests))
-    };
-    let sides = Both { active: share(&measured.active), candidate: share(&measured.candidate) };
-    let n = f64::from(measured.candidate.requests);
-    let interval = sides.candidate.map(|share| {
-        let middle = share + Z * Z / (2.0 * n);
-        let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-        let scale = 1.0 + Z * Z / n;
-        ((middle - spread) / scale, (middle + spread) / scale)
-    });
-    let interval = (interval.map(|ends| ends.0), interval.map(|ends| ends.1));
-    Difference { sides, worse_by: sides.candidate, interval, margin }
+    let share = |side: &Measured| Estimate::share(side.failures.into(), side.requests.into());
+    let Both { active, candidate } =
+        Both { active: share(&measured.active), candidate: share(&measured.candidate) };
+    let sides = Both { active: active.value, candidate: candidate.value };
+    let interval = (candidate.low, candidate.high);
+    Difference { sides, worse_by: candidate.value, interval, margin }
 }
 
 fn compare_quality(measured: &Both<Measured>, margin: f64) -> Difference {
@@ -278,25 +225,6 @@ mod tests {
         assert_eq!(safe(with(2_000, 0.85), with(2_000, 0.80)), Safety::Unsafe);
         assert_eq!(safe(with(2_000, 0.85), with(10, 0.85)), Safety::NotEnoughData);
         assert_eq!(safe(with(100, 0.85), with(100, 0.85)), Safety::NotEnoughData);
-    }
-
-    #[test]
-    fn a_p99_has_the_interval_of_its_order_statistics() {
-        let of = |n: u32| {
-            let buckets: Vec<_> = (1..=n).map(|s| (Duration::from_secs(s.into()), 1)).collect();
-            let Quantile { value, low, high } = Quantile::of(&buckets);
-            [low, value, high].map(|end| end.map(f64::round))
-        };
-        // From tables of the binomial distribution with p = 0.99.
-        assert_eq!(of(0), [None; 3]);
-        assert_eq!(of(1), [Some(1.0), Some(1.0), None]);
-        assert_eq!(of(LATENCIES_MIN - 1)[2], None);
-        assert_eq!(of(LATENCIES_MIN), [Some(360.0), Some(365.0), Some(368.0)]);
-        assert_eq!(of(1_000), [Some(983.0), Some(990.0), Some(997.0)]);
-        let (few, many) = above(EXACT_MAX);
-        let (few_normal, many_normal) = above(EXACT_MAX + 1.0);
-        assert!((few.unwrap() - few_normal.unwrap()).abs() <= 1.0);
-        assert!((many - many_normal).abs() <= 1.0);
     }
 
     #[test]

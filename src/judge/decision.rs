@@ -134,6 +134,17 @@ impl HoldReason {
 }
 
 impl HoldReason {
+    /// A stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Evidence(_) => "evidence",
+            Self::SharedIncident(_) => "shared_incident",
+            Self::Split => "split",
+            Self::Watched => "watched",
+            Self::TooLittleData => "too_little_data",
+        }
+    }
+
     /// Whether it ends when its cause is gone; what does not is ended by a human.
     pub fn ends_by_itself(self) -> bool {
         matches!(self, Self::Evidence(_) | Self::SharedIncident(_))

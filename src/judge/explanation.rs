@@ -125,7 +125,7 @@ fn rounded(evidence: f64) -> String {
     match evidence {
         e if e < 10.0 => format!("{e:.1}"),
         e if e < 10_000.0 => format!("{e:.0}"),
-        e => format!("{e:.0e}"),
+        _ => "over 10000".to_owned(),
     }
 }
 

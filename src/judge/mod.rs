@@ -21,6 +21,7 @@ pub mod evidence;
 pub mod evidence_judge;
 pub mod explanation;
 pub mod hold;
+pub mod interval;
 pub mod joint_slowness;
 pub mod key_evidence;
 pub mod key_set;

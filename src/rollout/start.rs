@@ -151,6 +151,7 @@ pub fn start(
         unarmed: broken.in_words,
         started_by: wish.actor,
         started_at: situation.unix_ms,
+        stands_since: situation.unix_ms,
         stage: Stage::Ready,
         since: Duration::ZERO,
         observed: Duration::ZERO,

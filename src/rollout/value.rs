@@ -36,6 +36,9 @@ pub struct Rollout {
     pub started_by: String,
     /// When, in milliseconds of Unix time.
     pub started_at: u64,
+    /// When it came to stand as it does, in milliseconds of Unix time; 0 when that was not noted.
+    #[serde(default)]
+    pub stands_since: u64,
     /// Where it stands.
     pub stage: Stage,
     /// Since when, in observed time.
@@ -85,6 +88,18 @@ pub enum Holder {
     TooLittleData,
 }
 
+impl Holder {
+    /// A stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Judge => "judge",
+            Self::Comparison => "comparison",
+            Self::BaseDown => "base_down",
+            Self::TooLittleData => "too_little_data",
+        }
+    }
+}
+
 impl Rollout {
     /// The share of the slot that the plan has given the candidate by now.
     pub fn planned_share(&self) -> Weight {
@@ -109,6 +124,17 @@ impl Rollout {
     pub(super) fn share_after(&self, taken: usize) -> Weight {
         let last = taken.checked_sub(1).and_then(|last| self.plan.steps.get(last));
         last.map_or(Weight::ZERO, |step| step.share)
+    }
+
+    /// The rollout that `before` has become, with the time at which somebody who looks saw it change.
+    #[must_use]
+    pub fn stamped(self, before: &Self, unix_ms: u64) -> Self {
+        let holder = |rollout: &Self| rollout.held.as_ref().map(|hold| hold.by);
+        let stands_as_before = self.stage == before.stage
+            && self.paused == before.paused
+            && holder(&self) == holder(before);
+        let stands_since = if stands_as_before { before.stands_since } else { unix_ms };
+        Self { stands_since, ..self }
     }
 
     /// How long the stage has lasted.

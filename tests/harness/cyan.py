@@ -27,16 +27,21 @@ class Cyan:
         idle: str = "30s",
         candidate: str | None = None,
         tables: str = "",
+        versions: dict[str, str] | None = None,
     ):
         self.url = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "cyan.toml"
         self.access_log = directory / "access.log"
-        text = self._config_text(directory, environments, weights, idle, candidate) + tables
-        self.config.write_text(text)
+        text = self._config_text(directory, environments, weights, idle, candidate, versions or {})
+        self.config.write_text(text + _unindented(tables))
+        self._log = directory / "cyan.log"
+        self.process = self._begun()
+
+    def _begun(self) -> Process:
         arguments = [str(PROGRAM), "serve", "--config", str(self.config)]
-        self.process = Process("cyan", arguments, directory / "cyan.log")
+        return Process("cyan", arguments, self._log)
 
     def __enter__(self) -> "Cyan":
         try:
@@ -45,6 +50,11 @@ class Cyan:
             self.process.end()
             raise
         return self
+
+    def start_again(self) -> None:
+        """A new process with the same config and state, once the one before has ended."""
+        self.process = self._begun()
+        self.process.wait_ready(f"{self.admin}/readyz")
 
     def __exit__(self, *_: object) -> None:
         self.process.end()
@@ -114,7 +124,9 @@ class Cyan:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
-    def _config_text(self, directory: Path, environments, weights, idle, candidate) -> str:
+    def _config_text(
+        self, directory: Path, environments, weights, idle, candidate, versions
+    ) -> str:
         text = f"""
             state_dir = "{directory}/state"
             [listen]
@@ -135,4 +147,10 @@ class Cyan:
                 weight = {weights.get(name, 0)}
                 timeouts.idle = "{idle}"
             """
-        return "\n".join(line.strip() for line in text.splitlines() if line.strip()) + "\n"
+            if name in versions:
+                text += f'version = "{versions[name]}"'
+        return _unindented(text)
+
+
+def _unindented(text: str) -> str:
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip()) + "\n"

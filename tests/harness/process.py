@@ -96,6 +96,11 @@ class Process:
         """Lets a paused process go on."""
         self._child.send_signal(signal.SIGCONT)
 
+    def kill(self) -> None:
+        """Ends the process without a word, and waits until it is gone."""
+        self._child.kill()
+        self._child.wait()
+
     def wait_exit(self, seconds: float) -> int:
         """The exit code, which is there before the deadline."""
         return self._child.wait(timeout=seconds)

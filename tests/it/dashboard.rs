@@ -16,7 +16,15 @@ async fn the_page_says_what_goes_on_and_may_run_only_its_own_scripts() {
         page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self'")
     );
     let text = String::from_utf8(page.body.to_vec()).unwrap();
-    assert!(text.contains("Everything goes to blue"), "{text}");
+    for said in [
+        "data-state=\"idle\"",
+        "<span id=\"word\">IDLE</span>",
+        ">Everything goes to blue. No rollout is running.</h1>",
+        "<li>blue 100 %",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!text.contains("{{"), "every place is filled");
     for part in ["style.css", "icon.svg", "app.js", "charts.js"] {
         let part = admin.get(&format!("/dashboard/{part}")).await;
         assert_eq!(part.status.as_u16(), 200);
@@ -47,4 +55,27 @@ async fn a_token_becomes_a_cookie_and_the_open_page_tells_nothing() {
     let foreign = [("cookie", pair), ("origin", "http://evil.example")];
     let forged = admin.call(Method::POST, "/v1/services/chat/rollback", &foreign, "").await;
     assert_eq!(forged.status.as_u16(), 403);
+}
+
+#[tokio::test]
+async fn the_stream_begins_with_everything_and_then_tells_what_has_changed() {
+    let admin = TestAdmin::start().await;
+    let now = admin.get("/dashboard/now?service=chat").await.json();
+    assert_eq!(
+        (&now["service"]["name"], &now["service"]["state"]),
+        (&"chat".into(), &"idle".into())
+    );
+    assert_eq!(now["figures"].as_array().map(Vec::len), Some(3));
+    let mut stream = admin.stream("/dashboard/live?service=chat", &[]).await;
+    let first = stream.next_data().await;
+    assert_eq!(first["service"]["explanation"], now["service"]["explanation"]);
+    assert!(first["figures"].is_array() && first.get("history").is_some(), "{first}");
+    let body = r#"{"weights":{"blue":90,"green":10}}"#;
+    assert_eq!(admin.put("/v1/services/chat/weights", body).await.status.as_u16(), 200);
+    let mut changed = stream.next_data().await;
+    while changed.get("service").is_none() {
+        changed = stream.next_data().await;
+    }
+    assert_eq!(changed["service"]["state"], "split");
+    assert!(changed.get("version").is_none(), "the same is not told twice: {changed}");
 }

@@ -115,10 +115,17 @@ pub struct Rollout {
     pub started_by: String,
     /// When, RFC 3339.
     pub started_at: String,
+    /// When it came to its stage, was paused or held, RFC 3339; null when that was not noted.
+    #[serde(default)]
+    pub stands_since: Option<String>,
     /// Who paused it and why.
     pub paused: Option<Paused>,
     /// What holds it, in words.
     pub held: Option<String>,
+    /// The same as a code: `evidence`, `shared_incident`, `split`, `watched`, `too_little_data`, `comparison`,
+    /// `base_down`.
+    #[serde(default)]
+    pub held_by: Option<String>,
     /// Whether it is held by something that only a human ends.
     pub needs_somebody: bool,
     /// Why no automatic step may be taken in this service.

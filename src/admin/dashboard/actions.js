@@ -1,160 +1,174 @@
-// What can be done, and how it is asked: rollback by two presses on one spot, everything else that moves
-// users by a dialog that says what will be. Every button repeats its verb.
+// What can be done now, and how it went. Rollback takes two presses on one spot and asks nobody before it;
+// whatever else moves users has its question.
 
-import { Problem, send } from "./api.js";
-import { at, element } from "./dom.js";
+import { Problem, newKey, send } from "./api.js";
+import { ask, sentence, tell } from "./dialog.js";
+import { at, element, put } from "./dom.js";
+import * as questions from "./questions.js";
 
 /** A double click is no decision. */
 const SECOND_PRESS_AFTER = 350;
-/** How long a rollback is tried while nobody answers. */
-const TRY_FOR = 10_000;
+/** For how long a rollback is sent while nobody answers, and how often. */
+const SENT_FOR = 10_000;
+const SENT_EVERY = 300;
 
+/** Who may only read has no buttons. */
+export const mayAct = () => document.documentElement.dataset.role !== "read";
+
+let view;
+let isLost = false;
+let renew = async () => {};
 let armedAt = 0;
 
-/** Draws the buttons of the band for this state. `done` is called when something has changed. */
-export function draw(view, state, done) {
-  const { service, rollout } = view;
-  const base = `/v1/services/${service.name}`;
-  const act = (action, body = {}) => run(() => send("POST", `${base}/rollout/${action}`, { rollout: rollout?.id, ...body }), done);
-  const buttons = [];
-  const previous = service.environments.find(({ role }) => role === "previous");
-  if (["ramping", "paused", "held"].includes(state) || previous) buttons.push(rollBack(view, base, done));
-  if (state === "ramping") buttons.push(button("Pause", "pause", () => act("pause")));
-  if (state === "paused" || state === "held") buttons.push(button("Resume…", "resume", () => ask({
-    title: `Resume ${rollout.candidate}?`, text: `It goes on at ${rollout.place}.`, verb: "Resume", run: () => act("resume") })));
-  if (["ramping", "paused", "held"].includes(state)) buttons.push(button("Promote…", "promote", () => promote(rollout, act)));
-  if (state === "done") buttons.push(button("Release…", "release", () => ask({
-    title: `Release ${rollout.base}?`, name: rollout.base, verb: `Release ${rollout.base}`, run: () => act("release"),
-    text: `${rollout.base} is armed no more and drains; limits no longer roll back by themselves. This cannot be undone by one press.` })));
-  if (["idle", "rolled_back"].includes(state)) buttons.push(button("Start rollout…", "start", () => start(view, base, done)));
-  const armed = armedAt > 0 && document.activeElement?.classList.contains("roll-back");
-  if (!armed) keepFocus(at("actions"), buttons);
+/** Takes the newest state; `again` asks for a newer one. */
+export function use(newest, lost, again) {
+  [view, isLost, renew] = [newest, lost, again];
+  draw();
 }
 
-/** Replaces buttons without taking the focus away from the one that has it. */
-function keepFocus(place, buttons) {
-  const names = buttons.map((button) => button.dataset.action).join();
-  if (place.dataset.names === names && place.dataset.view === buttons.map((button) => button.textContent).join()) return;
-  const focused = place.contains(document.activeElement) ? document.activeElement.dataset.action : undefined;
-  place.dataset.names = names;
-  place.dataset.view = buttons.map((button) => button.textContent).join();
-  place.replaceChildren(...buttons);
-  if (focused) place.querySelector(`[data-action="${focused}"]`)?.focus();
+/** Which buttons each state has, in their order of Tab. */
+function buttons() {
+  if (isLost) return [...(canRollBack() ? ["rollback"] : []), "again"];
+  const fallback = view.service.environments.find(({ role, name }) => role === "fallback" && name !== view.service.active);
+  const isShared = view.service.rollout?.held_by === "shared_incident";
+  return {
+    starting: ["rollback", "pause", "promote", "more"],
+    ramping: ["rollback", "pause", "promote", "more"],
+    paused: ["rollback", "resume", "promote", "more"],
+    held: ["rollback", "keep", ...(isShared && fallback ? ["fallback"] : []), "resume", "promote", "more"],
+    rolling_back: ["rollback", "why"],
+    rolled_back: ["why", "start", "more"],
+    done: ["rollback", "release", "more"],
+    split: [...(canRollBack() ? ["rollback"] : []), "weights", "more"],
+    idle: [...(canRollBack() ? ["rollback"] : []), "start", "more"],
+  }[view.service.state];
 }
 
-/** What can be done to one environment, where it stands. */
-export function ofEnvironment(view, environment, done) {
-  const base = `/v1/services/${view.service.name}`;
-  const path = `${base}/environments/${environment.name}`;
-  const buttons = [];
-  if (environment.role !== "active") buttons.push(button("Switch…", "switch", () => ask({
-    title: `Switch to ${environment.name}?`, verb: `Switch to ${environment.name}`,
-    text: `${environment.name}: ${environment.weight_percent} % → all that ${view.service.active} has. Back by: cyan rollback.`,
-    run: () => run(() => send("POST", `${base}/switch`, { to: environment.name, generation: view.service.generation }), done) })));
-  if (environment.weight_percent === 0) buttons.push(button("Drain", "drain", () => run(() => send("POST", `${path}/drain`, {}), done)));
-  return buttons;
+const canRollBack = () => view?.service && (view.service.environments.some(({ role, weight_percent }) => role === "previous" || (role === "candidate" && weight_percent > 0))
+  || ["starting", "ramping", "paused", "held", "rolling_back", "done"].includes(view.service.state));
+
+function label(action) {
+  const { service } = view;
+  const { rollout } = service;
+  const names = { pause: "Pause", keep: "Keep holding", resume: "Resume…", promote: service.state === "held" ? "Promote anyway…" : "Promote…", release: `Release ${rollout?.base} now…`,
+    why: "Read why", start: service.state === "rolled_back" ? "Start again…" : "Start rollout…", more: "More…", weights: "Set weights…", again: "Try now",
+    fallback: `Switch to ${service.environments.find(({ role }) => role === "fallback")?.name}…` };
+  if (action !== "rollback") return names[action];
+  if (!armedAt) return "↩ Roll back";
+  const candidate = service.environments.find(({ role }) => role === "candidate") ?? service.environments.find(({ name }) => name === (rollout?.candidate ?? service.active));
+  return `Roll ${candidate.name} back: ${candidate.weight_percent} % → 0 %`;
 }
 
-/** Opens the dialog that sets weights. */
-export function weights(view, done) {
-  const fields = view.service.environments.map(({ name, weight_percent }) => ({ name, label: `${name}, %`, value: weight_percent }));
-  ask({
-    title: "Set weights", verb: "Set weights", fields,
-    text: "Percent of the traffic, together 100. A rollout that is under way is paused by it.",
-    run: (values) => run(() => send("PUT", `/v1/services/${view.service.name}/weights`, {
-      weights: Object.fromEntries(fields.map(({ name }) => [name, Number(values.get(name))])), generation: view.service.generation }), done),
-  });
+function draw() {
+  if (!view?.service) return;
+  const may = mayAct();
+  at("reader").hidden = may;
+  if (!may) {
+    put(at("reader"), "An operator can run ", element("code", {}, `cyan rollback ${view.service.name}`));
+    return put(at("actions"));
+  }
+  put(at("actions"), buttons().map((action) => element("button", {
+    type: "button", "data-key": action, "data-press": action, class: action === "rollback" ? `filled roll-back${armedAt ? " armed" : ""}` : "",
+  }, label(action))));
 }
 
-function rollBack(view, base, done) {
-  const { service, rollout } = view;
-  const candidate = rollout?.candidate ?? service.active;
-  const share = service.environments.find(({ name }) => name === candidate)?.weight_percent ?? 0;
-  const label = "↩ Roll back";
-  const node = button(label, "rollback", () => {
-    if (!armedAt) {
-      armedAt = Date.now();
-      node.textContent = `Roll ${candidate} back: ${share} % → 0 %`;
-      return;
-    }
-    if (Date.now() - armedAt < SECOND_PRESS_AFTER) return;
-    disarm();
-    run(() => untilAnswered(() => send("POST", `${base}/rollback`, {})), done);
-  });
-  const disarm = () => { armedAt = 0; node.textContent = label; };
-  node.classList.add("filled", "roll-back");
-  node.addEventListener("blur", disarm);
-  node.addEventListener("keydown", (event) => { if (event.key === "Escape") disarm(); });
-  return node;
+/** Gives up the first press. */
+export function disarm() {
+  if (!armedAt) return;
+  armedAt = 0;
+  draw();
 }
 
-/** Nobody answering is no answer: a rollback may be asked for twice, so it is asked again. */
-async function untilAnswered(call) {
-  const until = Date.now() + TRY_FOR;
+/** Does what a button says. */
+export function press(action, name) {
+  const asked = { resume: questions.resume, promote: questions.promote, full: questions.promoteFull, release: questions.release, start: questions.start,
+    weights: questions.weights, freeze: questions.freeze, switch: (view) => questions.switchTo(view, name), drain: (view) => questions.drain(view, name),
+    fallback: (view) => questions.switchTo(view, view.service.environments.find(({ role }) => role === "fallback").name) }[action];
+  if (!mayAct() && action !== "why") return;
+  if (action === "rollback") rollBack();
+  else if (action === "pause" || action === "keep") pause(action);
+  else if (action === "more") more();
+  else if (action === "why") document.getElementById("journal-title").scrollIntoView();
+  else if (asked) ask(() => question(asked(view)), renew);
+}
+
+/** The question, whose answer is said in the band. */
+function question(asked) {
+  return asked && { ...asked, run: async (values) => say(asked.verb, await asked.run(values)) };
+}
+
+/** The first press arms, the second one does it. */
+function rollBack() {
+  if (!armedAt) {
+    armedAt = Date.now();
+    draw();
+    // Not all browsers give a pressed button the focus, and it is disarmed by losing it.
+    at("actions").querySelector("[data-press=rollback]").focus();
+    return;
+  }
+  if (Date.now() - armedAt < SECOND_PRESS_AFTER) return;
+  disarm();
+  const { name } = view.service;
+  attempt("Roll back", `cyan rollback ${name}`, () => untilAnswered(`/v1/services/${name}/rollback`));
+}
+
+/** Nobody answering is no answer: the same rollback is sent again, under one key. */
+async function untilAnswered(path) {
+  const [until, key] = [Date.now() + SENT_FOR, newKey()];
   for (;;) {
     try {
-      return await call();
+      return await send("POST", path, {}, key);
     } catch (error) {
       if (error instanceof Problem || Date.now() > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      note("Rolling back… nobody has answered yet; it is sent until somebody does, for 10 s.");
+      await new Promise((resolve) => setTimeout(resolve, SENT_EVERY));
     }
   }
 }
 
-function promote(rollout, act) {
-  const to = rollout.next_percent ?? 100;
-  ask({
-    title: `Promote ${rollout.candidate} to ${to} %?`, verb: `Promote to ${to} %`, fields: [{ name: "reason", label: "Why", value: "" }],
-    text: `${rollout.candidate}: ${rollout.share_percent} % → ${to} %. Open: ${rollout.waits_for.join("; ") || "nothing"}. Back at any time.`,
-    run: (values) => act("promote", { reason: values.get("reason") || undefined }),
-  });
+function pause(action) {
+  const { name, rollout } = view.service;
+  const reason = action === "keep" ? "keep holding" : undefined;
+  attempt(action === "keep" ? "Keep holding" : "Pause", `cyan rollout pause ${name}`,
+    () => send("POST", `/v1/services/${name}/rollout/pause`, { rollout: rollout.id, reason }));
 }
 
-function start(view, base, done) {
-  const idle = view.service.environments.filter(({ role, weight_percent }) => role !== "active" && weight_percent === 0);
-  const name = view.service.environments.find(({ role }) => role === "candidate")?.name ?? idle[0]?.name ?? "";
-  ask({
-    title: "Start a rollout", verb: "Start rollout", fields: [{ name: "candidate", label: "Environment", value: name }, { name: "plan", label: "Plan", value: "default" }],
-    text: "It is checked first; then users meet it a step at a time, and go back by themselves if it is worse.",
-    run: (values) => run(() => send("POST", `${base}/rollout`, { candidate: values.get("candidate"), plan: values.get("plan") }), done),
-  });
+function more() {
+  const { service } = view;
+  const running = ["starting", "ramping", "paused", "held"].includes(service.state);
+  const item = (action, text, name) => element("button", { type: "button", "data-press": action, "data-environment": name }, text);
+  tell("More", element("div", { class: "menu" },
+    running ? item("full", "Promote to 100 %…") : null, item("weights", "Set weights…"), item("freeze", service.frozen ? "Unfreeze…" : "Freeze automatic steps…"),
+    service.environments.filter(({ name }) => name !== service.active).map(({ name }) => item("switch", `Switch to ${name}…`, name)),
+    service.environments.filter(({ weight_percent }) => weight_percent === 0).map(({ name }) => item("drain", `Drain ${name}…`, name))));
 }
 
-function button(label, action, press) {
-  return element("button", { type: "button", "data-action": action, onclick: press }, label);
-}
-
-/** Says what will be, and does it when the verb is pressed. What one press cannot undo is named first. */
-function ask({ title, text, verb, fields = [], name, run }) {
-  const dialog = at("dialog");
-  const all = name ? [...fields, { name: "confirm", label: `To be sure, write ${name}`, value: "" }] : fields;
-  const inputs = all.map(({ name, label, value }) => element("label", {}, label, element("input", { name, value, autocomplete: "off" })));
-  const form = element("form", { method: "dialog" },
-    element("h2", { id: "dialog-title" }, title), element("p", {}, text), ...inputs,
-    element("div", { class: "buttons" },
-      element("button", { type: "button", onclick: () => dialog.close() }, "Leave it"),
-      element("button", { class: "filled" }, verb)));
-  form.addEventListener("submit", (event) => {
-    const values = new FormData(form);
-    if (name && values.get("confirm") !== name) return event.preventDefault();
-    run(values);
-  });
-  dialog.replaceChildren(form);
-  dialog.showModal();
-}
-
-/** Does it and says how it went, until the next thing is done. */
-async function run(call, done) {
-  const place = at("result");
-  place.hidden = false;
-  place.textContent = "…";
+/** Does it without a question, and says how it went. */
+async function attempt(verb, command, call) {
+  note(`${verb === "Roll back" ? "Rolling back" : verb}…`);
   try {
-    const answer = await call();
-    const lagging = answer?.lagging_cores?.length ?? 0;
-    const when = answer?.applied_us === undefined ? "done" : `applied on all cores in ${(answer.applied_us / 1000).toFixed(1)} ms`;
-    place.textContent = lagging ? `${lagging} cores have not taken it yet` : when;
+    say(verb, await call());
   } catch (error) {
-    place.textContent = `Not done: ${error.message}${error.hint ? ` ${error.hint}` : ""}`;
+    fail(verb, command, error);
   }
-  done();
+  renew();
 }
+
+function note(text) {
+  put(at("result"), element("p", {}, text));
+}
+
+/** That it was done, and how long all cores took. */
+function say(verb, { lagging_cores: lagging = [], applied_us, warnings = [], changed } = {}) {
+  const how = lagging.length ? `${lagging.length} cores have not taken it yet` : changed === false ? "it was so already"
+    : applied_us === undefined ? "done" : `applied on all ${view.cores} cores in ${(applied_us / 1000).toFixed(1)} ms`;
+  put(at("result"), element("p", {}, [`${verb}: ${how}.`, ...warnings].join(" ")), dismiss());
+  renew();
+}
+
+/** Failures stay until they are dismissed, with the same command for a shell. */
+function fail(verb, command, error) {
+  put(at("result"), element("p", {}, `${verb}: not done. ${sentence(error)} In a shell: `, element("code", {}, command)), dismiss());
+}
+
+const dismiss = () => element("button", { type: "button", class: "small", "data-press": "dismiss" }, "Dismiss");

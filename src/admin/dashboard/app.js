@@ -1,174 +1,194 @@
-// The dashboard: asks once a second, at once when something happens, and never shows old news as new.
+// The dashboard: puts the parts together, draws what the server tells, and says so when it tells nothing.
 
-import { Problem, histogram, view as ask } from "./api.js";
 import * as actions from "./actions.js";
+import { get } from "./api.js";
 import * as band from "./band.js";
 import * as charts from "./charts.js";
-import * as sections from "./sections.js";
-import { at, element } from "./dom.js";
+import { follow } from "./connection.js";
+import * as dialog from "./dialog.js";
+import { at, element, put } from "./dom.js";
+import * as environments from "./environments.js";
+import { clock } from "./format.js";
+import * as help from "./help.js";
+import * as journal from "./journal.js";
+import { login } from "./login.js";
 import { marks as marksOf } from "./marks.js";
+import * as rollout from "./rollout.js";
+import * as rows from "./rows.js";
+import * as shares from "./shares.js";
+import * as timeline from "./timeline.js";
 
-const EVERY = 1000;
-/** Distributions are larger than the rest and change slowly. */
-const DISTRIBUTIONS_EVERY = 5000;
-/** Without an answer for so long the page says that it is old. */
-const STALE_AFTER = 2500;
+/** Evidence that the line keeps; every second point goes when there are more. */
+const POINTS_MAX = 1440;
+const JOURNAL_ENTRIES = 100;
 
-let view;
-let marks = {};
-let heard = 0;
-let attempts = 0;
-let drawnDistributions = 0;
-let isAsking = false;
+let view = {};
+let how = "";
+let entries = [];
+let points = [];
+let lostSince = 0;
+let journalOf = "";
+let connection;
 
-const chosen = () => decodeURIComponent(location.hash.slice(1).split("/")[0]);
+/** `#chat`, `#chat/rollout/17`, `#chat/journal/412` */
+const place = () => decodeURIComponent(location.hash.slice(1)).split("/");
+const shown = { form: localStorage.getItem("form") ?? "quantiles", tables: false };
 
-async function renew() {
-  if (isAsking || document.hidden) return;
-  isAsking = true;
-  try {
-    view = await ask(chosen());
-    heard = Date.now();
-    attempts = 0;
-    draw();
-    await drawDistributions();
-  } catch (error) {
-    attempts += 1;
-    if (error instanceof Problem && error.status === 401) return login();
-    if (Date.now() - heard > STALE_AFTER) disconnected();
-  } finally {
-    isAsking = false;
-  }
+function begin() {
+  connection?.end();
+  [view, entries, points, journalOf] = [{}, [], [], ""];
+  connection = follow({ service: place()[0], heard, lost, refused: login });
+}
+
+function heard(news, by) {
+  const wasRestarted = view.started && news.started && Math.abs(news.started - view.started) > 1500;
+  const away = lostSince;
+  Object.assign(view, news, { heardAt: Date.now() });
+  if (news.history) points = news.history.points.slice();
+  else if (typeof news.evidence === "number") keep([view.at, news.evidence]);
+  [how, lostSince] = [by, 0];
+  if (away) told(`Cyan was away ${Math.round((Date.now() - away) / 1000)} s${wasRestarted ? `, restarted ${clock(view.started)}` : ""}.`);
+  if (view.page !== document.documentElement.dataset.page) put(at("notice"), "This page is older than Cyan: ", element("a", { href: "" }, "reload"));
+  at("main").classList.remove("stale");
+  draw();
+  readJournal();
+}
+
+/** One more point of the evidence; every second one goes when there are too many. */
+function keep(point) {
+  points.push(point);
+  if (points.length > POINTS_MAX) points = points.filter((_, index) => index % 2 === 0);
+}
+
+function told(text) {
+  put(at("notice"), `${text} `, element("button", { type: "button", class: "small", "data-press": "understood" }, "Understood"));
+}
+
+function lost(since, attempt) {
+  lostSince ||= since;
+  at("main").classList.add("stale");
+  put(at("age"), "no news");
+  band.drawLost(lostSince, attempt);
+  actions.use(view, true, async () => connection.tryNow());
 }
 
 function draw() {
-  at("main").classList.remove("stale");
-  at("age").textContent = "live";
   if (!view.service) return;
-  marks = marksOf(view.service.environments);
-  drawServices();
-  const state = band.draw(view);
-  actions.draw(view, state, renew);
-  sections.shares(view, marks);
-  sections.rollout(view);
-  sections.measures(view, marks);
-  sections.journal(view, at("filter").value);
-  if (!at("environments").contains(document.activeElement)) {
-    const drain = element("button", { type: "button", onclick: () => actions.weights(view, renew) }, "Set weights…");
-    sections.environments(view, marks, (environment) => actions.ofEnvironment(view, environment, renew));
-    at("environments").append(drain);
+  const { who } = document.documentElement.dataset;
+  put(at("role"), `${actions.mayAct() ? "operate" : "read only"}${who ? `: ${who}` : ""}`);
+  const marks = marksOf(view.service.environments);
+  shares.chips(view);
+  band.draw(view);
+  actions.use(view, false, renew);
+  shares.draw(view, marks);
+  rollout.draw(view, entries);
+  timeline.draw(view, entries, points);
+  rows.draw(view, marks);
+  drawFigures(marks);
+  environments.draw(view, marks, actions.mayAct());
+  put(at("footer"), [`Cyan ${view.version}, ${view.cores} cores`, ...view.warnings].join(" · "));
+  age();
+}
+
+function drawFigures(marks = marksOf(view.service.environments)) {
+  put(at("form"), shown.form === "shares" ? "As quantiles (g)" : "As histograms (g)");
+  put(at("tables"), shown.tables ? "Without tables (t)" : "As tables (t)");
+  if (view.figures) charts.draw(at("figures"), view.figures, marks, shown);
+}
+
+/** How old everything is. */
+function age() {
+  if (lostSince || !view.at) return;
+  const seconds = Math.max(0, (Date.now() - view.heardAt) / 1000);
+  put(at("age"), `${how}, ${seconds.toFixed(1)} s ago`);
+}
+
+/** A newer state, at once. */
+async function renew() {
+  try {
+    heard(await get(`/dashboard/now?service=${encodeURIComponent(view.service.name)}`), how);
+    await readJournal(true);
+  } catch {
+    // The connection finds out by itself, and says so.
   }
-  const width = Math.max(at("timeline").clientWidth, 240);
-  at("timeline").replaceChildren(...(view.rollout ? charts.timeline(view.journal, view.rollout, heard, width) : []));
-  const { version, cores, uptime_s, warnings } = view.status;
-  at("footer").textContent = [`Cyan ${version}, ${cores} cores, up ${uptime_s} s`, ...warnings].join(" · ");
 }
 
-function drawServices() {
-  const chips = view.status.services.map(({ name }) => element("button", {
-    type: "button", class: "plain", "aria-pressed": String(name === view.service.name), onclick: () => { location.hash = name; } }, name));
-  if (at("services").textContent !== chips.map((chip) => chip.textContent).join("") || at("services").dataset.service !== view.service.name) {
-    at("services").dataset.service = view.service.name;
-    at("services").replaceChildren(...chips);
+/** The journal is read when the service has changed. */
+async function readJournal(isForced = false) {
+  const { name, generation, state } = view.service ?? {};
+  const of = `${name} ${generation} ${state}`;
+  if (!name || (of === journalOf && !isForced)) return;
+  journalOf = of;
+  try {
+    const [page, past] = await Promise.all([get(`/v1/journal?service=${name}&limit=${JOURNAL_ENTRIES}`), get(`/v1/services/${name}/rollouts?limit=10`)]);
+    entries = page.entries;
+    journal.releases(past.rollouts);
+    drawJournal();
+    draw();
+  } catch {
+    journalOf = "";
   }
 }
 
-async function drawDistributions() {
-  if (!view.service || Date.now() - drawnDistributions < DISTRIBUTIONS_EVERY) return;
-  drawnDistributions = Date.now();
-  const names = view.service.environments.map(({ name }) => name);
-  const metrics = [["ttft", "Time to first token"], ["total", "Time of whole answers"], ["gap", "Gaps between tokens"]];
-  const figures = await Promise.all(metrics.map(async ([metric, title]) => {
-    const sides = await Promise.all(names.map(async (name) => ({ name, histogram: await histogram(view.service.name, name, metric) })));
-    return charts.distribution(title, sides, marks);
-  }));
-  const open = [...at("distributions").querySelectorAll("details")].map(({ open }) => open);
-  at("distributions").replaceChildren(...figures);
-  at("distributions").querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? false; });
+function drawJournal() {
+  const [, kind, id] = place();
+  journal.draw(entries, at("filter").value, kind === "journal" ? id : undefined);
 }
 
-function disconnected() {
-  at("main").classList.add("stale");
-  at("age").textContent = "no answer";
-  band.drawDisconnected(heard || Date.now(), attempts);
+function theme(isNext) {
+  const kept = localStorage.getItem("theme");
+  const now = kept ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const value = isNext ? (now === "dark" ? "light" : "dark") : kept;
+  if (!value) return;
+  document.documentElement.dataset.theme = value;
+  if (isNext) localStorage.setItem("theme", value);
 }
 
-/** The token becomes a cookie that scripts cannot read; it is never part of an address. */
-function login() {
-  const dialog = at("dialog");
-  if (dialog.open) return;
-  const form = element("form", {},
-    element("h2", { id: "dialog-title" }, "This Cyan asks for a token"),
-    element("label", {}, "Token", element("input", { name: "token", type: "password", autocomplete: "current-password" })),
-    element("p", { role: "alert" }), element("div", { class: "buttons" }, element("button", { class: "filled" }, "Enter")));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const body = JSON.stringify({ token: new FormData(form).get("token") });
-    const answer = await fetch("/dashboard/session", { method: "POST", headers: { "content-type": "application/json" }, body });
-    if (!answer.ok) { form.querySelector("[role=alert]").textContent = "That is not the token."; return; }
-    dialog.close();
-    listen();
-    renew();
-  });
-  dialog.replaceChildren(form);
-  dialog.showModal();
+const bandButton = (action) => at("actions").querySelector(`[data-press="${action}"]`);
+
+/** What buttons and keys of the page itself do; the rest changes something. */
+const own = {
+  theme: () => theme(true),
+  help: help.show,
+  close: dialog.close,
+  disarm: actions.disarm,
+  dismiss: () => put(at("result")),
+  understood: () => put(at("notice")),
+  again: () => connection.tryNow(),
+  service: (name) => { location.hash = name; },
+  nth: (number) => at("services").children[Number(number) - 1]?.click(),
+  journal: () => at("journal-title").focus(),
+  filter: () => at("filter").focus(),
+  tables: () => { shown.tables = !shown.tables; drawFigures(); },
+  form: () => {
+    shown.form = shown.form === "shares" ? "quantiles" : "shares";
+    localStorage.setItem("form", shown.form);
+    drawFigures();
+  },
+  "pause-or-resume": () => (bandButton("pause") ?? bandButton("resume"))?.click(),
+};
+
+function pressed(press, name) {
+  if (own[press]) own[press](name);
+  else actions.press(press, name);
 }
 
-/** Events say when to look; what there is to see comes by the same call as always. */
-function listen() {
-  const events = new EventSource("/v1/events");
-  let due;
-  const soon = () => { clearTimeout(due); due = setTimeout(renew, 50); };
-  for (const kind of ["rollout_started", "rollout_stepped", "rollout_switched", "rollout_held", "rollout_let_go", "rollout_paused", "rollout_resumed",
-    "rollout_rolling_back", "rollout_rolled_back", "rollout_failed", "rollout_done", "weights", "switched", "rolled_back"]) events.addEventListener(kind, soon);
-  document.addEventListener("visibilitychange", () => { if (document.hidden) events.close(); else { listen(); renew(); } }, { once: true });
-}
-
-const press = (action) => at("actions").querySelector(`[data-action="${action}"]`);
-
-/** The first of two presses; Enter is the second. */
-function arm() {
-  press("rollback")?.focus();
-  press("rollback")?.click();
-}
-
-/** Letters act only outside of fields and dialogs. */
-function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || at("dialog").open || event.target.closest("input")) return;
-  const keys = {
-    "?": help, r: arm, p: () => (press("pause") ?? press("resume"))?.click(),
-    n: () => press("promote")?.click(), s: () => press("start")?.click(), j: () => at("journal").scrollIntoView(),
-    "/": () => { event.preventDefault(); at("filter").focus(); },
-  };
-  if (/^[1-9]$/.test(event.key)) at("services").children[Number(event.key) - 1]?.click();
-  else keys[event.key]?.();
-}
-
-function help() {
-  const dialog = at("dialog");
-  const keys = [["r", "roll back: arms, Enter does it"], ["p", "pause, resume"], ["n", "promote…"], ["s", "start…"], ["1 – 9", "a service"],
-    ["j", "journal"], ["/", "filter the journal"], ["Esc", "close, disarm"]];
-  dialog.replaceChildren(element("h2", { id: "dialog-title" }, "Keys"),
-    element("dl", { class: "keys" }, ...keys.flatMap(([name, what]) => [element("dt", {}, name), element("dd", {}, what)])),
-    element("p", {}, "Evidence is what a gambler who bets that the candidate is worse has made of one coin. If it is no worse, at most 1 rollout in 100 ever reaches 100, however often one looks."),
-    element("div", { class: "buttons" }, element("button", { type: "button", onclick: () => dialog.close() }, "Close")));
-  dialog.showModal();
-}
-
-function theme(next) {
-  const stored = localStorage.getItem("theme");
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const now = stored ?? (dark ? "dark" : "light");
-  const value = next ? (now === "dark" ? "light" : "dark") : stored;
-  if (value) { document.documentElement.dataset.theme = value; if (next) localStorage.setItem("theme", value); }
-}
-
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("[data-press]");
+  if (button) pressed(button.dataset.press, button.dataset.environment ?? button.dataset.service);
+});
+document.addEventListener("keydown", (event) => {
+  const found = help.meaning(event);
+  if (!found) return;
+  event.preventDefault();
+  // Keys do what a button does, and nothing where there is none.
+  if (["rollback", "promote", "start"].includes(found.press)) bandButton(found.press)?.click();
+  else pressed(found.press, found.name);
+});
+at("actions").addEventListener("focusout", ({ target }) => target.dataset.press === "rollback" && actions.disarm());
+at("filter").addEventListener("input", drawJournal);
+addEventListener("resize", draw);
+addEventListener("hashchange", () => (place()[0] === view.service?.name ? drawJournal() : begin()));
+setInterval(age, 500);
 theme(false);
-at("theme").addEventListener("click", () => theme(true));
-at("help").addEventListener("click", help);
-at("filter").addEventListener("input", () => view?.journal && sections.journal(view, at("filter").value));
-addEventListener("hashchange", renew);
-addEventListener("keydown", key);
-setInterval(renew, EVERY);
-listen();
-renew();
+begin();

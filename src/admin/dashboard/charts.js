@@ -1,81 +1,91 @@
-// Drawings: distributions over each other on one fixed axis, and the shares over time. No library: sixty
-// points and a logarithmic axis need none.
+// Distributions of both sides over each other, on axes that never change: quantiles with their intervals, or
+// shares of requests by time. Each has its table. No library: sixty points and a logarithmic axis need none.
 
-import { element, percent, shape, time } from "./dom.js";
+import { element, put, shape } from "./dom.js";
+import { count, percent, time } from "./format.js";
+import { mark, markAt } from "./marks.js";
 
-const WIDTH = 360;
-const HEIGHT = 150;
-/** Axis of all times, never scaled to the data, so that two looks can be compared. */
-const [SHORTEST, LONGEST] = [1, 60_000];
-const CELLS = 60;
+const [HEIGHT, LEFT, BELOW] = [170, 58, 22];
+const QUANTILES = [["p50", 0.5, 6], ["p90", 0.1, 36], ["p99", 0.01, 368], ["p99.9", 0.001, 3688]];
+const TICKS = [1, 10, 100, 1000, 10_000, 60_000, 600_000];
 
-const x = (ms) => (Math.log(Math.max(SHORTEST, Math.min(LONGEST, ms)) / SHORTEST) / Math.log(LONGEST / SHORTEST)) * WIDTH;
-
-/** Shares of requests by time, of several environments over each other. */
-export function distribution(title, sides, marks) {
-  const drawn = sides.filter(({ histogram }) => histogram?.count > 0);
-  const heights = drawn.map(({ histogram }) => cells(histogram));
-  const top = Math.max(0.01, ...heights.flat());
-  const lines = drawn.map(({ name }, index) => outline(heights[index], top, marks[name]));
-  const ticks = [1, 10, 100, 1000, 10_000, 60_000].map((ms) => shape("g", {},
-    shape("line", { x1: x(ms), x2: x(ms), y1: 0, y2: HEIGHT, stroke: "var(--line)" }),
-    shape("text", { x: x(ms), y: HEIGHT + 14, "text-anchor": ms === 1 ? "start" : ms === LONGEST ? "end" : "middle" }, time(ms))));
-  const counts = drawn.map(({ name, histogram }) => `${name} ${histogram.count}`).join(", ");
-  return element("figure", {},
-    element("figcaption", {}, `${title}, share of requests by time, five minutes: ${counts || "no data yet"}`),
-    shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + 18}`, role: "img", "aria-label": title }, ...ticks, ...lines),
-    table(drawn));
+/** Draws all figures into a place, in the form that somebody chose: `quantiles` or `shares`. */
+export function draw(place, figures, marks, { form, tables }) {
+  const width = Math.max(240, Math.min(520, place.firstElementChild?.clientWidth || place.clientWidth));
+  put(place, figures.map((figure) => {
+    const sides = Object.entries(figure.sides).filter(([, { n }]) => n > 0);
+    const drawing = form === "shares" ? shares(figure, sides, marks, width) : quantiles(figure, sides, marks, width);
+    return element("figure", {},
+      element("figcaption", {}, element("b", {}, figure.title), ...legend(sides, marks)),
+      shape("svg", { width, height: HEIGHT + BELOW, role: "img", "aria-label": `${figure.title}: ${spoken(sides)}` }, drawing),
+      tables ? table(sides) : element("p", { class: "muted" }, missing(sides)));
+  }));
 }
 
-/** The share of requests in each of the axis' cells. */
-function cells({ buckets, count, unit }) {
-  const scale = unit === "us" || unit === "microseconds" ? 1 / 1000 : unit === "seconds" || unit === "s" ? 1000 : 1;
-  const heights = new Array(CELLS).fill(0);
-  for (const bucket of buckets) {
-    const middle = Math.sqrt(Math.max(bucket.from, 1e-9) * Math.max(bucket.to, 1e-9)) * scale;
-    heights[Math.min(CELLS - 1, Math.floor((x(middle) / WIDTH) * CELLS))] += bucket.count / count;
-  }
-  return heights;
+const legend = (sides, marks) => sides.flatMap(([name, { n }]) => [" ", mark(marks[name]), ` ${name} ${count(n)}`]);
+const spoken = (sides) => sides.map(([name, side]) => `${name} ${QUANTILES.slice(0, 3).map(([label], index) => `${label} ${time(side.quantiles[index][0])}`).join(", ")}`).join("; ") || "no data";
+
+/** What a quantile still needs before it has an upper end. */
+function missing(sides) {
+  const parts = sides.flatMap(([name, { n }]) => {
+    const [label, , needed] = QUANTILES.find(([, , needed]) => n < needed) ?? [];
+    return label ? [`${name}: ${label} needs ${count(needed)}, ${count(n)} so far`] : [];
+  });
+  return parts.length ? `${parts.join("; ")}.` : " ";
 }
 
-function outline(heights, top, { hue, dash, index }) {
-  const y = (share) => HEIGHT - (share / top) * (HEIGHT - 4);
-  const width = WIDTH / CELLS;
-  const steps = heights.map((share, cell) => `L${cell * width} ${y(share)}H${(cell + 1) * width}`).join("");
-  const path = `M0 ${HEIGHT}${steps}V${HEIGHT}`;
-  const fill = index === 0 ? hue : "none";
-  return shape("path", { d: path, fill, "fill-opacity": 0.12, stroke: hue, "stroke-width": 2, "stroke-dasharray": dash });
+const along = (value, [from, to]) => Math.log(Math.max(from, Math.min(to, value)) / from) / Math.log(to / from);
+
+/** Rare times to the right, slow ones above. The band is the 95 % interval. */
+function quantiles({ axis_ms }, sides, marks, width) {
+  const x = (above) => LEFT + 14 + (-Math.log10(above) / 3.1) * (width - LEFT - 34);
+  const y = (ms) => HEIGHT - along(ms, axis_ms) * (HEIGHT - 12);
+  const ticks = TICKS.filter((ms) => ms >= axis_ms[0] && ms <= axis_ms[1]).map((ms) => shape("g", {},
+    shape("line", { x1: LEFT, x2: width, y1: y(ms), y2: y(ms), stroke: "var(--line)" }),
+    shape("text", { x: LEFT - 6, y: y(ms) + 5, "text-anchor": "end" }, label(ms))));
+  const names = QUANTILES.map(([name, above]) => shape("text", { x: x(above), y: HEIGHT + 18, "text-anchor": "middle" }, name));
+  const lines = sides.map(([name, side]) => {
+    const points = QUANTILES.map(([, above], index) => ({ x: x(above), ...ends(side.quantiles[index]) })).filter(({ value }) => value !== null);
+    const known = points.filter(({ low, high }) => low !== null && high !== null);
+    const band = [...known.map((p) => [p.x, y(p.high)]), ...known.toReversed().map((p) => [p.x, y(p.low)])];
+    const look = marks[name];
+    return shape("g", {},
+      known.length > 1 ? shape("path", { d: `M${band.map((point) => point.map((v) => v.toFixed(1)).join(" ")).join("L")}Z`, fill: look.hue, "fill-opacity": 0.15 }) : null,
+      shape("path", { d: `M${points.map((p) => `${p.x.toFixed(1)} ${y(p.value).toFixed(1)}`).join("L")}`, fill: "none", stroke: look.hue, "stroke-width": 2, "stroke-dasharray": look.dash }),
+      points.map((p) => markAt(look, p.x, y(p.value), p.high !== null)));
+  });
+  return [...ticks, ...names, ...lines];
+}
+
+const ends = ([value, low, high]) => ({ value, low, high });
+const label = (ms) => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`);
+
+/** How large a share of its requests took so long. */
+function shares({ axis_ms }, sides, marks, width) {
+  const left = 8;
+  const x = (share) => left + share * (width - left - 12);
+  const top = Math.max(1, ...sides.flatMap(([, { cells }]) => cells));
+  const y = (cell) => HEIGHT - (cell / top) * (HEIGHT - 20);
+  const ticks = TICKS.filter((ms) => ms >= axis_ms[0] && ms <= axis_ms[1] && (width > 420 || ms !== 60_000 || axis_ms[1] === ms)).map((ms) => {
+    const at = x(along(ms, axis_ms));
+    const anchor = ms === axis_ms[0] ? "start" : ms === axis_ms[1] ? "end" : "middle";
+    return shape("g", {}, shape("line", { x1: at, x2: at, y1: 0, y2: HEIGHT, stroke: "var(--line)" }),
+      shape("text", { x: at, y: HEIGHT + 18, "text-anchor": anchor }, label(ms)));
+  });
+  const outlines = sides.map(([name, { cells }]) => {
+    const steps = cells.map((cell, index) => `L${x(index / cells.length).toFixed(1)} ${y(cell).toFixed(1)}H${x((index + 1) / cells.length).toFixed(1)}`).join("");
+    const { hue, dash, index } = marks[name];
+    return shape("path", { d: `M${x(0)} ${HEIGHT}${steps}V${HEIGHT}`, fill: index === 0 ? hue : "none", "fill-opacity": 0.12, stroke: hue, "stroke-width": 2, "stroke-dasharray": dash });
+  });
+  return [...ticks, ...outlines, shape("text", { x: width - 12, y: 14, "text-anchor": "end" }, `highest step ${percent(top / 100)}`)];
 }
 
 /** The same as numbers, for who does not see the drawing. */
-function table(drawn) {
-  const limits = [10, 100, 1000, 10_000];
-  const below = ({ histogram }, limit) => cells(histogram).reduce((sum, share, cell) => ((cell + 0.5) / CELLS) * WIDTH < x(limit) ? sum + share : sum, 0);
-  const rows = limits.map((limit) => element("tr", {}, element("th", { scope: "row" }, `below ${time(limit)}`),
-    ...drawn.map((side) => element("td", {}, percent(below(side, limit) * 100)))));
-  const head = element("tr", {}, element("th", {}, ""), ...drawn.map(({ name }) => element("th", { scope: "col" }, name)));
-  return element("details", {}, element("summary", {}, "Table"), element("table", {}, head, ...rows));
-}
-
-/** The candidate's share as stairs, from the journal, so many pixels wide. Nothing is drawn between two known values. */
-export function timeline(entries, rollout, now, width) {
-  const began = Date.parse(rollout.started_at);
-  const steps = entries.filter((entry) => Date.parse(entry.at) >= began).reverse().flatMap((entry) => {
-    const share = { rollout_switched: 100, rollout_rolled_back: 0 }[entry.kind] ?? entry.details?.share_percent;
-    return ["rollout_stepped", "rollout_switched", "rollout_rolled_back"].includes(entry.kind) ? [{ at: Date.parse(entry.at), share }] : [];
-  });
-  const end = ["done", "rolled_back"].includes(rollout.stage) && steps.length ? steps.at(-1).at + 30_000 : now;
-  const span = Math.max(end - began, 60_000);
-  const left = (at) => ((at - began) / span) * width;
-  const y = (share) => 64 - (share / 100) * 60;
-  let path = `M0 ${y(0)}`;
-  for (const { at, share } of steps) path += `H${left(at)}V${y(share)}`;
-  path += `H${left(end)}`;
-  return [
-    element("figcaption", {}, `Share of ${rollout.candidate} since ${new Date(began).toLocaleTimeString()}`),
-    shape("svg", { viewBox: `0 0 ${width} 72`, role: "img", "aria-label": "Share over time" },
-      shape("line", { x1: 0, x2: width, y1: 64, y2: 64, stroke: "var(--axis)" }),
-      shape("path", { d: path, fill: "none", stroke: "var(--ink)", "stroke-width": 2 }),
-      ...steps.map(({ at, share }) => shape("text", { x: Math.min(left(at) + 3, width - 40), y: Math.max(y(share) - 3, 12) }, `${share} %`))),
-  ];
+function table(sides) {
+  const head = element("tr", {}, element("th", { scope: "col" }, ""), sides.map(([name]) => element("th", { scope: "col" }, name)));
+  const rows = QUANTILES.map(([label], index) => element("tr", {}, element("th", { scope: "row" }, label), sides.map(([, side]) => {
+    const { value, low, high } = ends(side.quantiles[index]);
+    return element("td", {}, value === null ? "–" : `${time(value)} (${time(low)} … ${time(high)})`);
+  })));
+  return element("table", {}, head, rows);
 }

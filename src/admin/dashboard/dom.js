@@ -1,4 +1,5 @@
-// The little that is needed to build a page: elements from plain values, and numbers as people read them.
+// The little that is needed to build a page and to keep it: elements from plain values, and a way to change
+// what is there without replacing it, so that focus, selection and open parts stay where they are.
 
 /** An element. Text is text: nothing that a server says becomes markup. */
 export function element(tag, attributes = {}, ...children) {
@@ -12,37 +13,50 @@ export function shape(tag, attributes = {}, ...children) {
 
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "style") Object.entries(value).forEach(([key, text]) => node.style.setProperty(key, text));
-    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    if (name === "style") Object.entries(value).forEach(([key, text]) => node.style.setProperty(key, text));
+    else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.filter((child) => child !== undefined && child !== null));
+  node.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
   return node;
 }
 
 /** The element with this id. */
 export const at = (id) => document.getElementById(id);
 
-/** Milliseconds with three digits that matter. */
-export function time(ms) {
-  if (ms === null || ms === undefined) return "–";
-  if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
-  return `${(ms / 1000).toPrecision(3)} s`;
+/** Makes the children of a node these, and touches only what differs. */
+export function put(parent, ...children) {
+  const fresh = children.flat(Infinity).filter((child) => child !== undefined && child !== null)
+    .map((child) => (typeof child === "string" ? document.createTextNode(child) : child));
+  fresh.forEach((child, index) => {
+    const old = parent.childNodes[index];
+    if (!old) parent.append(child);
+    else if (!isLike(old, child)) old.replaceWith(child);
+    else if (old.nodeType === Node.TEXT_NODE) setText(old, child.data);
+    else {
+      copyAttributes(old, child);
+      put(old, ...child.childNodes);
+    }
+  });
+  while (parent.childNodes.length > fresh.length) parent.lastChild.remove();
 }
 
-/** A share with as many places as it needs. */
-export function percent(value) {
-  if (value === null || value === undefined) return "–";
-  return `${Number(value.toFixed(value < 10 ? 2 : 1))} %`;
+/** What is called differently is something else, and is replaced as a whole. */
+const isLike = (old, fresh) => old.nodeName === fresh.nodeName && old.dataset?.key === fresh.dataset?.key;
+
+/** Text that has not changed is left alone, so that it is not read out again. */
+function setText(node, text) {
+  if (node.data !== text) node.data = text;
 }
 
-/** A count with thin spaces. */
-export const count = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
-
-/** A moment as a clock shows it; with the day when it was not today. */
-export function clock(text) {
-  const date = new Date(text);
-  const isToday = date.toDateString() === new Date().toDateString();
-  const hours = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  return isToday ? hours : `${date.toLocaleDateString([], { month: "short", day: "numeric" })} ${hours}`;
+function copyAttributes(old, fresh) {
+  for (const { name } of [...old.attributes]) {
+    // What somebody has opened stays open.
+    if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) === value) continue;
+    // The page's policy lets no attribute bring styles.
+    if (name === "style") old.style.cssText = fresh.style.cssText;
+    else old.setAttribute(name, value);
+  }
 }

@@ -133,7 +133,7 @@ pub(super) fn advance(
     let mut record = live.record.clone();
     record.assignment = assignment;
     note_attempt(&mut record, rollout, &advance);
-    let next = Rollout { observed: scene.now, ..advance.next };
+    let next = Rollout { observed: scene.now, ..advance.next }.stamped(rollout, unix_ms());
     let protects = next.stage.goes_back();
     record.release.rollout = Some(Box::new(next));
     let Advance { effects, said, .. } = advance;
@@ -206,7 +206,7 @@ pub(super) fn paused_by_hand(live: &Live, planned: Planned) -> Planned {
     if let Ok(Some(advance)) = rollout.advance(&Event::WeightsByHand, &scene(live, CONTROLLER))
         && let Some(next) = change.next.first_mut()
     {
-        next.record.release.rollout = Some(Box::new(advance.next));
+        next.record.release.rollout = Some(Box::new(advance.next.stamped(rollout, unix_ms())));
         change.text = format!("{}; the rollout is paused", change.text);
         change
             .warnings

@@ -218,6 +218,7 @@ async fn a_rollout_is_told_only_before_its_switch() {
             unarmed: vec![],
             started_by: "cli:ana".to_owned(),
             started_at: 0,
+            stands_since: 0,
             stage: Stage::Ramp { taken },
             since: Duration::ZERO,
             observed: Duration::ZERO,

@@ -24,7 +24,8 @@ use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
 use cyan::model::sticky::StickyRule;
 use cyan::model::weight::Weight;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -141,6 +142,24 @@ impl TestAdmin {
         self.call(Method::POST, path, &[], body).await
     }
 
+    /// Follows events.
+    pub async fn stream(&self, path: &str, headers: &[(&str, &str)]) -> Stream {
+        let stream = TcpStream::connect(self.address).await.expect("the admin API listens");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .expect("a connection");
+        tokio::spawn(connection);
+        let mut request = Request::get(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
+        let answer = answer.expect("in time").expect("an answer");
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Stream { body: answer.into_body(), text: String::new() }
+    }
+
     pub async fn call(
         &self,
         method: Method,
@@ -168,6 +187,38 @@ impl TestAdmin {
             Answer { status: head.status, headers: head.headers, body }
         };
         tokio::time::timeout(PATIENCE, answer).await.expect("an answer in time")
+    }
+}
+
+/// An answer that goes on.
+pub struct Stream {
+    body: Incoming,
+    /// What was read and not taken.
+    pub text: String,
+}
+
+impl Stream {
+    /// Reads on until the text has `part`.
+    pub async fn until(&mut self, part: &str) {
+        let reading = async {
+            while !self.text.contains(part) {
+                let frame = self.body.frame().await.expect("the stream goes on").expect("no break");
+                self.text
+                    .push_str(std::str::from_utf8(frame.data_ref().expect("text")).expect("data"));
+            }
+        };
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        read.unwrap_or_else(|_| panic!("no {part} in {}", self.text));
+    }
+
+    /// The next event's data.
+    pub async fn next_data(&mut self) -> Value {
+        self.until("\n\n").await;
+        let (event, rest) = self.text.split_once("\n\n").expect("an event was read");
+        let data = event.strip_prefix("data: ").expect("an event of data alone");
+        let data = serde_json::from_str(data).expect("JSON");
+        self.text = rest.into();
+        data
     }
 }
 

@@ -1,0 +1,88 @@
+// Keeps the news coming: a stream; polling where a network holds streams back; and, when nobody answers, the
+// truth about that. A hidden page hears nothing and costs nothing.
+
+import { Problem, get } from "./api.js";
+
+/** Without news for so long the page says that it is old. */
+const STALE_AFTER = 2500;
+/** A stream that has brought nothing by then is held back by something. */
+const OPENS_WITHIN = 3000;
+const POLL_EVERY = 2000;
+const TRY_EVERY = 1000;
+
+/** Follows a service. `heard` gets what has changed and how it came, `lost` since when there is no news. */
+export function follow({ service, heard, lost, refused }) {
+  let stream;
+  let timer;
+  let last = Date.now();
+  let attempts = 0;
+  let isOver = false;
+
+  const query = () => (service ? `?service=${encodeURIComponent(service)}` : "");
+  const take = (news, how) => {
+    last = Date.now();
+    attempts = 0;
+    heard(news, how);
+  };
+
+  function open() {
+    clearTimeout(timer);
+    stream?.close();
+    if (isOver || document.hidden) return;
+    stream = new EventSource(`/dashboard/live${query()}`);
+    timer = setTimeout(poll, OPENS_WITHIN);
+    stream.onmessage = ({ data }) => {
+      clearTimeout(timer);
+      take(JSON.parse(data), "live");
+    };
+    stream.onerror = () => {
+      stream.close();
+      clearTimeout(timer);
+      again();
+    };
+  }
+
+  /** Whether it was only the stream that broke is found out by asking. */
+  async function again() {
+    if (isOver || document.hidden) return;
+    try {
+      take(await get(`/dashboard/now${query()}`), "polling");
+      timer = setTimeout(open, TRY_EVERY);
+    } catch (error) {
+      if (isOver) return;
+      if (error instanceof Problem && error.status === 401) return refused();
+      attempts += 1;
+      lost(last, attempts);
+      timer = setTimeout(again, TRY_EVERY);
+    }
+  }
+
+  async function poll() {
+    if (isOver || document.hidden) return;
+    stream.close();
+    try {
+      take(await get(`/dashboard/now${query()}`), "polling");
+      timer = setTimeout(poll, POLL_EVERY);
+    } catch {
+      again();
+    }
+  }
+
+  const watch = setInterval(() => {
+    if (!document.hidden && Date.now() - last > STALE_AFTER) lost(last, attempts);
+  }, 500);
+  const visible = () => (document.hidden ? (stream?.close(), clearTimeout(timer)) : open());
+  document.addEventListener("visibilitychange", visible);
+  open();
+  return {
+    /** At once, whatever it was waiting for. */
+    tryNow: open,
+    end() {
+      isOver = true;
+      stream?.close();
+      clearTimeout(timer);
+      clearInterval(watch);
+      document.removeEventListener("visibilitychange", visible);
+    },
+  };
+}
