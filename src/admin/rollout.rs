@@ -106,6 +106,7 @@ fn rollback(time: RollbackTime) -> Rollback {
 fn holder(by: Holder, judged: Option<&Judged>) -> &'static str {
     match (by, judged.map(|judged| judged.decision)) {
         (Holder::Judge, Some(Decision::Hold(reason))) => reason.code(),
+        (Holder::Judge, Some(Decision::StepBack(_))) => "shared_incident",
         _ => by.code(),
     }
 }

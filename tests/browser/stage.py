@@ -175,7 +175,8 @@ def reach(stage: Stage, state: str) -> None:
 RULES = {"held": 'wait_max = "2s"\nbake = "1s"\nrequests_min = 100000'}
 STEPS = {"held": ["10%", "100%"]}
 """What the plan of a state differs in."""
-STATES = ["idle", "ramping", "paused", "held", "shared", "rolled_back", "done"]
+STATES = ["idle", "ramping", "paused", "held", "rolled_back", "done"]
+"""Those that last until somebody does something."""
 
 
 def stage_of(state: str, directory: Path) -> Stage:

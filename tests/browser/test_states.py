@@ -14,7 +14,6 @@ WORDS = {
     "ramping": "RAMPING",
     "paused": "PAUSED",
     "held": "HELD",
-    "shared": "HELD",
     "rolled_back": "ROLLED BACK",
     "done": "DONE",
 }
@@ -23,7 +22,6 @@ BUTTONS = {
     "ramping": ["↩ Roll back", "Pause", "Promote…", "More…"],
     "paused": ["↩ Roll back", "Resume…", "Promote…", "More…"],
     "held": ["↩ Roll back", "Keep holding", "Resume…", "Promote anyway…", "More…"],
-    "shared": ["↩ Roll back", "Keep holding", "Resume…", "Promote anyway…", "More…"],
     "rolled_back": ["Read why", "Start again…", "More…"],
     "done": ["↩ Roll back", "Release blue now…", "More…"],
 }
@@ -32,7 +30,6 @@ SENTENCES = {
     "ramping": r"Green is holding up at 10 %: \d+\.\d % of its \d+ requests failed, blue .* of \d+\.",
     "paused": r"api paused green at 10 % since .* UTC: “waiting for legal”\.",
     "held": r"Held at 10 % since .* UTC: .*requests.*",
-    "shared": r"Held at .* since .* UTC: blue and green are failing alike\. .*",
     "rolled_back": r"Rolled back at .* UTC by the guard: green failed \d+ of \d+ requests(, blue .*)?\.",
     "done": r"Green \(v42\) is active since .* UTC\. Blue stays ready\.",
 }
