@@ -80,7 +80,9 @@ def save(picture: bytes, name: str) -> None:
     """Writes a picture with few colours."""
     path = IMAGES / f"dashboard-{name.replace('_', '-')}.png"
     path.write_bytes(picture)
-    Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
     size = path.stat().st_size
     print(f"{path.relative_to(ROOT)}  {size} bytes")
     assert size < BYTES_MAX, "a picture of the documentation is small"

@@ -169,7 +169,16 @@ def reach(stage: Stage, state: str) -> None:
         stage.green.set_faults(status=1.0)
     elif state == "done":
         stage.act("promote", full=True, reason="enough seen")
-    stage.wait_for("held" if state == "shared" else state, 60)
+    if state != "shared":
+        stage.wait_for(state, 60)
+        return
+
+    def is_shared(service: dict) -> bool:
+        # The step before is tried once more: only then does the hold last.
+        rollout = service["rollout"]
+        return rollout["held_by"] == "shared_incident" and rollout["share_percent"] > 0
+
+    stage.wait_until("both are held to fail alike", is_shared, 60)
 
 
 RULES = {"held": 'wait_max = "2s"\nbake = "1s"\nrequests_min = 100000'}

@@ -21,7 +21,7 @@ export const count = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, "\u202
 /** A number of evidence. */
 export function evidence(value) {
   if (value === null || value === undefined) return NOTHING;
-  if (value >= 10_000) return value.toExponential(0).replace("+", "");
+  if (value > 10_000) return "over 10000";
   return value >= 10 ? value.toFixed(0) : value.toFixed(1);
 }
 
