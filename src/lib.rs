@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod judge;
 pub mod link;
 pub mod listen;
+pub mod log;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "otlp")]

@@ -21,12 +21,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tls", &["model"]),
     ("link", &["model", "metrics"]),
     ("listen", &["model"]),
+    ("log", &[]),
     ("data_plane", &["model", "link", "listen", "metrics", "inspect", "config", "tls"]),
     (
         "control_plane",
         &["model", "link", "metrics", "inspect", "config", "tls", "judge", "rollout"],
     ),
-    ("admin", &["model", "listen", "metrics", "config", "judge", "rollout", "control_plane"]),
+    (
+        "admin",
+        &["model", "listen", "log", "metrics", "config", "judge", "rollout", "control_plane"],
+    ),
     ("otlp", &["model", "metrics", "config", "tls", "control_plane"]),
     (
         "app",
@@ -43,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["model", "config", "app"]),
-    ("cli", &["model", "config", "judge", "rollout", "admin", "app", "demo"]),
+    ("cli", &["model", "config", "judge", "rollout", "admin", "app", "demo", "log"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

@@ -6,6 +6,7 @@
 
 pub mod comparison;
 pub mod evaluate;
+pub mod log_level;
 pub mod rollout;
 pub mod rollouts;
 pub mod scores;

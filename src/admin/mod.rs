@@ -5,6 +5,7 @@
 //! that changes something answers when every core has changed.
 
 mod access;
+mod answered;
 pub mod api;
 mod body;
 mod caller;
@@ -19,8 +20,10 @@ mod events;
 mod explain;
 mod freeze;
 mod histogram;
+mod idempotency;
 mod journal;
 pub mod listener;
+mod log_level;
 mod measured_query;
 mod metrics;
 mod openapi;

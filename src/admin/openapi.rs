@@ -14,6 +14,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::api::Event;
+use super::idempotency::KEY_CHARS_MAX;
 use super::operation::{Header, Operation, SchemaOf};
 use super::operations;
 use super::problem::{Problem, ProblemKind};
@@ -177,6 +178,11 @@ fn in_header(header: Header) -> Value {
             "if-match",
             "The service's entity tag: its generation in quotes. Refused with 412 unless that is the generation now.",
             json!({ "type": "string", "minLength": 1, "pattern": "^(\"[0-9]{1,18}\"|\\*)$", "example": "\"17\"" }),
+        ),
+        Header::IdempotencyKey => (
+            super::idempotency::HEADER,
+            "The same call with the same key is not done again: its answer is that of the first.",
+            json!({ "type": "string", "pattern": format!("^[!-~]{{1,{KEY_CHARS_MAX}}}$") }),
         ),
         Header::Prefer => {
             ("prefer", "`respond-async`: answer at once.", json!({ "type": "string" }))

@@ -52,6 +52,8 @@ pub(super) enum Header {
     Actor,
     /// The generation that the caller saw.
     IfMatch,
+    /// The same call again is not done again.
+    IdempotencyKey,
     /// `respond-async`.
     Prefer,
     /// The last event that a follower got.
@@ -208,8 +210,10 @@ impl Operation {
     /// The same where there is another answer beside what was applied; `A` is either of them.
     pub(super) fn changes_or<A: JsonSchema>(self) -> Self {
         use ProblemKind::{Conflict, ShuttingDown, StoreUnavailable};
-        self.header(Header::Actor)
-            .answers::<A>("Done: every core has taken it.")
+        let is_post = self.method == Method::POST;
+        let same = self.header(Header::Actor);
+        let same = if is_post { same.header(Header::IdempotencyKey) } else { same };
+        same.answers::<A>("Done: every core has taken it.")
             .or::<Applied>(202, "Done, but `lagging_cores` have not taken it yet.")
             .problems(&[Conflict, StoreUnavailable, ShuttingDown])
     }
@@ -235,6 +239,9 @@ impl Operation {
         }
         if self.headers.contains(&Header::IfMatch) {
             kinds.extend([Kind::BadRequest, Kind::GenerationMismatch, Kind::PreconditionFailed]);
+        }
+        if self.headers.contains(&Header::IdempotencyKey) {
+            kinds.extend([Kind::BadRequest, Kind::KeyInUse, Kind::KeyReused, Kind::TooMany]);
         }
         if !self.is_long {
             kinds.push(Kind::Timeout);

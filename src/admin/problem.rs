@@ -94,6 +94,7 @@ impl From<Refused> for Problem {
             Refused::Invalid { field, .. } => Self::new(ProblemKind::Invalid, detail).at(field),
             Refused::Start(refused) => match *refused {
                 StartRefused::Assignment(error) => assignment(&error, detail),
+                StartRefused::KeyReused(_) => Self::new(ProblemKind::KeyReused, detail),
                 StartRefused::Plan(_) => Self::new(ProblemKind::Invalid, detail).at("steps"),
                 StartRefused::Settings(_) => Self::new(ProblemKind::Invalid, detail).at("plan"),
                 _ => Self::new(ProblemKind::Conflict, detail),

@@ -2,6 +2,7 @@
 //!
 //! Values are checked here, with the field at fault; whether the state allows it is the controller's to say.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 
@@ -16,6 +17,7 @@ use crate::control_plane::command::{Command, ServiceView};
 use crate::model::name::Name;
 use crate::model::plan::{self, Plan, Plans};
 use crate::rollout::start::Start;
+use crate::rollout::start_key::StartKey;
 
 /// Starts a rollout.
 pub(super) async fn start(
@@ -23,6 +25,7 @@ pub(super) async fn start(
     OfService(service): OfService,
     Actor(actor): Actor,
     if_match: IfMatch,
+    key: Option<Extension<StartKey>>,
     Body(body): Body<StartRollout>,
 ) -> Result<Response, Problem> {
     let seen = if_match.or_body(body.generation)?;
@@ -49,6 +52,7 @@ pub(super) async fn start(
         without_broken_limits: body.without_broken_limits,
         again: body.again,
         actor: actor.clone(),
+        key: key.map(|Extension(key)| key),
     };
     let command = Command::StartRollout {
         service: service.clone(),

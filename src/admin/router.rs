@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use super::access::Access;
 use super::dashboard::EvidenceLog;
-use super::operation::Operation;
+use super::operation::{Header, Operation};
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
-use super::{dashboard, operations};
+use super::{dashboard, idempotency, operations};
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
 const CALL_LIMIT: Duration = Duration::from_secs(12);
@@ -37,10 +37,10 @@ pub(super) fn router(admin: Admin, access: Access, evidence: Arc<EvidenceLog>) -
         .route("/dashboard/now", get(dashboard::now).layer(from_fn(limit)))
         .route("/dashboard/live", get(dashboard::follow))
         .layer(Extension(evidence));
-    routed(guarded)
+    routed(guarded, &admin)
         .merge(news)
         .layer(from_fn_with_state(access, guard))
-        .merge(routed(open))
+        .merge(routed(open, &admin))
         .merge(page)
         .fallback(no_such_page)
         .method_not_allowed_fallback(wrong_method)
@@ -48,15 +48,20 @@ pub(super) fn router(admin: Admin, access: Access, evidence: Arc<EvidenceLog>) -
         .with_state(admin)
 }
 
-/// Each operation at its path, and none but the long ones without a limit on its time.
-fn routed(operations: Vec<Operation>) -> Router<Admin> {
-    operations.into_iter().fold(
-        Router::new(),
-        |router, Operation { path, handler, is_long, .. }| {
-            let handler = if is_long { handler } else { handler.route_layer(from_fn(limit)) };
-            router.route(path, handler)
-        },
-    )
+/// Each operation at its path: none but the long ones without a limit on its time, and those once that
+/// are not to be done twice.
+fn routed(operations: Vec<Operation>, admin: &Admin) -> Router<Admin> {
+    operations.into_iter().fold(Router::new(), |router, operation| {
+        let Operation { path, mut handler, is_long, headers, .. } = operation;
+        if headers.contains(&Header::IdempotencyKey) {
+            let once = from_fn_with_state(admin.answered.clone(), idempotency::once);
+            handler = handler.route_layer(once);
+        }
+        if !is_long {
+            handler = handler.route_layer(from_fn(limit));
+        }
+        router.route(path, handler)
+    })
 }
 
 async fn wrong_method(request: Request) -> Problem {

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
+use super::answered::Answered;
 use super::api::{Applied, Service};
 use super::caller::Seen;
 use super::problem::{Problem, ProblemKind};
@@ -35,13 +36,16 @@ pub struct Admin {
     pub started: Instant,
     /// Places for followers of events.
     pub(super) followers: Arc<Semaphore>,
+    /// Calls that are not to be done twice.
+    pub(super) answered: Answered,
 }
 
 impl Admin {
     /// The admin API of this controller.
     pub fn new(controller: ControllerHandle, read_config: Option<ReadConfig>, feed: Feed) -> Self {
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        Self { controller, read_config, feed, started: Instant::now(), followers }
+        let (started, answered) = (Instant::now(), Answered::default());
+        Self { controller, read_config, feed, started, followers, answered }
     }
 
     /// The service as it is now.

@@ -17,7 +17,7 @@ pub mod failure;
 pub mod freeze;
 pub mod journal;
 mod live_line;
-mod log;
+pub mod log_level;
 pub mod outcome;
 pub mod past_rollouts;
 pub mod pin;
@@ -126,6 +126,8 @@ enum Ask {
     Config(reset::Verb),
     /// Read the config file anew
     Reload(reload::Args),
+    /// Show or set what the log of the running Cyan holds
+    LogLevel(log_level::Args),
 }
 
 /// Runs the command line of this process.
@@ -192,6 +194,7 @@ impl Ask {
             Self::Journal(args) => journal::run(&args, session).await,
             Self::Config(verb) => reset::run(&verb, session).await,
             Self::Reload(args) => reload::run(&args, session).await,
+            Self::LogLevel(args) => log_level::run(&args, session).await,
         };
         done.map(|()| ExitCode::SUCCESS)
     }

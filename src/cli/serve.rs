@@ -9,12 +9,12 @@ use tokio::sync::mpsc;
 use super::check::{load, show_errors};
 use super::exit_code;
 use super::failure::Failure;
-use super::log;
 use super::session::Globals;
 use crate::admin::ReadConfig;
 use crate::app::{self, App, Ended};
 use crate::config::watch::{Fingerprint, watch};
 use crate::config::{Config, ConfigErrors, without_a_file};
+use crate::log;
 
 /// `cyan serve FILE`, or `cyan serve --blue URL [--green URL] [--listen ADDRESS]`
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,10 @@ pub struct Args {
     /// Without a file: where clients connect
     #[arg(long, value_name = "ADDRESS", requires = "blue", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// What the log holds, e.g. `debug` or `info,cyan::control_plane=debug`; `RUST_LOG` when left out, else
+    /// `info`. `cyan log-level` changes it later
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
 }
 
 /// What is served, and how it may change.
@@ -42,7 +46,7 @@ struct Plan {
 
 /// Runs the verb.
 pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
-    log::start()?;
+    log::start(args.log_level.as_deref()).map_err(|error| Failure::usage(error.to_string()))?;
     let file = args.file.as_deref().or(globals.config.as_deref());
     let plan = match (file, &args.blue) {
         (Some(file), _) => from_file(file),

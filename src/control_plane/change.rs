@@ -114,7 +114,13 @@ pub(super) fn plan(
             }
         }
         Command::StartRollout { service, start, base, if_generation } => {
-            rollout::start(services.expect(service, *if_generation)?, start, *base, random)
+            // A start raises the generation: the same one again names an old one, and rightly so.
+            match rollout::started_before(services.expect(service, None)?, start) {
+                Some(before) => before,
+                None => {
+                    rollout::start(services.expect(service, *if_generation)?, start, *base, random)
+                }
+            }
         }
         Command::Rollout { service, event, rollout, if_generation } => {
             let live = services.expect(service, *if_generation)?;

@@ -124,7 +124,7 @@ impl ControllerHandle {
 
     /// Has the journal remember what somebody has found out. It is written within a moment; where Cyan ends
     /// first, it is lost.
-    pub(super) async fn remember(&self, entry: NewEntry) {
+    pub async fn remember(&self, entry: NewEntry) {
         // An error says that the controller has ended.
         let _ = self.requests.send(Asked::Remember(Box::new(entry))).await;
     }

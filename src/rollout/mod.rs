@@ -22,6 +22,7 @@ pub mod rollback_time;
 pub mod sentence;
 pub mod stage;
 pub mod start;
+pub mod start_key;
 pub mod value;
 pub mod warm_up;
 

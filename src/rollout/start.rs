@@ -7,6 +7,7 @@ use super::estimate;
 use super::judging::{self, Unarmed};
 use super::sentence;
 use super::stage::{Gate, Stage};
+use super::start_key::StartKey;
 use super::value::Rollout;
 use crate::judge::settings::SettingsError;
 use crate::model::assignment::{Assignment, AssignmentError};
@@ -36,6 +37,8 @@ pub struct Start {
     pub again: bool,
     /// Who.
     pub actor: String,
+    /// By what it is known again.
+    pub key: Option<StartKey>,
 }
 
 /// How the service is at this moment.
@@ -89,6 +92,11 @@ pub enum StartRefused {
     /// One is under way.
     #[error("a rollout is running: {0}; end it first: cyan rollback, or wait")]
     Running(String),
+    /// The key of this start came with another one.
+    #[error(
+        "this Idempotency-Key started rollout {0} by another call; make a new key for each call"
+    )]
+    KeyReused(u64),
     /// This version was rolled back a moment ago, or too often.
     #[error(transparent)]
     Attempt(#[from] AttemptRefused),
@@ -158,6 +166,7 @@ pub fn start(
         paused: None,
         held: None,
         rollback_time: None,
+        start_key: wish.key,
     };
     Ok(Started { rollout, assignment, warnings })
 }
@@ -265,6 +274,7 @@ mod tests {
             without_broken_limits: false,
             again: false,
             actor: "cli:ana".into(),
+            key: None,
         }
     }
 

@@ -55,6 +55,7 @@ fn wish(plan: Plan, gates: &[Gate]) -> Start {
         without_broken_limits: false,
         again: false,
         actor: "cli:ana".into(),
+        key: None,
     }
 }
 

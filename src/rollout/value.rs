@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rollback_time::RollbackTime;
 use super::stage::{Gate, Stage};
+use super::start_key::StartKey;
 use crate::judge::settings::Settings;
 use crate::model::name::Name;
 use crate::model::plan::Plan;
@@ -52,6 +53,9 @@ pub struct Rollout {
     /// How long its way back took, once every core has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_time: Option<RollbackTime>,
+    /// By what its start is known again, should somebody ask for it twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_key: Option<StartKey>,
 }
 
 /// Somebody stopped automatic steps. The judge goes on watching.

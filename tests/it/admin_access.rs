@@ -4,6 +4,8 @@ use cyan::model::role::Role;
 use http::Method;
 
 use crate::support::admin::TestAdmin;
+use crate::support::serving::Serving;
+use crate::support::upstream::Upstream;
 
 #[tokio::test]
 async fn with_a_token_only_its_bearers_get_in() {
@@ -78,4 +80,25 @@ async fn the_journal_names_the_token_beside_what_a_caller_says_of_itself() {
     let actors = journal["entries"].as_array().unwrap().iter().map(|entry| &entry["actor"]);
     let actors: Vec<_> = actors.filter(|actor| *actor != "cyan").take(2).collect();
     assert_eq!(actors, ["ana (token ci)", "token ci"]);
+}
+
+#[tokio::test]
+async fn the_public_listener_leads_to_upstreams_and_never_to_the_admin_api() {
+    let upstream = Upstream::replying(200, "from the upstream").await;
+    let service = format!("[environment.blue]\nupstreams = 'http://{}'\n", upstream.address);
+    let serving = Serving::start(&service).await;
+    for path in [
+        "/",
+        "/v1/status",
+        "/v1/services/default/switch",
+        "/metrics",
+        "/livez",
+        "/dashboard/app.js",
+    ] {
+        for host in ["localhost".to_owned(), serving.admin.to_string()] {
+            let mut client = serving.client().await;
+            client.send(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
+            assert_eq!(client.answer().await.text(), "from the upstream", "{path} {host}");
+        }
+    }
 }

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cyan::demo::mock_llm::{MockLlm, MockOptions};
+use cyan::model::role::Role;
+use http::Method;
 use serde_json::{Value, json};
 
+use crate::support::admin::TestAdmin;
 use crate::support::client::{Answer, Client};
 use crate::support::in_time;
 use crate::support::serving::Serving;
@@ -168,6 +171,9 @@ const PROCESS_CALLS: &[(&str, &str, &str, u16)] = &[
     ("POST", "/v1/reload", "", 200),
     ("POST", "/v1/reload", "{", 400),
     ("POST", "/v1/reload", "[]", 422),
+    ("GET", "/v1/log-level", "", 200),
+    ("PUT", "/v1/log-level", r#"{"level":"warn"}"#, 200),
+    ("PUT", "/v1/log-level", r#"{"level":"loud"}"#, 422),
     ("GET", "/v1/openapi.json", "", 200),
     ("GET", "/metrics", "", 200),
     ("GET", "/livez", "", 200),
@@ -273,5 +279,27 @@ async fn a_call_that_the_document_does_not_have_is_a_problem_too() {
         assert_eq!(problem["instance"].as_str(), answer.header("x-request-id"), "{told}");
         let page = call(&cyan, "GET", problem["type"].as_str().unwrap(), "", "").await;
         assert!(page.status == 200 && page.text().contains(problem["title"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn every_call_that_is_not_open_asks_for_a_token_and_every_change_for_its_role() {
+    let admin = TestAdmin::for_callers(&[("grafana", "reads-only", Role::Read)]).await;
+    let document = admin.get("/v1/openapi.json").await.json();
+    let reads = [("authorization", "Bearer reads-only")];
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["security"] == json!([]) {
+                continue;
+            }
+            let path = path.replace(['{', '}'], "");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let nobody = admin.call(method.clone(), &path, &[], "").await;
+            assert_eq!(nobody.status.as_u16(), 401, "{method} {path}");
+            if method != Method::GET {
+                let reader = admin.call(method.clone(), &path, &reads, "").await;
+                assert_eq!(reader.json()["type"], "/problems/forbidden", "{method} {path}");
+            }
+        }
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .long()
         .query::<Wait>()
         .header(Header::Actor)
+        .header(Header::IdempotencyKey)
         .header(Header::Prefer)
         .body::<StartDrain>()
         .answers::<Environment>("It is drained; `drain` says how that ended.")

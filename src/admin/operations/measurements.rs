@@ -8,7 +8,7 @@ use super::super::api::stats::{Buckets, Cohorts, EncodedHistogram, Stats};
 use super::super::cohorts::{self, LastSeconds};
 use super::super::comparison::{self, OfComparison};
 use super::super::measured_query::{OfHistogram, OfWindow};
-use super::super::operation::Operation;
+use super::super::operation::{Header, Operation};
 use super::super::problem::ProblemKind;
 use super::super::{histogram, metrics, scores, stats};
 use super::{get, post};
@@ -53,6 +53,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .problems(&[ProblemKind::Conflict]),
         post("/v1/scores", scores::take, "sendScores", "Send quality scores: one, or a list")
             .more("All are counted, or none. docs/reference/scores.md has every field.")
+            .header(Header::IdempotencyKey)
             .body_of(one_or_many, true)
             .answers::<ScoresCounted>("All were counted.")
             .problems(&[ProblemKind::NotFound]),

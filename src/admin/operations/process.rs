@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::super::api::log_level::{LogLevel, SetLogLevel};
 use super::super::api::{Because, Journal, Status};
 use super::super::operation::{Header, Operation};
 use super::super::problem::ProblemKind;
-use super::super::{events, journal, openapi, probes, problem_page, reload, requests, status};
-use super::{get, post};
+use super::super::{
+    events, journal, log_level, openapi, probes, problem_page, reload, requests, status,
+};
+use super::{get, post, put};
 
 /// What server-sent events are sent as.
 const EVENTS: &str = "text/event-stream";
@@ -41,6 +44,15 @@ pub(super) fn operations() -> Vec<Operation> {
             .body::<Because>()
             .changes()
             .problems(&[ProblemKind::ConfigInvalid]),
+        get("/v1/log-level", log_level::show, "getLogLevel", "What the program's own log holds")
+            .answers::<LogLevel>("Its level.")
+            .problems(&[ProblemKind::Conflict]),
+        put("/v1/log-level", log_level::set, "setLogLevel", "Set what the program's own log holds")
+            .more("Until the process ends. Requests are in the access log and not in this one.")
+            .header(Header::Actor)
+            .needs::<SetLogLevel>()
+            .answers::<LogLevel>("Its level now.")
+            .problems(&[ProblemKind::Conflict]),
         get("/v1/openapi.json", openapi::show, "getOpenApi", "This document")
             .open()
             .answers::<Map<String, Value>>("The OpenAPI 3.1 document."),

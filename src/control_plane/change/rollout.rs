@@ -20,7 +20,7 @@ use crate::rollout::event::{Advance, Effect, Event, Operator, Scene, Traffic};
 use crate::rollout::notice::Occasion;
 use crate::rollout::release::Freeze;
 use crate::rollout::stage::{Gate, Stage};
-use crate::rollout::start::{self, BaseMeasured, Situation, Start};
+use crate::rollout::start::{self, BaseMeasured, Situation, Start, StartRefused};
 use crate::rollout::value::Rollout;
 
 /// The actor of what nobody asked for.
@@ -71,6 +71,22 @@ pub(super) fn start(
         change.warnings.extend(started.warnings);
     }
     Ok(planned)
+}
+
+/// What a start comes to that has been made: its answer was lost, or Cyan was killed.
+pub(super) fn started_before(live: &Live, wish: &Start) -> Option<Result<Planned, Refused>> {
+    let last = live.record.release.rollout.as_deref()?;
+    let (known, asked) = last.start_key.as_ref().zip(wish.key.as_ref())?;
+    if known.key != asked.key {
+        return None;
+    }
+    if known.digest != asked.digest {
+        return Some(Err(Refused::Start(Box::new(StartRefused::KeyReused(last.id)))));
+    }
+    let warning =
+        format!("rollout {} was started by this very call; it is not done again", last.id);
+    let generation = live.record.generation;
+    Some(Ok(Planned::Nothing { generation, warnings: vec![warning] }))
 }
 
 /// What the file has a candidate pass.

@@ -225,6 +225,7 @@ async fn a_rollout_is_told_only_before_its_switch() {
             paused: None,
             held: None,
             rollback_time: None,
+            start_key: None,
         };
         for_rollout(&scene.rig.handle.shared, table, &rollout)
     };

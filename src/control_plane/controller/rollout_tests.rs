@@ -53,6 +53,7 @@ fn start(candidate: &str) -> Command {
         without_broken_limits: false,
         again: false,
         actor: "test".into(),
+        key: None,
     };
     Command::StartRollout {
         service: name("chat"),
