@@ -34,11 +34,13 @@ def test_commands(page: Page, tmp_path: Path) -> None:
     ports = Ports()
     home, beside = tmp_path / "home", tmp_path / "stage"
     home.mkdir(), beside.mkdir()
+    (beside / "bin").mkdir()
+    (beside / "bin/cyan").symlink_to(PROGRAM.resolve())
     for part in ("examples", "config"):  # the reader stands in a checkout
         (home / part).symlink_to(ROOT / part)
     variables = {
-        # `cyan` as built, and `uvicorn` beside this Python.
-        "PATH": f"{PROGRAM.resolve().parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        # `cyan` is the program under test, whatever its file is called; `uvicorn` is beside this Python.
+        "PATH": f"{beside}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "CYAN_ADMIN": f"http://127.0.0.1:{ports.real(9901)}",
         "NO_COLOR": "1",
         "COLUMNS": "120",
