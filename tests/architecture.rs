@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["model", "config", "app"]),
-    ("cli", &["model", "config", "judge", "rollout", "admin", "app", "demo", "log"]),
+    ("cli", &["model", "config", "tls", "judge", "rollout", "admin", "app", "demo", "log"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];

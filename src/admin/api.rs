@@ -5,6 +5,7 @@
 //! The command line uses these types and nothing else of the server.
 
 pub mod comparison;
+pub mod config;
 pub mod evaluate;
 pub mod log_level;
 pub mod rollout;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use crate::control_plane::ready::Ready;
+pub use crate::control_plane::smoke::Ended as SmokeEnded;
 pub use crate::control_plane::smoke::report::{CheckKind, CheckReport, SmokeReport};
 use crate::model::name::Name;
 use crate::model::role::Role;
@@ -93,6 +95,10 @@ pub struct Environment {
     pub served_by: Option<Name>,
     /// The last drain, while there is one to speak of.
     pub drain: Option<Drain>,
+    /// How far its smoke tests are, while somebody has them run. Only of an environment that is asked for
+    /// by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smoke: Option<SmokeEnded>,
 }
 
 /// One address of an environment.

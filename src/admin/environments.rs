@@ -19,7 +19,9 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
 ) -> Result<Json<Environment>, Problem> {
-    admin.environment(&service, &environment).map(Json)
+    let mut shown = admin.environment(&service, &environment)?;
+    shown.smoke = admin.controller.smoke_ended(&service, &environment);
+    Ok(Json(shown))
 }
 
 /// Whether it could take users now: its upstreams are asked.

@@ -158,6 +158,7 @@ mod tests {
             overridden: vec![],
             served_by: None,
             drain: None,
+            smoke: None,
         }
     }
 

@@ -11,6 +11,7 @@ mod body;
 mod caller;
 mod cohorts;
 mod comparison;
+mod config;
 mod dashboard;
 mod drain;
 mod environments;

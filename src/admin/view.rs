@@ -55,6 +55,7 @@ impl From<&EnvironmentView> for Environment {
             overridden: view.overridden.iter().map(|&field| field.to_owned()).collect(),
             served_by: view.served_by.clone(),
             drain: view.drain.as_ref().map(Drain::from),
+            smoke: None,
         }
     }
 }

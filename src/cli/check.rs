@@ -4,18 +4,22 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::check_diff;
 use super::exit_code;
 use super::failure::Failure;
 use super::session::Globals;
 use super::terminal::Terminal;
 use crate::config::{self, Config, ConfigErrors};
 
-/// `cyan check FILE`
+/// `cyan check FILE [--diff]`
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The config file
     #[arg(value_name = "FILE", required_unless_present = "config")]
     file: Option<PathBuf>,
+    /// Also show what a reload would change of the Cyan that runs
+    #[arg(long)]
+    diff: bool,
 }
 
 /// Runs the verb.
@@ -24,11 +28,14 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
     let path = path.ok_or_else(|| Failure::usage("no config file was named"))?;
     let terminal = Terminal::detect(globals.ascii);
     let read = load(path);
+    if let Ok(config) = read.as_ref()
+        && args.diff
+    {
+        return check_diff::run(path, config, globals).map(|()| ExitCode::from(exit_code::DONE));
+    }
     match &read {
         _ if globals.json => terminal.json(&json(&read))?,
-        Ok(config) => {
-            terminal.line(&format!("{}: valid: {}", path.display(), summary(config)))?;
-        }
+        Ok(config) => terminal.line(&verdict(path, config))?,
         Err(errors) => show_errors(errors),
     }
     let code = if read.is_ok() { exit_code::DONE } else { exit_code::CONFIG_INVALID };
@@ -52,6 +59,11 @@ pub(super) fn show_errors(errors: &ConfigErrors) {
 fn json(read: &Result<Config, ConfigErrors>) -> serde_json::Value {
     let errors: Vec<_> = read.as_ref().err().into_iter().flat_map(ConfigErrors::lines).collect();
     serde_json::json!({ "schema": 1, "valid": errors.is_empty(), "errors": errors })
+}
+
+/// `cyan.toml: valid: 1 listener, 1 service with 2 environments`
+pub(super) fn verdict(path: &Path, config: &Config) -> String {
+    format!("{}: valid: {}", path.display(), summary(config))
 }
 
 /// `1 listener, 2 services with 5 environments`

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,10 +14,12 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::admin_address::{AdminAddress, Endpoint};
+use super::exchange;
 use super::exit_code;
 use super::failure::Failure;
 use crate::admin::api::ACTOR_HEADER;
 use crate::admin::problem::Problem;
+use crate::config::duration;
 use crate::model::environment::Secret;
 
 /// Time a connection may take. The admin API is near.
@@ -70,6 +71,13 @@ impl Client {
         Err(self.refusal(status, &body.map_err(|_| self.late(ANSWER_LIMIT))??))
     }
 
+    /// What is at `path` in words, and whether that is good news.
+    pub async fn words(&self, path: &str, limit: Duration) -> Result<(bool, String), Failure> {
+        let (status, body) = self.exchange_whole(Method::GET, path, Bytes::new(), limit).await?;
+        let words = String::from_utf8_lossy(&body).trim().to_owned();
+        Ok((status.is_success(), words))
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -77,11 +85,7 @@ impl Client {
         body: Bytes,
         limit: Duration,
     ) -> Result<T, Failure> {
-        let exchange = async {
-            let answer = self.send(method, path, body).await?;
-            Ok::<_, Failure>((answer.status(), self.body(answer).await?))
-        };
-        let (status, body) = timeout(limit, exchange).await.map_err(|_| self.late(limit))??;
+        let (status, body) = self.exchange_whole(method, path, body, limit).await?;
         if !status.is_success() {
             return Err(self.refusal(status, &body));
         }
@@ -89,6 +93,21 @@ impl Client {
             Failure::unexpected(format!("cannot read the answer of {}: {error}", self.address))
                 .hint("is it a Cyan of another version? see `cyan --version`")
         })
+    }
+
+    /// A call with its whole answer, whatever it is.
+    async fn exchange_whole(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let exchange = async {
+            let answer = self.send(method, path, body).await?;
+            Ok::<_, Failure>((answer.status(), self.body(answer).await?))
+        };
+        timeout(limit, exchange).await.map_err(|_| self.late(limit))?
     }
 
     async fn send(
@@ -153,15 +172,9 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let broken = |error: hyper::Error| {
+        exchange::over(stream, request).await.map_err(|error| {
             self.unreachable(&format!("the connection broke before an answer: {error}"))
-        };
-        let io = TokioIo::new(stream);
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.map_err(broken)?;
-        // Ends with the answer's body; its errors reach us through the answer.
-        tokio::spawn(connection);
-        sender.send_request(request).await.map_err(broken)
+        })
     }
 
     async fn body(&self, answer: Response<Incoming>) -> Result<Bytes, Failure> {
@@ -187,7 +200,7 @@ impl Client {
     }
 
     fn late(&self, limit: Duration) -> Failure {
-        let message = format!("no answer from {} within {} s", self.address, limit.as_secs());
+        let message = format!("no answer from {} within {}", self.address, duration::print(limit));
         let hint = "it may still happen; look with `cyan status`";
         Failure { exit_code: exit_code::STILL_RUNNING, message, hint: Some(hint.to_owned()) }
     }

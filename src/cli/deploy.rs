@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::environment::{self, Wanted};
 use super::exit_code;
 use super::failure::Failure;
-use super::live_line::LiveLine;
 use super::outcome;
 use super::session::Session;
 use crate::admin::api::Ready;
@@ -62,7 +61,7 @@ async fn put(args: &Args, session: &Session) -> Result<bool, Failure> {
         return Ok(false);
     }
     for warning in &applied.warnings {
-        eprintln!("note: {warning}");
+        session.remark(&format!("note: {warning}"));
     }
     Ok(true)
 }
@@ -70,7 +69,7 @@ async fn put(args: &Args, session: &Session) -> Result<bool, Failure> {
 /// Asks until it is ready, or the time is up.
 async fn wait(session: &Session, path: &str, within: Duration) -> Result<Ready, Failure> {
     let began = Instant::now();
-    let mut line = LiveLine::on(session.terminal);
+    let mut line = session.live_line();
     let mut asked = 0;
     loop {
         let ready: Ready = session.client.get(path).await?;

@@ -8,7 +8,6 @@ use http::Method;
 use super::client::ANSWER_LIMIT;
 use super::confirm::{Consent, consent};
 use super::failure::Failure;
-use super::live_line::LiveLine;
 use super::session::Session;
 use crate::admin::api::{Drain, Environment, StartDrain};
 use crate::config::duration;
@@ -53,7 +52,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
 
 /// Shows the count until it is dropped: one line redrawn on a terminal, else a line for each change.
 async fn watch(session: &Session, path: &str) -> Failure {
-    let mut line = LiveLine::on(session.terminal);
+    let mut line = session.live_line();
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         match session.client.get::<Environment>(path).await {

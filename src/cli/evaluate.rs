@@ -33,7 +33,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let path = format!("/v1/services/{}/environments/{environment}/evaluate", service.name);
     let why = Because { reason: session.globals.reason.clone() };
     let evaluating = session.client.change(Method::POST, &path, &why, args.timeout);
-    let evaluated: Evaluated = evaluating.await?;
+    let what = format!("{environment} is being evaluated");
+    let evaluated: Evaluated = session.live_line().during(&what, evaluating).await?;
     if session.globals.json {
         session.terminal.json(&evaluated)?;
     } else if evaluated.report.is_passed() {

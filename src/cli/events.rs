@@ -38,7 +38,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         Ok(left.one_more())
     };
     if event_reader::follow(&session.client, &path, show).await?.is_continue() {
-        eprintln!("the events ended: Cyan has gone");
+        session.remark("the events ended: Cyan has gone");
     }
     Ok(())
 }

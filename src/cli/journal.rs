@@ -34,7 +34,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         }
     }
     if journal.entries.is_empty() {
-        eprintln!("nothing was changed yet");
+        session.remark("nothing was changed yet");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use ratatui::crossterm;
 use tokio::time::Instant;
 
 use super::terminal::Terminal;
@@ -11,24 +12,32 @@ use super::terminal::Terminal;
 /// Where lines do not replace each other, one is printed this often though nothing changes.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// How often passing seconds are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
 /// The line; it is wiped from a terminal when dropped.
 #[derive(Debug)]
 pub(super) struct LiveLine {
     redraws: bool,
+    is_silent: bool,
     /// What stood for the last one, and when it was shown.
     last: Option<(String, Instant)>,
 }
 
 impl LiveLine {
-    pub(super) fn on(terminal: Terminal) -> Self {
-        Self { redraws: terminal.redraws, last: None }
+    /// A line on standard error; `is_silent` shows none at all.
+    pub(super) fn new(terminal: Terminal, is_silent: bool) -> Self {
+        Self { redraws: terminal.redraws, is_silent, last: None }
     }
 
     /// Shows a line. Where it is not redrawn, only when `state` is another than that of the line before.
     pub(super) fn show(&mut self, state: &str, line: &str) {
         let now = Instant::now();
+        if self.is_silent {
+            return;
+        }
         if self.redraws {
-            eprint!("\r\x1b[K{line}");
+            eprint!("\r\x1b[K{}", fitting(line, columns()));
             // A line that cannot be shown is only progress lost.
             let _ = std::io::stderr().flush();
         } else if self.is_news(state, now) {
@@ -37,6 +46,20 @@ impl LiveLine {
             return;
         }
         self.last = Some((state.to_owned(), now));
+    }
+
+    /// Says for how long something has been going on, while it is.
+    pub(super) async fn during<T>(mut self, what: &str, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(COUNT_EVERY) => {
+                    self.show(what, &format!("{what}, {} s", began.elapsed().as_secs()));
+                }
+            }
+        }
     }
 
     fn is_news(&self, state: &str, now: Instant) -> bool {
@@ -53,6 +76,19 @@ impl Drop for LiveLine {
     }
 }
 
+/// As many columns as the terminal has; 80 where it does not say.
+fn columns() -> usize {
+    crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns))
+}
+
+/// A line that wraps could not be wiped again: what is too much is left out.
+fn fitting(line: &str, columns: usize) -> String {
+    if line.chars().count() < columns {
+        return line.to_owned();
+    }
+    line.chars().take(columns.saturating_sub(4)).chain("...".chars()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,11 +98,19 @@ mod tests {
         let now = Instant::now();
         let line = |last: Option<&str>| LiveLine {
             redraws: false,
+            is_silent: false,
             last: last.map(|state| (state.to_owned(), now)),
         };
         assert!(line(None).is_news("5 %", now));
         assert!(line(Some("1 %")).is_news("5 %", now));
         assert!(!line(Some("5 %")).is_news("5 %", now + TELL_EVERY / 2));
         assert!(line(Some("5 %")).is_news("5 %", now + TELL_EVERY));
+    }
+
+    #[test]
+    fn a_line_leaves_the_last_column_free() {
+        for (columns, shown) in [(6, "12345"), (5, "1..."), (2, "...")] {
+            assert_eq!(fitting("12345", columns), shown);
+        }
     }
 }

@@ -3,8 +3,10 @@
 
 pub mod admin_address;
 pub mod check;
+mod check_diff;
 pub mod client;
 pub mod compare;
+pub mod completions;
 pub mod confirm;
 pub mod deploy;
 pub mod drain;
@@ -12,16 +14,22 @@ pub mod environment;
 pub mod evaluate;
 mod event_reader;
 pub mod events;
+mod exchange;
 pub mod exit_code;
 pub mod failure;
 pub mod freeze;
+pub mod healthcheck;
+pub mod init;
 pub mod journal;
 mod live_line;
 pub mod log_level;
+pub mod man;
 pub mod outcome;
 pub mod past_rollouts;
 pub mod pin;
 mod plan_flags;
+#[cfg(test)]
+mod reference;
 pub mod reload;
 pub mod replay;
 pub mod requests;
@@ -36,31 +44,28 @@ pub mod stats;
 pub mod status;
 pub mod switch;
 pub mod terminal;
+pub mod top;
 pub mod weights;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::demo::mock_llm::{self, MockLlmArgs};
 use crate::demo::{self, DemoArgs};
 use failure::Failure;
 use session::{Globals, Session};
+use terminal::Terminal;
 
 /// A reverse proxy that releases new models and prompts by canary, and lets their answers decide.
 #[derive(Debug, Parser)]
-#[command(name = "cyan", version, after_help = EXIT_CODES)]
+#[command(name = "cyan", version, after_help = exit_code::summary())]
 pub struct Cli {
     #[command(flatten)]
     globals: Globals,
     #[command(subcommand)]
     verb: Verb,
 }
-
-/// Stands below `cyan --help`; `exit_code` is the same list.
-const EXIT_CODES: &str = "Exit codes: 0 done · 1 unexpected · 2 usage · 3 config invalid · \
-4 admin API not reachable · 5 refused, nothing changed · 6 not permitted · \
-10 rolled back, not safe · 11 held, not enough data · 12 still running when the time was up · 130 Ctrl-C";
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
@@ -69,8 +74,12 @@ enum Verb {
     Serve(serve::Args),
     /// Say whether a config file can be used
     Check(check::Args),
+    /// Write a config file for two upstreams, after asking them what they are
+    Init(init::Args),
     #[command(flatten)]
     Ask(Ask),
+    /// Exit with 0 when the Cyan here is ready and with 1 when not, for containers
+    Healthcheck(healthcheck::Args),
     /// Make a signed value with which a request may name its environment
     Pin(pin::Args),
     /// Judge a recorded rollout again
@@ -79,6 +88,10 @@ enum Verb {
     MockLlm(Box<MockLlmArgs>),
     /// Show a release from beginning to end
     Demo(DemoArgs),
+    /// Print what a shell needs to complete verbs, flags and values
+    Completions(completions::Args),
+    /// Print the manual page, or write one for each verb
+    Man(man::Args),
 }
 
 /// What a running Cyan can be asked.
@@ -119,6 +132,8 @@ enum Ask {
     Score(Box<score::Args>),
     /// Follow what happens
     Events(events::Args),
+    /// Watch a release in the terminal
+    Top(top::Args),
     /// Show who changed what, when and why
     Journal(journal::Args),
     /// Give a field that the API changed back to the config file
@@ -128,6 +143,11 @@ enum Ask {
     Reload(reload::Args),
     /// Show or set what the log of the running Cyan holds
     LogLevel(log_level::Args),
+}
+
+/// The whole tree of verbs and flags, for what is generated from it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line of this process.
@@ -150,23 +170,33 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve(args) => serve::run(&args, &globals),
         Verb::Check(args) => check::run(&args, &globals),
-        Verb::Ask(verb) => ask(globals, verb),
-        Verb::Pin(args) => pin::run(&args, &globals).map(|()| ExitCode::SUCCESS),
+        Verb::Init(args) => done(init::run(&args, &globals)),
+        Verb::Ask(verb) => {
+            let session = Session::open(globals)?;
+            wait(verb.run(&session))
+        }
+        Verb::Healthcheck(args) => healthcheck::run(&args, globals),
+        Verb::Pin(args) => done(pin::run(&args, &globals)),
         Verb::Replay(args) => replay::run(&args, &globals),
         Verb::MockLlm(args) => Ok(mock_llm::run(*args)),
         Verb::Demo(args) => Ok(demo::run(&args)),
+        Verb::Completions(args) => done(completions::run(&args, Terminal::detect(globals.ascii))),
+        Verb::Man(args) => done(man::run(&args, Terminal::detect(globals.ascii))),
     }
 }
 
-/// Asks a running Cyan, until it has answered or Ctrl-C ends the waiting.
-fn ask(globals: Globals, verb: Ask) -> Result<ExitCode, Failure> {
-    let session = Session::open(globals)?;
+fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Waits for an answer of a running Cyan, or until Ctrl-C ends the waiting.
+fn wait<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::unexpected(format!("cannot start an event loop: {error}")))?;
     runtime.block_on(async {
         tokio::select! {
-            answered = verb.run(&session) => answered,
+            answered = answer => answered,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
         }
     })
@@ -174,8 +204,9 @@ fn ask(globals: Globals, verb: Ask) -> Result<ExitCode, Failure> {
 
 impl Ask {
     async fn run(self, session: &Session) -> Result<ExitCode, Failure> {
-        let done = match self {
+        let answered = match self {
             Self::Compare(args) => return compare::run(&args, session).await,
+            Self::Top(args) => return top::run(&args, session).await,
             Self::Status(args) => status::run(&args, session).await,
             Self::Stats(args) => stats::run(&args, session).await,
             Self::Weights(args) => weights::run(&args, session).await,
@@ -196,16 +227,14 @@ impl Ask {
             Self::Reload(args) => reload::run(&args, session).await,
             Self::LogLevel(args) => log_level::run(&args, session).await,
         };
-        done.map(|()| ExitCode::SUCCESS)
+        done(answered)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn no_two_flags_of_a_verb_are_alike() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -27,7 +27,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         return session.terminal.json(&list);
     }
     if list.rollouts.is_empty() {
-        eprintln!("{} has had no rollout", service.name);
+        session.remark(&format!("{} has had no rollout", service.name));
         return Ok(());
     }
     session.terminal.print(&text(&list.rollouts))

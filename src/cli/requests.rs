@@ -47,7 +47,7 @@ pub(super) async fn run(which: &Which, left: &mut Limit, session: &Session) -> R
         Ok(left.one_more())
     };
     if event_reader::follow(&session.client, &which.path(), show).await?.is_continue() {
-        eprintln!("the requests ended: Cyan has gone");
+        session.remark("the requests ended: Cyan has gone");
     }
     Ok(())
 }

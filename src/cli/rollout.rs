@@ -9,7 +9,6 @@ use super::client::ANSWER_LIMIT;
 use super::confirm::{Consent, consent};
 use super::exit_code;
 use super::failure::Failure;
-use super::live_line::LiveLine;
 use super::outcome;
 use super::past_rollouts;
 use super::plan_flags::{InWords, PlanFlags};
@@ -149,7 +148,7 @@ async fn start(args: &Start, session: &Session) -> Result<(), Failure> {
         return outcome::tell(session, &applied);
     }
     for warning in &applied.warnings {
-        eprintln!("note: {warning}");
+        session.remark(&format!("note: {warning}"));
     }
     follow(session, &service.name, args.timeout).await
 }
@@ -234,7 +233,7 @@ async fn follow(
 ) -> Result<(), Failure> {
     let path = path(service);
     let began = tokio::time::Instant::now();
-    let mut live = LiveLine::on(session.terminal);
+    let mut live = session.live_line();
     loop {
         let rollout: Rollout = session.client.get(&path).await?;
         if let Some(end) = end(&rollout) {

@@ -13,10 +13,11 @@ use super::session::Globals;
 use crate::admin::ReadConfig;
 use crate::app::{self, App, Ended};
 use crate::config::watch::{Fingerprint, watch};
-use crate::config::{Config, ConfigErrors, without_a_file};
+use crate::config::{Arguments, Config, ConfigErrors, without_a_file};
 use crate::log;
+use crate::model::listener::ListenAddress;
 
-/// `cyan serve FILE`, or `cyan serve --blue URL [--green URL] [--listen ADDRESS]`
+/// `cyan serve FILE`, or `cyan serve --blue URL [--green URL] [--listen ADDRESS] [--admin ADDRESS]`
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The config file; `--config FILE` says the same
@@ -35,6 +36,9 @@ pub struct Args {
     /// `info`. `cyan log-level` changes it later
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// Without a file: where the state is kept, so that weights survive a restart [default: ./cyan-state]
+    #[arg(long, value_name = "DIRECTORY", requires = "blue")]
+    state_dir: Option<String>,
 }
 
 /// What is served, and how it may change.
@@ -50,10 +54,11 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
     let file = args.file.as_deref().or(globals.config.as_deref());
     let plan = match (file, &args.blue) {
         (Some(file), _) => from_file(file),
-        (None, Some(blue)) => from_addresses(blue, args),
+        (None, Some(blue)) => from_addresses(blue, args, globals),
         (None, None) => {
             return Err(Failure::usage("no config file and no upstream").hint(
-                "cyan serve --config cyan.toml, or cyan serve --blue http://127.0.0.1:8001",
+                "cyan serve cyan.toml, or cyan serve --blue http://127.0.0.1:8001 --green \
+                 http://127.0.0.1:8002; cyan init writes a file, cyan demo needs neither",
             ));
         }
     };
@@ -67,6 +72,8 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
 }
 
 fn serve(plan: Plan) -> Result<ExitCode, Failure> {
+    let state_dir = plan.config.state_dir.clone();
+    let announce = |app: &App| announce(app, &state_dir);
     match app::serve(&plan.config, plan.read_config, plan.changes, announce) {
         Ok(Ended::Drained) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Interrupted) => Err(Failure {
@@ -93,15 +100,25 @@ fn from_file(file: &Path) -> Result<Plan, ConfigErrors> {
     Ok(Plan { config, read_config: Some(read), changes })
 }
 
-fn from_addresses(blue: &str, args: &Args) -> Result<Plan, ConfigErrors> {
-    let config = without_a_file(blue, args.green.as_deref(), &args.listen)?;
+fn from_addresses(blue: &str, args: &Args, globals: &Globals) -> Result<Plan, ConfigErrors> {
+    let config = without_a_file(&Arguments {
+        blue,
+        green: args.green.as_deref(),
+        listen: &args.listen,
+        admin: globals.admin.as_deref(),
+        state_dir: args.state_dir.as_deref(),
+    })?;
     Ok(Plan { config, read_config: None, changes: mpsc::channel(1).1 })
 }
 
 /// Tells where everything is, once it is there.
-fn announce(app: &App) {
+fn announce(app: &App, state_dir: &Path) {
     for address in app.public_addresses() {
         tracing::info!("serving on {address}");
     }
     tracing::info!("admin API on {}", app.admin_address());
+    if let ListenAddress::Tcp(address) = app.admin_address() {
+        tracing::info!("dashboard http://{address}/");
+    }
+    tracing::info!("state in {}", state_dir.display());
 }

@@ -6,6 +6,7 @@ use super::admin_address::{AdminAddress, Origin};
 use super::check::load;
 use super::client::Client;
 use super::failure::Failure;
+use super::live_line::LiveLine;
 use super::terminal::Terminal;
 use crate::admin::api::{Service, Services};
 use crate::model::environment::Secret;
@@ -13,6 +14,7 @@ use crate::model::name::Name;
 
 /// Flags that every verb takes.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Flags of every verb")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct Globals {
     /// Where the admin API is: `http://HOST:PORT` or `unix:/path` [env: `CYAN_ADMIN`]
@@ -36,6 +38,9 @@ pub struct Globals {
     /// Why; stands in the journal
     #[arg(long, global = true, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// No progress and no remarks: only data, errors and what is asked
+    #[arg(long, global = true)]
+    pub quiet: bool,
     /// Only ASCII characters
     #[arg(long, global = true)]
     pub ascii: bool,
@@ -63,6 +68,18 @@ impl Session {
         let client = Client { address, token, actor: actor() };
         let terminal = Terminal::detect(globals.ascii);
         Ok(Self { globals, client, terminal })
+    }
+
+    /// A line that shows how far something is.
+    pub(super) fn live_line(&self) -> LiveLine {
+        LiveLine::new(self.terminal, self.globals.quiet)
+    }
+
+    /// Tells something beside the data.
+    pub fn remark(&self, text: &str) {
+        if !self.globals.quiet {
+            eprintln!("{text}");
+        }
     }
 
     /// The services there are.

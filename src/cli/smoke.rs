@@ -9,10 +9,14 @@ use super::exit_code;
 use super::failure::Failure;
 use super::session::Session;
 use super::terminal::{Ink, Terminal};
-use crate::admin::api::{Because, CheckKind, CheckReport, SmokeReport};
+use crate::admin::api::{Because, CheckKind, CheckReport, Environment, SmokeReport};
+use crate::model::name::Name;
 
 /// How long a run may take; the server ends it before.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
+
+/// Between two looks at how far it is.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// `cyan smoke [SERVICE] ENVIRONMENT`
 #[derive(Debug, clap::Args)]
@@ -25,27 +29,51 @@ pub struct Args {
 /// Runs the verb.
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let (service, environment) = session.environment(&args.words).await?;
+    if session.globals.dry_run {
+        let text = format!("{}: {environment} would be tested; nothing was sent", service.name);
+        return session.terminal.line(&text);
+    }
     let path = format!("/v1/services/{}/environments/{environment}/smoke", service.name);
     let limit = RUN_LIMIT + ANSWER_LIMIT;
     let why = Because { reason: session.globals.reason.clone() };
     let ran = session.client.change(Method::POST, &path, &why, limit);
-    let report: SmokeReport = ran.await?;
+    let report: SmokeReport = tokio::select! {
+        report = ran => report?,
+        failure = watch(session, &service.name, &environment) => return Err(failure),
+    };
     if session.globals.json {
         session.terminal.json(&report)?;
     } else {
         session.terminal.print(&table(&report, session.terminal))?;
     }
     if report.results.is_empty() && report.passed {
-        eprintln!(
+        session.remark(&format!(
             "hint: write [service.{}.rollout.smoke.NAME]; see docs/reference/smoke-tests.md",
             service.name
-        );
+        ));
     }
     if report.passed {
         return Ok(());
     }
     let message = format!("{environment} did not pass its smoke tests");
     Err(Failure { exit_code: exit_code::ROLLED_BACK, message, hint: None })
+}
+
+/// Shows how many checks have ended, until it is dropped.
+async fn watch(session: &Session, service: &Name, environment: &Name) -> Failure {
+    let path = format!("/v1/services/{service}/environments/{environment}");
+    let mut line = session.live_line();
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        match session.client.get::<Environment>(&path).await {
+            Ok(Environment { smoke: Some(ended), .. }) => {
+                let state = format!("smoke {}/{}", ended.checks, ended.of);
+                line.show(&state, &format!("{state}  {environment}"));
+            }
+            Ok(_) => {}
+            Err(failure) => return failure,
+        }
+    }
 }
 
 /// One line per check and upstream, and a sentence below them.

@@ -1,6 +1,6 @@
 //! `cyan status`: who gets what, what is wrong, and what can be done, in a form that fits 80 columns.
 
-mod release;
+pub(super) mod release;
 
 use std::fmt::Write as _;
 
@@ -239,6 +239,7 @@ mod tests {
             overridden: vec![],
             served_by: None,
             drain: None,
+            smoke: None,
         }
     }
 

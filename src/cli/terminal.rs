@@ -13,7 +13,7 @@ pub struct Terminal {
     pub colour: bool,
     /// Only characters of ASCII.
     pub ascii: bool,
-    /// Standard output is a terminal: one line may be redrawn.
+    /// Standard error is a terminal that understands how a line is redrawn.
     pub redraws: bool,
     /// Somebody sits there who can be asked.
     pub can_ask: bool,
@@ -41,10 +41,11 @@ impl Terminal {
     pub fn detect(ascii: bool) -> Self {
         let out = io::stdout().is_terminal();
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let moves_cursor = std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
         Self {
-            colour: out && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb"),
+            colour: out && !set("NO_COLOR") && moves_cursor,
             ascii: ascii || !locale_is_utf8(|name| std::env::var(name).ok()),
-            redraws: out,
+            redraws: io::stderr().is_terminal() && moves_cursor,
             can_ask: io::stdin().is_terminal() && io::stderr().is_terminal(),
         }
     }

@@ -1,62 +1,71 @@
 //! What a reload would change, in words: one line per field.
 //!
-//! For `cyan check --diff` and the journal. It compares two files' worth of values; fields that the API
-//! has changed since belong to the store, and the reload itself says so.
+//! For `cyan check --diff`. It compares what a running Cyan says of itself with a file; fields that the
+//! API has changed since belong to the store, and whoever shows the lines says so.
 
-use super::entries::{Entry, Shown, Table, tables};
-use super::resolved::Config;
+use super::settings::{Setting, SettingsTable};
 
-/// The changes from `old` to `new`, in the order of the new file; empty when nothing changes.
-pub fn diff(old: &Config, new: &Config) -> Vec<String> {
-    let (old, new) = (tables(old), tables(new));
-    let mut lines = Vec::new();
-    for table in &new {
-        match old.iter().find(|other| other.path == table.path) {
-            Some(before) => lines.extend(changed_fields(before, table)),
-            None if is_within_missing(&old, &table.path) => {}
-            None => lines.push(format!("{}: added", table.path)),
+/// What differs between two configs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// A line per field, in the order of the new config; empty when nothing changes.
+    pub lines: Vec<String>,
+    /// Secrets that both have: whether they are the same cannot be told.
+    pub secrets: Vec<String>,
+}
+
+/// The changes from `old` to `new`.
+pub fn diff(old: &[SettingsTable], new: &[SettingsTable]) -> Diff {
+    let mut diff = Diff::default();
+    for table in new {
+        match old.iter().find(|other| other.table == table.table) {
+            Some(before) => diff.compare(before, table),
+            None if is_within_missing(old, &table.table) => {}
+            None => diff.lines.push(format!("{}: added", table.table)),
         }
     }
-    let is_gone = |table: &&Table| new.iter().all(|other| other.path != table.path);
-    let gone = old.iter().filter(is_gone).filter(|table| !is_within_missing(&new, &table.path));
-    lines.extend(gone.map(|table| format!("{}: removed", table.path)));
-    lines
+    let is_gone = |table: &&SettingsTable| new.iter().all(|other| other.table != table.table);
+    let gone = old.iter().filter(is_gone).filter(|table| !is_within_missing(new, &table.table));
+    diff.lines.extend(gone.map(|table| format!("{}: removed", table.table)));
+    diff
 }
 
 /// Whether the service around an environment is missing too: then its own line says enough.
-fn is_within_missing(tables: &[Table], path: &str) -> bool {
+fn is_within_missing(tables: &[SettingsTable], path: &str) -> bool {
     let service = path.split_once(".environment.").map(|(service, _)| service);
-    service.is_some_and(|service| tables.iter().all(|table| table.path != service))
+    service.is_some_and(|service| tables.iter().all(|table| table.table != service))
 }
 
-fn changed_fields(old: &Table, new: &Table) -> Vec<String> {
-    let value = |table: &Table, key: &str| {
-        let found = table.entries.iter().find(|entry| entry.key == key);
-        found.map_or(Shown::Nothing, |entry| entry.value.clone())
-    };
-    let is_only_old = |entry: &&Entry| new.entries.iter().all(|other| other.key != entry.key);
-    let keys = new.entries.iter().chain(old.entries.iter().filter(is_only_old));
-    keys.filter_map(|Entry { key, .. }| {
-        let (before, after) = (value(old, key), value(new, key));
-        let field = if old.path.is_empty() { key.clone() } else { format!("{}.{key}", old.path) };
-        (before != after).then(|| line(&field, &before, &after))
-    })
-    .collect()
+impl Diff {
+    fn compare(&mut self, old: &SettingsTable, new: &SettingsTable) {
+        let find = |table: &'_ SettingsTable, key: &str| {
+            table.settings.iter().find(|setting| setting.key == key).cloned()
+        };
+        let is_only_old = |setting: &&Setting| find(new, &setting.key).is_none();
+        for Setting { key, .. } in
+            new.settings.iter().chain(old.settings.iter().filter(is_only_old))
+        {
+            let field =
+                if old.table.is_empty() { key.clone() } else { format!("{}.{key}", old.table) };
+            match (find(old, key), find(new, key)) {
+                (Some(Setting { value: None, .. }), Some(Setting { value: None, .. })) => {
+                    self.secrets.push(field);
+                }
+                (before, after) if before != after => {
+                    let (from, to) = (words(before.as_ref()), words(after.as_ref()));
+                    self.lines.push(format!("{field}: {from} -> {to}{}", note(&field)));
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
-fn line(field: &str, before: &Shown, after: &Shown) -> String {
-    let change = match (before, after) {
-        (Shown::Hidden(_), Shown::Hidden(_)) => "changed (not shown)".to_owned(),
-        (before, after) => format!("{} -> {}", words(before), words(after)),
-    };
-    format!("{field}: {change}{}", note(field))
-}
-
-fn words(value: &Shown) -> &str {
-    match value {
-        Shown::Nothing => "not set",
-        Shown::Text(text) => text,
-        Shown::Hidden(_) => "set (not shown)",
+fn words(setting: Option<&Setting>) -> &str {
+    match setting {
+        None => "not set",
+        Some(Setting { value: Some(text), .. }) => text,
+        Some(Setting { value: None, .. }) => "set (not shown)",
     }
 }
 
@@ -77,6 +86,7 @@ fn note(field: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::super::element::testing::config;
+    use super::super::settings::settings;
     use super::*;
 
     const OLD: &str = r#"
@@ -97,7 +107,11 @@ mod tests {
             assert!(text.contains(from), "{from}");
             text.replacen(from, to, 1)
         });
-        diff(&config(OLD), &config(&new))
+        compared(&new).lines
+    }
+
+    fn compared(new: &str) -> Diff {
+        diff(&settings(&config(OLD)), &settings(&config(new)))
     }
 
     #[test]
@@ -117,13 +131,6 @@ mod tests {
                 ],
             ),
             (
-                "\"one\"",
-                "\"two\"",
-                vec![
-                    "service.chat.environment.blue.set_headers.authorization: changed (not shown)",
-                ],
-            ),
-            (
                 "credentials = \"one\"",
                 "",
                 vec![
@@ -134,8 +141,8 @@ mod tests {
                 "in_flight_max = 4",
                 "timeouts.connect = \"3s\"",
                 vec![
-                    "service.chat.environment.green.in_flight_max: 4 -> not set",
                     "service.chat.environment.green.timeouts.connect: 1s -> 3s",
+                    "service.chat.environment.green.in_flight_max: 4 -> not set",
                 ],
             ),
             (
@@ -158,7 +165,13 @@ mod tests {
         assert!(renamed.contains(&"service.chat.environment.green: removed".to_owned()));
 
         let other = OLD.replace("service.chat", "service.talk");
-        let changes = diff(&config(OLD), &config(&other));
-        assert_eq!(changes, ["service.talk: added", "service.chat: removed"]);
+        assert_eq!(compared(&other).lines, ["service.talk: added", "service.chat: removed"]);
+    }
+
+    #[test]
+    fn secrets_that_both_have_are_named_and_not_compared() {
+        let Diff { lines, secrets } = compared(&OLD.replace("\"one\"", "\"two\""));
+        assert_eq!(lines, Vec::<String>::new());
+        assert_eq!(secrets, ["service.chat.environment.blue.set_headers.authorization"]);
     }
 }

@@ -38,8 +38,8 @@ pub(super) struct Entry {
 pub(super) enum Shown {
     Nothing,
     Text(String),
-    /// Compared, never shown.
-    Hidden(Secret),
+    /// A secret is set. It is never shown.
+    Hidden,
 }
 
 /// The tables of a config: the process, then each service followed by its environments.
@@ -242,7 +242,7 @@ fn optional(value: Option<impl Display>) -> Shown {
 }
 
 fn hidden(secret: Option<&Secret>) -> Shown {
-    secret.cloned().map_or(Shown::Nothing, Shown::Hidden)
+    secret.map_or(Shown::Nothing, |_| Shown::Hidden)
 }
 
 fn time(value: std::time::Duration) -> Shown {

@@ -78,7 +78,7 @@ impl ConfigErrors {
         };
         let mut lines = vec![self.headline(error, problem)];
         lines.extend(error.related.iter().map(|span| self.excerpt(span)));
-        if !error.place.span.is_empty() {
+        if error.place.span != (0..0) {
             lines.push(self.excerpt(&error.place.span));
             lines.push(carets(&self.source.line(&error.place.span)));
         }

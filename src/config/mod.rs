@@ -23,6 +23,7 @@ mod without_a_file;
 pub use crate::model::duration;
 pub mod keys;
 pub mod resolved;
+pub mod settings;
 pub mod size;
 pub mod watch;
 
@@ -31,11 +32,11 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-pub use diff::diff;
+pub use diff::{Diff, diff};
 pub use error::ConfigErrors;
 pub use resolved::Config;
 pub use surroundings::{HAS_OTLP, Surroundings, read_file};
-pub use without_a_file::without_a_file;
+pub use without_a_file::{Arguments, listener_in_full, quoted, upstream_in_full, without_a_file};
 
 use error::ConfigError;
 use reader::{Reader, Section};
@@ -91,7 +92,20 @@ fn read_source(
 fn syntax_error(error: &toml::de::Error) -> ConfigError {
     let place = Place { field: String::new(), span: error.span().unwrap_or(0..0) };
     let problem = error.message().lines().collect::<Vec<_>>().join(", ");
-    ConfigError { place, sentence: format!("{problem}; mend the TOML"), related: Vec::new() }
+    let sentence = format!("{problem}; {}", remedy(&problem));
+    ConfigError { place, sentence, related: Vec::new() }
+}
+
+/// What mends a document, as far as the parser's words tell.
+fn remedy(problem: &str) -> &'static str {
+    let known = [
+        ("duplicate key", "each stands once, remove one or join them"),
+        ("unclosed table", "close the name of the table with `]`"),
+        ("invalid basic string", "close the text with `\"` on the line where it begins"),
+        ("string values must be quoted", "put a value after `=`, and texts in quotes"),
+    ];
+    let found = known.into_iter().find(|(words, _)| problem.starts_with(words));
+    found.map_or("mend the TOML", |(_, remedy)| remedy)
 }
 
 #[cfg(test)]
@@ -140,11 +154,17 @@ weight = 35           # green
     #[test]
     fn what_is_no_toml_is_told_with_its_line() {
         for (text, expected) in [
-            ("a = 1\na = 2\n", "a.toml:2: duplicate key; mend the TOML"),
-            ("[listen]\n[listen]\n", "a.toml:2: duplicate key; mend the TOML"),
+            (
+                "a = 1\na = 2\n",
+                "a.toml:2: duplicate key; each stands once, remove one or join them",
+            ),
+            (
+                "[listen]\n[listen]\n",
+                "a.toml:2: duplicate key; each stands once, remove one or join them",
+            ),
             (
                 "\nhttp = \n",
-                "a.toml:2: string values must be quoted, expected literal string; mend the TOML",
+                "a.toml:2: string values must be quoted, expected literal string; put a value after `=`, and texts in quotes",
             ),
         ] {
             assert_eq!(errors(text), [expected]);

@@ -13,20 +13,24 @@ pub(super) fn nearest<'a>(
     known.min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
 }
 
-/// How many letters have to be added, removed or changed (Levenshtein).
+/// How many letters have to be added, removed or changed, or swapped with their neighbour (the optimal
+/// string alignment form of Damerau's distance).
 fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, in_a) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, in_b) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(in_a != *in_b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let changed = rows[i][j] + usize::from(a[i] != b[j]);
+            let mut least = changed.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
         }
+        rows.push(row);
     }
-    row[b.len()]
+    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -41,6 +45,7 @@ mod tests {
             ("host", Some("hosts")),
             ("canidate", Some("candidate")),
             ("fall_back", Some("fallback")),
+            ("hsots", Some("hosts")),
             ("retries", None),
             ("x", None),
         ] {
@@ -50,7 +55,9 @@ mod tests {
 
     #[test]
     fn distance_counts_single_letters() {
-        for (a, b, distance) in [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0)] {
+        for (a, b, distance) in
+            [("", "abc", 3), ("kitten", "sitting", 3), ("same", "same", 0), ("idel", "idle", 1)]
+        {
             assert_eq!(edit_distance(a, b), distance);
         }
     }

@@ -16,7 +16,7 @@ pub(super) struct Source {
 pub(super) struct Place {
     /// `service.chat.environment.green.weight`; empty for the file as a whole.
     pub(super) field: String,
-    /// Bytes of the text; empty where nothing is written.
+    /// Bytes of the text; `0..0` where nothing is written, empty elsewhere where something is missing.
     pub(super) span: Range<usize>,
 }
 

@@ -150,6 +150,7 @@ impl Boot {
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),
             judged: ArcSwap::default(),
+            started_with: self.config.clone(),
             config_problem: ArcSwapOption::empty(),
         });
         let mut controller = Controller::new(

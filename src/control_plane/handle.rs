@@ -20,17 +20,19 @@ use super::quality::Evaluating;
 use super::readiness::Readiness;
 use super::remarks::Remarks;
 use super::scores::ScoreListeners;
-use super::smoke::Running;
+use super::smoke::{Ended, Running};
 use super::store::{StateReader, StoreError};
 use super::totals::Totals;
 use super::warm_up::Board;
 use super::windows::{Measured, Span, Window};
+use crate::config::Config;
 use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::measure::Measure;
 use crate::model::entrance::Entrance;
 use crate::model::environment::{Environment, EnvironmentId};
+use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::snapshot::Snapshot;
 use crate::rollout::event::Judged;
@@ -92,6 +94,8 @@ pub(super) struct Shared {
     pub(super) store: ArcSwap<StoreState>,
     /// What judges say, by service.
     pub(super) judged: ArcSwap<BTreeMap<String, Judged>>,
+    /// What was read at the start, and only then.
+    pub(super) started_with: Config,
     /// Why the last reload was refused; `None` after one that was taken.
     pub(super) config_problem: ArcSwapOption<String>,
 }
@@ -107,6 +111,14 @@ impl ControllerHandle {
     /// A handle for the controller's own helpers: it reads, and its changes are refused.
     pub(super) fn reading(shared: Arc<Shared>) -> Self {
         Self { requests: mpsc::channel(1).0, shared }
+    }
+
+    /// The config in force: services as the last reload left them, everything else as at the start.
+    pub fn config(&self) -> Config {
+        let published = self.shared.published.load();
+        let services = published.services.iter();
+        let services = services.map(|service| (*service.table.service).clone()).collect();
+        Config { services, ..self.shared.started_with.clone() }
     }
 
     /// Asks for a change. Returns when every core has changed, or after a second with the cores
@@ -152,6 +164,12 @@ impl ControllerHandle {
     /// How the warm-up of a service's rollout goes; `None` while there is none at work.
     pub fn warm_up(&self, service: &str) -> Option<String> {
         self.shared.warm_ups.read(service)
+    }
+
+    /// How far the smoke tests of an environment are; `None` while nobody has them run.
+    pub fn smoke_ended(&self, service: &Name, environment: &Name) -> Option<Ended> {
+        let (_, environment) = self.shared.published.load().routed(service, environment).ok()?;
+        self.shared.smokes.ended(environment.id)
     }
 
     /// What an environment did in the last 15 minutes, as limits see it.

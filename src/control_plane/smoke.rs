@@ -52,9 +52,21 @@ impl SmokeContext {
     }
 }
 
+/// How far a run is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[schemars(rename = "SmokeEnded")]
+pub struct Ended {
+    /// Checks that have ended, each on one upstream.
+    pub checks: usize,
+    /// All there are.
+    pub of: usize,
+}
+
 /// Runs every check against every upstream; takes 120 s at most. Cancel safe: connections and programs
-/// end with it.
-pub async fn run(context: &SmokeContext) -> SmokeReport {
+/// end with it. `tell` hears how many checks have ended, and of how many.
+pub async fn run(context: &SmokeContext, tell: impl Fn(Ended)) -> SmokeReport {
     let began = Instant::now();
     let place = Arc::new(Place::new(context));
     let checks = check::all(&context.service.smoke);
@@ -77,12 +89,16 @@ pub async fn run(context: &SmokeContext) -> SmokeReport {
             });
         }
     }
+    let mut ended_checks = Ended { checks: 0, of: results.len() };
+    tell(ended_checks);
     let deadline = (began + TOTAL_MAX).into();
     while let Ok(Some(ended)) = timeout_at(deadline, tasks.join_next()).await {
         // A panic in a check would be a bug; it then stands as unfinished.
         if let Ok(Some((index, result))) = ended {
             results[index] = result;
         }
+        ended_checks.checks += 1;
+        tell(ended_checks);
     }
     SmokeReport::new(context, results, began.elapsed())
 }

@@ -166,6 +166,7 @@ const PROCESS_CALLS: &[(&str, &str, &str, u16)] = &[
         r#"[{"environment":"blue","value":2},{"environment":"none","value":1}]"#,
         422,
     ),
+    ("GET", "/v1/config", "", 200),
     ("GET", "/v1/journal?limit=500", "", 200),
     ("GET", "/v1/journal?limit=501", "", 422),
     ("POST", "/v1/reload", "", 200),

@@ -67,7 +67,7 @@ async fn every_check_passes_on_every_upstream_of_a_healthy_environment() {
     assert_eq!(probe["upstream"], json!(one.url()));
     assert_eq!(report["results"][7]["upstream"], json!(two.url()));
 
-    let run = cyan_at(&admin, "smoke green").await;
+    let run = cyan_at(&admin, "smoke green --quiet").await;
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     assert_eq!(run.stdout.lines().count(), 15);
     assert!(run.stdout.starts_with(&format!("pass  health       request  {}  200", one.url())));
@@ -81,7 +81,7 @@ async fn one_bad_upstream_fails_the_environment_and_is_named() {
         "rollout.smoke.health.path = '/health'".replace("rollout", "service.chat.rollout");
     let text = rollout + "\n" + &chat(&[good.url(), loading.url()], "", "");
     let admin = TestAdmin::configured(&text).await;
-    let run = cyan_at(&admin, "smoke chat green").await;
+    let run = cyan_at(&admin, "smoke chat green --quiet").await;
     let saw = "503 \"Loading model\", expected 2xx";
     assert!(run.stdout.contains(&format!("FAIL  health  request  {}  {saw}\n", loading.url())));
     assert!(run.stdout.contains("\nsmoke: 1 of 2 failed, 1 check on 2 upstreams in "), "{run:?}");

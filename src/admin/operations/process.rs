@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use super::super::api::config::RunningConfig;
 use super::super::api::log_level::{LogLevel, SetLogLevel};
 use super::super::api::{Because, Journal, Status};
 use super::super::operation::{Header, Operation};
 use super::super::problem::ProblemKind;
 use super::super::{
-    events, journal, log_level, openapi, probes, problem_page, reload, requests, status,
+    config, events, journal, log_level, openapi, probes, problem_page, reload, requests, status,
 };
 use super::{get, post, put};
 
@@ -40,6 +41,8 @@ pub(super) fn operations() -> Vec<Operation> {
             .query::<journal::Which>()
             .answers::<Journal>("A page, newest first; `next_before` is the `before` of the next one.")
             .problems(&[ProblemKind::StoreUnavailable]),
+        get("/v1/config", config::show, "getConfig", "The config in force, without its secrets")
+            .answers::<RunningConfig>("Every key that is set, and which keys hold a secret."),
         post("/v1/reload", reload::reload, "reload", "Read the config file anew, all of it or nothing")
             .body::<Because>()
             .changes()

@@ -4,10 +4,10 @@ use crate::admin::api::Service;
 use crate::admin::api::rollout::Rollout;
 
 /// A state: its glyph, the glyph in ASCII, and its word, which always stand together.
-type State = (&'static str, &'static str, &'static str);
+pub(in crate::cli) type State = (&'static str, &'static str, &'static str);
 
 /// What a service is at.
-pub(super) fn state(service: &Service) -> State {
+pub(in crate::cli) fn state(service: &Service) -> State {
     let split = service.environments.iter().filter(|e| !e.weight_percent.is_zero()).count() > 1;
     let alone = ("–", "-", if split { "SPLIT" } else { "IDLE" });
     let Some(last) = service.rollout.as_deref() else { return alone };
@@ -25,7 +25,7 @@ pub(super) fn state(service: &Service) -> State {
 }
 
 /// What there is to say of it below the environments, each with its label.
-pub(super) fn facts(service: &Service) -> Vec<(&'static str, String)> {
+pub(in crate::cli) fn facts(service: &Service) -> Vec<(&'static str, String)> {
     let running = service.rollout.as_deref().filter(|rollout| !rollout.is_over());
     let mut facts: Vec<_> = running.map(under_way).unwrap_or_default();
     facts.extend(service.frozen.iter().map(|why| ("frozen", why.clone())));

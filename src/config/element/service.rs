@@ -40,6 +40,8 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
     let initial = split::read(section, &named);
     let force = force::read(&section.section("force"));
     let quality = quality::read(&section.section("rollout").section("quality"), force.as_ref());
+    // Read whatever else is wrong, so that its errors are told too.
+    let plans = rollout::read(&section.section("rollout"));
     let spec = ServiceSpec {
         name,
         hosts: hosts.into_iter().map(|(_, host)| host).collect(),
@@ -53,7 +55,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         warm_up: warm_up::read(&section.section("rollout").section("warm_up")),
         environments: environments.iter().map(|environment| environment.spec.clone()).collect(),
         initial: initial?,
-        plans: rollout::read(&section.section("rollout")),
+        plans,
     };
     check_traffic(&named, &spec.initial);
     let upstreams =

@@ -132,7 +132,13 @@ async fn run_gate(
     let candidate = &rollout.candidate;
     match gate {
         Gate::Smoke => match SmokeContext::of(table, candidate, Some(rollout.id)) {
-            Some(context) => GateReport::from(&smoke::run(&context).await),
+            Some(context) => {
+                let notice = handle.shared.warm_ups.notice(&table.service.name);
+                let say = |ended: smoke::Ended| {
+                    notice.say(format!("{} of {} checks have ended", ended.checks, ended.of));
+                };
+                GateReport::from(&smoke::run(&context, say).await)
+            }
             None => failed(format!("{candidate} is gone")),
         },
         Gate::Quality => {

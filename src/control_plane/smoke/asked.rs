@@ -27,14 +27,15 @@ impl ControllerHandle {
         let (service, environment) = self.shared.published.load().routed(service, environment)?;
         let context = SmokeContext { service, environment, rollout: None };
         let run_of_it = self.shared.smokes.begin(context.environment.id);
-        let _run = run_of_it.ok_or_else(|| Refused::State {
+        let run_of_it = run_of_it.ok_or_else(|| Refused::State {
             problem: format!(
                 "the smoke tests of `{}` are being run already",
                 context.environment.name()
             ),
             remedy: "wait for their end".to_owned(),
         })?;
-        let report = run(&context).await;
+        let report = run(&context, |ended| run_of_it.tell(ended)).await;
+        drop(run_of_it);
         self.tell_of(&report, asker).await;
         Ok(report)
     }

@@ -1,4 +1,5 @@
-//! How warm-ups go, for whoever looks. What is said of one is gone when it ends, however it ends.
+//! How a gate at work goes, for whoever looks: a warm-up, smoke tests. What is said of one is gone when it
+//! ends, however it ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,27 +13,29 @@ pub(in crate::control_plane) struct Board {
     said: Arc<Mutex<BTreeMap<Name, String>>>,
 }
 
-/// A warm-up's place on the board.
+/// A gate's place on the board.
 #[derive(Debug)]
-pub(super) struct Notice {
+pub(in crate::control_plane) struct Notice {
     board: Board,
     service: Name,
 }
 
 impl Board {
-    /// What was said last of a service's warm-up; `None` when none is at work.
+    /// What was said last of a service's gate; `None` when none is at work.
     pub(in crate::control_plane) fn read(&self, service: &str) -> Option<String> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().find(|(name, _)| name.as_str() == service).map(|(_, said)| said.clone())
     }
 
-    pub(super) fn notice(&self, service: &Name) -> Notice {
+    /// A place to say something of a service's gate.
+    pub(in crate::control_plane) fn notice(&self, service: &Name) -> Notice {
         Notice { board: self.clone(), service: service.clone() }
     }
 }
 
 impl Notice {
-    pub(super) fn say(&self, words: String) {
+    /// Says how it goes.
+    pub(in crate::control_plane) fn say(&self, words: String) {
         let mut said = self.board.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.insert(self.service.clone(), words);
     }

@@ -6,6 +6,7 @@ pub mod http2;
 pub mod memory_engine;
 pub mod program;
 pub mod proxy;
+pub mod pty;
 pub mod relay;
 pub mod release;
 pub mod served;
