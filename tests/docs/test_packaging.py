@@ -109,7 +109,7 @@ def test_the_image_asks_the_program_what_it_knows() -> None:
     """Verbs in the Dockerfile exist, and the unit waits longer than Cyan drains by default."""
     dockerfile = (DOCKER / "Dockerfile").read_text()
     known = subprocess.run([str(PROGRAM), "--help"], capture_output=True, text=True).stdout
-    for verb in ("serve",):
+    for verb in ("serve", "healthcheck"):
         assert f'"{verb}"' in dockerfile and f"\n  {verb} " in known
     unit = (DOCKER / "systemd/cyan.service").read_text()
     (stop,) = re.findall(r"^TimeoutStopSec=(\S+)$", unit, re.M)
