@@ -150,6 +150,10 @@ fn another_service_is_judged_by_wholeness_whatever_it_says() {
         assert_eq!(read(Api::Other, content_type, body, Whole).0.verdict, Complete, "{body}");
         assert_eq!(read(Api::Other, content_type, body, Cut).0.verdict, Truncated, "{body}");
     }
+    // An event that is named an error says so in any stream, and nothing that comes after heals it.
+    let named = "data: {\"text\":\"one\"}\n\nevent: error\ndata: {\"text\":\"out of memory\"}\n\ndata: bye\n\n";
+    assert_eq!(read(Api::Other, EVENTS, named, Whole).0.verdict, ErrorInBand);
+    assert_eq!(read(Api::Other, EVENTS, named, Cut).0.verdict, ErrorInBand);
     // Words of a model are recognised under any path.
     let (conclusion, events) = read(Api::Other, EVENTS, stream(&[WORD]), Whole);
     assert_eq!((conclusion.verdict, events), (Truncated, 1));

@@ -33,7 +33,7 @@ fn file(lines: &[&str]) -> tempfile::NamedTempFile {
 async fn a_total_failure_is_rolled_back_as_the_page_shows() {
     let run = cyan(&["replay", RECORD]).await;
     assert_eq!(run.code, 10, "{run:?}");
-    let shown = format!("```\n$ cyan replay {RECORD}\n{}```\n", run.stdout);
+    let shown = format!("\n$ cyan replay {RECORD}\n{}```\n", run.stdout);
     assert!(PAGE.contains(&shown), "the page shows something else than\n{shown}");
 }
 

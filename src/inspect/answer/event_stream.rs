@@ -194,6 +194,7 @@ impl EventStream {
     fn end_of_event(&mut self, reading: &mut Reading) {
         if self.data != Data::None {
             reading.tally.has_error |= self.is_error;
+            reading.tally.has_error_event |= self.is_error;
             reading.end_of_event();
         }
         self.data = Data::None;

@@ -13,11 +13,12 @@ use crate::model::body_end::BodyEnd;
 use crate::model::verdict::Verdict;
 
 /// Whether the words of an answer are judged. Where neither the path nor the events speak of a model, an
-/// answer is judged by its wholeness: an `error` in the JSON of another service is that service's affair.
+/// answer is judged by its wholeness: an `error` in the JSON of another service is that service's affair. An
+/// event that is named so is not.
 /// So is the look at a response that was stored before, whose path ends in its name.
 pub fn speaks(form: Form, tally: &Tally) -> bool {
     let is_stored = form == Form::Document && tally.dialect == Some(Dialect::Responses);
-    tally.api.generates() || (tally.dialect.is_some() && !is_stored)
+    tally.api.generates() || tally.has_error_event || (tally.dialect.is_some() && !is_stored)
 }
 
 /// The verdict. `document` is what the JSON came to, if the answer is a single one.

@@ -29,6 +29,8 @@ pub struct Tally {
     pub has_refusal: bool,
     /// The server said that it failed.
     pub has_error: bool,
+    /// It did so by an event of that name, which means the same in any stream.
+    pub has_error_event: bool,
     /// Why the model stopped, where there are no choices.
     pub reason: Option<Reason>,
     /// The choices.

@@ -18,6 +18,9 @@ pub const ERROR_AGES: [ErrorAge; 4] =
 pub const TIMINGS: usize = 7;
 /// Which of them is the limit.
 pub const LIMIT: usize = TIMINGS - 1;
+/// A wait that is longer by less than this nobody notices, whatever share of it that is: a fresh connection, or a
+/// busy moment of the machine, is as much.
+const NOTICED_MS: u32 = 10;
 /// Bounds of the last age.
 const FINAL_AGE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(30 * 60));
 
@@ -53,7 +56,7 @@ pub struct Rules {
 pub struct Threshold {
     /// Above this a request is slow: in milliseconds, of a pace in microseconds.
     pub slow: u32,
-    /// Above this it is slow by a tenth more.
+    /// Above this it is slow by a tenth more, and of a wait by `NOTICED_MS` at least.
     pub slow_by_tenth: u32,
     /// The age at which it is asked: whatever happens later has not happened yet.
     pub read_ms: u32,
@@ -146,7 +149,7 @@ impl Threshold {
             return Self { slow, slow_by_tenth, read_ms, time, silence_counts: false };
         }
         let slow = millis(slow);
-        let slow_by_tenth = slow + slow / 10;
+        let slow_by_tenth = slow + (slow / 10).max(NOTICED_MS);
         let silence_counts = match time {
             TimeOf::FirstContent => silent == Some(Measure::Ttft),
             TimeOf::Answer => silent == Some(Measure::Latency),
@@ -230,6 +233,17 @@ mod tests {
             |timing: usize| rules.timings[timing].map(|t| (t.slow, t.slow_by_tenth, t.read_ms));
         assert_eq!(read(timing(Measure::Latency, Quantile::P90)), Some((20_000, 22_000, 40_000)));
         assert_eq!(read(LIMIT), Some((50_000, 50_000, 40_000)));
+    }
+
+    #[test]
+    fn slower_by_a_tenth_is_slower_by_10_ms_at_least() {
+        let [short, long] = [20, 400].map(|ms| {
+            let ttft = Some([Duration::from_millis(ms); 3]);
+            let baseline = Baseline { ttft, ..Baseline::default() };
+            let rules = Rules::new(&baseline, LIMIT_5S, LatencySignal::Auto, true);
+            rules.timings[0].map(|t| (t.slow, t.slow_by_tenth, t.read_ms))
+        });
+        assert_eq!((short, long), (Some((20, 30, 30)), Some((400, 440, 440))));
     }
 
     #[test]
