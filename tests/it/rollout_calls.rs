@@ -141,7 +141,8 @@ async fn following_a_rollout_ends_with_what_became_of_it() {
     assert_eq!(held.code, 11, "{held:?}");
     assert!(held.stderr.contains("error: green is held: "), "{held:?}");
     let status = proxy.cyan(&["status"]).await.stdout;
-    assert!(status.starts_with("chat   ! HELD  green is held, 5 %, step 1 of 2: "), "{status}");
+    assert!(status.starts_with("chat   ! HELD  Held at 5 % since "), "{status}");
+    assert!(status.contains(" UTC: green had 0 of 1000000 requests after "), "{status}");
     assert!(
         status.contains("you can  cyan rollback chat, cyan rollout resume|promote chat"),
         "{status}"
@@ -152,7 +153,8 @@ async fn following_a_rollout_ends_with_what_became_of_it() {
     let back = proxy.cyan(&follow).await;
     assert!(back.code == 10 && back.stderr.contains("error: green was rolled back: "), "{back:?}");
     let status = proxy.cyan(&["status"]).await.stdout;
-    assert!(status.starts_with("chat   ↩ ROLLED BACK  green was rolled back: "), "{status}");
+    assert!(status.starts_with("chat   ↩ ROLLED BACK  Rolled back at "), "{status}");
+    assert!(status.contains(" UTC: cli:ana asked for it"), "{status}");
 
     // Switched, which is where following ends well.
     let run = proxy.cyan(&["rollout", "start", "green", "--yes", "--again"]).await;
@@ -164,8 +166,8 @@ async fn following_a_rollout_ends_with_what_became_of_it() {
     let switched = proxy.cyan(&follow).await;
     assert_eq!((switched.code, switched.stderr.as_str()), (0, ""), "{switched:?}");
     let status = proxy.cyan(&["status"]).await.stdout;
-    let first = "chat   ✓ SWITCHED  green is active; blue stays ready for a rollback.";
-    assert_eq!(status.lines().next(), Some(first));
+    assert!(status.starts_with("chat   ✓ SWITCHED  Green is active since "), "{status}");
+    assert!(status.lines().next().unwrap().ends_with(" UTC. Blue stays ready."), "{status}");
     assert!(status.contains("you can  cyan rollback chat, cyan rollout release chat"), "{status}");
     let unasked = proxy.cyan(&["rollout", "release"]).await;
     assert_eq!(unasked.code, 2, "nothing undoes it, so it asks: {unasked:?}");
@@ -210,7 +212,9 @@ async fn a_freeze_is_shown_wherever_a_rollout_waits() {
     let why = "weekend (cli:ana, until 2999-11-23T08:00:00.000Z)";
     let status = proxy.cyan(&["status"]).await.stdout;
     assert!(
-        status.starts_with("chat   → RAMPING  green is released: 1 %, step 1 of 2."),
+        status.starts_with(
+            "chat   → RAMPING  Green is at 1 %: none of its requests has ended yet.\n"
+        ),
         "{status}"
     );
     assert!(status.contains(&format!("       frozen   {why}\n")), "{status}");
