@@ -151,7 +151,7 @@ async fn what_is_no_request_is_refused_by_field() {
     let of = |service: &str, what: &str| format!("/v1/services/{service}/{what}");
     for (method, path, body, status, words) in [
         ("POST", ROLLOUT, "{\"candidate\":", 400, "body: EOF while parsing"),
-        ("POST", ROLLOUT, "[1]", 422, "body: invalid "),
+        ("POST", ROLLOUT, "[1]", 422, "body: must be a JSON object"),
         ("POST", ROLLOUT, r#"{"candidates":"green"}"#, 422, "body: unknown field `candidates`"),
         ("POST", ROLLOUT, r#"{"candidate":"GREEN "}"#, 422, "body: `GREEN ` is not a name"),
         ("POST", ROLLOUT, r#"{"steps":"5%"}"#, 422, "body: invalid type: string"),
@@ -161,7 +161,7 @@ async fn what_is_no_request_is_refused_by_field() {
         ("PUT", &of("embed", "freeze"), r#"{"reason":"x"}"#, 404, "unknown service `embed`"),
         ("GET", ROLLOUT, "", 404, "`chat` has had no rollout; start one with POST"),
         ("POST", &of("chat", "rollout/pause"), "{}", 409, "`chat` has no rollout; start one: "),
-        ("POST", &of("chat", "rollout/stop"), "{}", 404, "no action `stop`; there are pause, "),
+        ("POST", &of("chat", "rollout/stop"), "{}", 404, "no action `stop`; there are: pause, "),
         ("POST", &of("chat", "rollout/pause"), r#"{"full":true}"#, 422, "`full` is for promote"),
         (
             "POST",
