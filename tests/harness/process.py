@@ -53,11 +53,18 @@ def answers_ok(url: str) -> bool:
 class Process:
     """A child process whose output goes to a file. A context manager that ends it."""
 
-    def __init__(self, name: str, arguments: list[str], log: Path):
+    def __init__(
+        self, name: str, arguments: list[str], log: Path, environment: dict[str, str] | None = None
+    ):
+        """`environment` is added to this process's own."""
         self.name, self.log = name, log
         with log.open("ab") as output:
             self._child = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | (environment or {}),
             )
 
     def __enter__(self) -> "Process":

@@ -1,0 +1,205 @@
+"""The proxies under test, each as a plain reverse proxy in front of one scripted upstream.
+
+The configs say the same in three languages: HTTP/1.1 to the upstream, connections kept, answers not
+collected, the client's address told, WebSockets allowed. A setup is a variation of that which some
+cases need; it is started when the first of them comes.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from conformance.case import Case, Result, Seen, judged, observe
+from conformance.upstream import Upstream
+from conformance.wire import Client
+from harness.process import Process, free_port, wait_until
+
+NAMES = ("cyan", "cyan-hyper", "nginx", "haproxy")
+"""Cyan twice: requests that its lean engine would serve go to hyper in the second."""
+
+CYAN_SETUPS = {
+    "plain": "",
+    "trusted": 'listen.trusted_proxies = ["127.0.0.0/8"]',
+}
+"""What a setup adds to Cyan's config. The other proxies know only the plain one unless told below."""
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; error_log {directory}/error.log; pid {directory}/pid;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+  upstream scripted {{ server 127.0.0.1:{upstream}; keepalive 8; }}
+  server {{
+    listen 127.0.0.1:{port};
+    client_max_body_size 32m;
+    location / {{
+      proxy_pass http://scripted;
+      proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+      proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+  }}
+}}
+"""
+
+HAPROXY = """
+global
+  nbthread 1
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 30s
+  timeout server 30s
+  timeout http-request 10s
+  http-reuse safe
+frontend clients
+  bind 127.0.0.1:{port}
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto http
+  default_backend scripted
+backend scripted
+  server scripted 127.0.0.1:{upstream}
+"""
+
+CYAN = """
+state_dir = "{directory}/state"
+{more}
+[listen]
+http = "127.0.0.1:{port}"
+[admin]
+address = "127.0.0.1:{admin}"
+[service.chat]
+active = "blue"
+[service.chat.environment.blue]
+upstreams = ["http://127.0.0.1:{upstream}"]
+weight = 100
+"""
+
+
+@functools.cache
+def cyan_program() -> Path:
+    """The `cyan` under test: what CYAN_PROGRAM names, or a build of this checkout."""
+    if named := os.environ.get("CYAN_PROGRAM"):
+        return Path(named)
+    root = Path(__file__).resolve().parents[2]
+    print("building cyan; CYAN_PROGRAM would name one that is there", file=sys.stderr)
+    subprocess.run(["cargo", "build", "--locked", "--bin", "cyan"], cwd=root, check=True)
+    target = os.environ.get("CARGO_TARGET_DIR", root / "target")
+    return Path(target) / "debug" / "cyan"
+
+
+def version(name: str) -> str:
+    """What a peer calls itself."""
+    if name.startswith("cyan"):
+        command = [str(cyan_program()), "--version"]
+    else:
+        command = [name, "-v"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    return (said.stdout + said.stderr).splitlines()[0].removeprefix("nginx version: ")
+
+
+def missing_programs(names: tuple[str, ...]) -> list[str]:
+    """Which of the other proxies are not installed."""
+    return [n for n in ("nginx", "haproxy") if n in names and not shutil.which(n)]
+
+
+class Running:
+    """One proxy in one setup, with its upstream."""
+
+    def __init__(self, name: str, setup: str, directory: Path):
+        directory.mkdir(parents=True)
+        self.upstream = Upstream()
+        self.address = ("127.0.0.1", free_port())
+        places = {"directory": directory, "port": self.address[1], "upstream": self.upstream.port}
+        command = _COMMANDS[name.split("-")[0]](setup, places)
+        environment = {"CYAN_ENGINE": "hyper"} if name == "cyan-hyper" else {}
+        self.process = Process(f"{name} ({setup})", command, directory / "log", environment)
+        wait_until(f"{name} accepts connections", self._accepts_or_ended, 30)
+        if not self.process.is_running:
+            raise RuntimeError(f"{name} ended at once:\n{self.process.log_end()}")
+
+    def _accepts_or_ended(self) -> bool:
+        try:
+            Client(self.address, 1).sock.close()
+            return True
+        except OSError:
+            return not self.process.is_running
+
+    def end(self) -> None:
+        self.process.end()
+        self.upstream.__exit__()
+
+
+class Peer:
+    """A proxy under test. A context manager."""
+
+    def __init__(self, name: str, directory: Path):
+        self.name, self._directory = name, directory
+        self._running: dict[str, Running] = {}
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for running in self._running.values():
+            running.end()
+
+    def plays(self, case: Case) -> bool:
+        """Whether the case makes sense for this peer."""
+        kind = self.name.split("-")[0]
+        return (not case.only or kind in case.only) and case.setup in SETUPS[kind]
+
+    def run(self, case: Case) -> Result:
+        """Plays a case."""
+        running = self._of(case.setup)
+        take = running.upstream.play(case.upstream, case.seconds)
+        with Client(running.address, case.seconds) as client:
+            seen: Seen = observe(case, client, take)
+        running.upstream.settle()
+        seen.requests = [request for request in take.requests if not request.is_sentinel]
+        seen.is_sentinel_seen = any(request.is_sentinel for request in take.requests)
+        seen.released = take.released
+        if not running.process.is_running:
+            self._running.pop(case.setup)
+            return Result("the process ended", running.process.log_end()[-80:])
+        return judged(case, seen)
+
+    def _of(self, setup: str) -> Running:
+        if setup not in self._running:
+            directory = self._directory / self.name / setup
+            self._running[setup] = Running(self.name, setup, directory)
+        return self._running[setup]
+
+
+def _cyan(setup: str, places: dict) -> list[str]:
+    config = places["directory"] / "cyan.toml"
+    more = CYAN_SETUPS[setup]
+    config.write_text(CYAN.format(**places, admin=free_port(), more=more))
+    return [str(cyan_program()), "serve", "--config", str(config)]
+
+
+def _nginx(_setup: str, places: dict) -> list[str]:
+    config = places["directory"] / "nginx.conf"
+    config.write_text(NGINX.format(**places))
+    return ["nginx", "-p", str(places["directory"]), "-c", str(config)]
+
+
+def _haproxy(_setup: str, places: dict) -> list[str]:
+    config = places["directory"] / "haproxy.cfg"
+    config.write_text(HAPROXY.format(**places))
+    return ["haproxy", "-db", "-f", str(config)]
+
+
+_COMMANDS: dict[str, Callable[[str, dict], list[str]]] = {
+    "cyan": _cyan,
+    "nginx": _nginx,
+    "haproxy": _haproxy,
+}
+SETUPS = {"cyan": set(CYAN_SETUPS), "nginx": {"plain"}, "haproxy": {"plain"}}
