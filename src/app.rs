@@ -8,6 +8,7 @@ pub mod kept;
 mod service_manager;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,7 @@ impl App {
             runtime.block_on(async move {
                 let controller = boot.run(data_plane.links.clone(), inbox);
                 entrance.into_iter().for_each(|entrance| controller.announce_entrance(entrance));
+                data_plane.tls.iter().for_each(|tls| controller.announce_tls(Arc::clone(tls)));
                 #[cfg(feature = "otlp")]
                 let export = otlp.map(|spec| Export::start(&spec, &feed, &controller));
                 let _ = ready.send(controller.clone());
@@ -297,7 +299,7 @@ async fn reload(app: &App, read: Option<&ReadConfig>, actor: &str) {
         Ok(config) => config,
         Err(problem) => {
             tracing::error!("the config was not taken over: {problem}");
-            controller.config_refused(&problem);
+            controller.config_refused(actor, &problem);
             return;
         }
     };

@@ -368,10 +368,26 @@ pub struct Status {
     pub connections: u64,
     /// Requests that began since the start.
     pub requests: u64,
-    /// What somebody should know: a failed reload, a store that cannot be written.
+    /// What somebody should know: a failed reload, a store that cannot be written, a certificate that ends.
     pub warnings: Vec<String>,
+    /// The certificates that clients see.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
     /// Every service.
     pub services: Vec<Service>,
+}
+
+/// A certificate that clients see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// The file of its chain.
+    pub file: String,
+    /// The hosts it is made out to.
+    pub names: Vec<String>,
+    /// Its last second, in milliseconds of Unix time; null when the certificate does not tell.
+    pub not_after: Option<u64>,
+    /// Seconds until then; negative once it has expired.
+    pub expires_in_s: Option<i64>,
 }
 
 /// The event `request` of `GET /v1/requests`: the record of one exchange, as in the access log. Only the

@@ -3,9 +3,10 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 
-use super::api::{SCHEMA, Status};
+use super::api::{Certificate, SCHEMA, Status};
 use super::caller::Caller;
 use super::state::Admin;
+use crate::control_plane::certificates::CertificateView;
 use crate::control_plane::key_watch;
 use crate::control_plane::totals::{CoreNow, Totals};
 
@@ -32,8 +33,18 @@ pub(super) async fn show(
         connections: totals.connections(),
         requests: totals.requests,
         warnings: warnings(&admin, &totals),
+        certificates: controller.certificates().into_iter().map(described).collect(),
         services,
     })
+}
+
+fn described(certificate: CertificateView) -> Certificate {
+    Certificate {
+        file: certificate.file,
+        names: certificate.names,
+        not_after: certificate.not_after.map(|seconds| seconds * 1000),
+        expires_in_s: certificate.expires_in_s,
+    }
 }
 
 fn readiness(admin: &Admin) -> String {
@@ -69,6 +80,8 @@ pub(super) fn warnings(admin: &Admin, totals: &Totals) -> Vec<String> {
     for (service, key) in &totals.heavy_keys {
         warnings.push(key_watch::sentence(service, *key));
     }
+    let certificates = admin.controller.certificates();
+    warnings.extend(certificates.iter().filter_map(CertificateView::warning));
     for core in lagging(totals) {
         warnings.push(format!("core {core} does not answer the control plane"));
     }

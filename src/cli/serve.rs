@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::session::Globals;
 use crate::admin::ReadConfig;
 use crate::app::{self, App, Ended};
-use crate::config::watch::{Fingerprint, watch};
+use crate::config::watch::{Fingerprint, NamedFiles, watch};
 use crate::config::{Arguments, Config, ConfigErrors, without_a_file};
 use crate::log;
 use crate::model::listener::ListenAddress;
@@ -91,12 +91,18 @@ fn serve(plan: Plan) -> Result<ExitCode, Failure> {
 fn from_file(file: &Path) -> Result<Plan, ConfigErrors> {
     let loaded = Fingerprint::of(file); // before the file is read, so that no change is missed
     let config = load(file)?;
-    let changes = watch(file, loaded).unwrap_or_else(|error| {
+    let named = NamedFiles::default();
+    named.set(config.tls_files());
+    let changes = watch(file, loaded, &named).unwrap_or_else(|error| {
         tracing::warn!(%error, "the config file is not watched; reload with `cyan reload` or SIGHUP");
         mpsc::channel(1).1
     });
     let file = file.to_owned();
-    let read: ReadConfig = Arc::new(move || load(&file).map_err(|errors| errors.to_string()));
+    let read: ReadConfig = Arc::new(move || {
+        let config = load(&file).map_err(|errors| errors.to_string())?;
+        named.set(config.tls_files());
+        Ok(config)
+    });
     Ok(Plan { config, read_config: Some(read), changes })
 }
 

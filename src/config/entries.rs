@@ -7,6 +7,7 @@ mod hooks;
 mod quality;
 mod rollout;
 mod smoke;
+mod tls;
 mod warm_up;
 
 use std::fmt::Display;
@@ -67,9 +68,8 @@ fn of_process(config: &Config) -> Vec<Entry> {
         entry("workers", optional(config.workers)),
         entry("listen.http", addresses(false)),
         entry("listen.https", addresses(true)),
-        entry("listen.certificate_file", optional(tls.map(|tls| tls.certificate_file.display()))),
-        entry("listen.key_file", optional(tls.map(|tls| tls.key_file.display()))),
     ];
+    entries.extend(tls.into_iter().flat_map(tls::of_listener));
     if let Some(listener) = config.listeners.first() {
         entries.extend([
             entry("listen.trusted_proxies", list(&listener.trusted_proxies)),
@@ -169,9 +169,8 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
     entries.extend([
         entry("pool.idle", time(environment.pool_idle)),
         entry("pool.idle_max", text(environment.pool_idle_max)),
-        entry("tls.ca_file", optional(environment.tls.ca_file.as_ref().map(|f| f.display()))),
-        entry("tls.server_name", optional(environment.tls.server_name.as_ref())),
     ]);
+    entries.extend(tls::of_upstreams(&environment.tls));
     entries
 }
 

@@ -11,7 +11,8 @@ use super::keys::{self, Kind, TABLES};
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
 
 /// Tables that switch something on by standing there: they are commented out as a whole.
-const SWITCHES: [&str; 18] = [
+const SWITCHES: [&str; 19] = [
+    "listen.certificates.NAME",
     "admin.tokens.NAME",
     "access_log",
     "otlp",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::environment::Secret;
 use crate::model::header_id::HeaderId;
 use crate::model::hook::HookSpec;
-use crate::model::listener::{ListenAddress, ListenerSpec};
+use crate::model::listener::{CertificateFiles, ListenAddress, ListenerSpec};
 use crate::model::name::Name;
 use crate::model::role::Role;
 use crate::model::service::ServiceSpec;
@@ -36,6 +36,25 @@ pub struct Config {
     pub hooks: Vec<HookSpec>,
     /// Most bytes that all cores together hold of request bodies, for keys and replays.
     pub body_buffer_bytes_max: u64,
+}
+
+impl Config {
+    /// The certificates, keys and authorities it names: files that are renewed without a word.
+    pub fn tls_files(&self) -> Vec<PathBuf> {
+        let pair =
+            |files: &CertificateFiles| [files.certificate_file.clone(), files.key_file.clone()];
+        let mut files = Vec::new();
+        // One for all listeners: the config has one part about TLS.
+        if let Some(tls) = self.listeners.iter().find_map(|listener| listener.tls.as_ref()) {
+            files.extend(tls.certificates().flat_map(pair));
+            files.extend(tls.clients.iter().map(|clients| clients.ca_file.clone()));
+        }
+        for environment in self.services.iter().flat_map(|service| &service.environments) {
+            files.extend(environment.tls.ca_file.clone());
+            files.extend(environment.tls.certificate.iter().flat_map(pair));
+        }
+        files
+    }
 }
 
 /// The admin listener.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::error::ConfigErrors;
 use super::keys::{self, Key};
@@ -82,8 +83,12 @@ impl Specimen {
 pub(super) fn read_with_all_files(
     text: &str,
 ) -> (Result<Config, ConfigErrors>, BTreeSet<&'static str>) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    // One for all readings, since what the files hold is a part of what was read.
+    static PAIR: LazyLock<(String, String)> = LazyLock::new(|| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    });
+    let (certificate, key) = &*PAIR;
     let file = |path: &Path| match path.extension().and_then(|extension| extension.to_str()) {
         Some("crt") => Ok(certificate.clone().into_bytes()),
         Some("key") => Ok(key.clone().into_bytes()),

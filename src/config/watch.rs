@@ -1,4 +1,4 @@
-//! Tells that the config file has changed, however it is changed.
+//! Tells that the config file has changed, or a certificate that it names, however it is changed.
 //!
 //! Editors replace files, Kubernetes swaps a symbolic link two steps away: so the directories are
 //! watched, not the file, along all links that lead to it. Events only say when to look; whether there
@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -36,67 +37,105 @@ impl Fingerprint {
     }
 }
 
-/// Reports each change of the file at `path` since `loaded`, until the receiver is dropped. Read the
-/// file after a report, not before.
+/// The files that a config names and that are watched beside it, as of its last reading. Clones are the
+/// same list.
+#[derive(Debug, Clone, Default)]
+pub struct NamedFiles(Arc<Mutex<Vec<PathBuf>>>);
+
+impl NamedFiles {
+    /// From now on these.
+    pub fn set(&self, files: Vec<PathBuf>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+
+    fn list(&self) -> Vec<PathBuf> {
+        // A list is whole after any panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Reports each change of the file at `path` since `loaded`, and of `named` ones, until the receiver is
+/// dropped. Read the file after a report, not before. A file that is named anew is news once: whether it
+/// has changed since it was read, nobody knows.
 ///
 /// # Errors
 /// When the system cannot watch the directory; the file can still be reloaded by a signal.
-pub fn watch(path: &Path, loaded: Fingerprint) -> notify::Result<mpsc::Receiver<()>> {
+pub fn watch(
+    path: &Path,
+    loaded: Fingerprint,
+    named: &NamedFiles,
+) -> notify::Result<mpsc::Receiver<()>> {
     // One event waiting is as good as many: it makes the thread look once more.
     let (event, events) = std_mpsc::sync_channel(1);
     // One report waiting is as good as many, too.
     let (report, reports) = mpsc::channel(1);
-    let mut directories = Directories::of(path, event.clone())?;
-    directories.follow_links();
+    let mut directories = Directories::new(event.clone())?;
+    directories.follow_links(&[path.to_owned()]);
     if directories.watched.is_empty() {
         return Err(notify::Error::path_not_found().add_path(path.to_owned()));
     }
     let _first_look = event.try_send(());
-    let path = path.to_owned();
+    let watched = Watched { path: path.to_owned(), named: named.clone(), directories };
     // A thread, since looking at a file may block for as long as a network file system likes.
     thread::Builder::new()
         .name("config-watch".to_owned())
-        .spawn(move || look_at_events(&path, loaded, directories, &events, &report))
+        .spawn(move || watched.look_at_events(loaded, &events, &report))
         .map_err(notify::Error::io)?;
     Ok(reports)
 }
 
-fn look_at_events(
-    path: &Path,
-    mut seen: Fingerprint,
-    mut directories: Directories,
-    events: &Receiver<()>,
-    report: &mpsc::Sender<()>,
-) {
-    loop {
-        match events.recv_timeout(LOOK_INTERVAL) {
-            Ok(()) => thread::sleep(DEBOUNCE),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        if report.is_closed() {
-            return;
-        }
-        // Taken off before the look: an event during it makes for another one.
-        let _covered_by_this_look = events.try_recv();
-        directories.follow_links();
-        let now = Fingerprint::of(path);
-        if now != seen {
-            seen = now;
-            let _already_waiting = report.try_send(());
+/// What is watched.
+struct Watched {
+    path: PathBuf,
+    named: NamedFiles,
+    directories: Directories,
+}
+
+impl Watched {
+    fn look_at_events(
+        mut self,
+        loaded: Fingerprint,
+        events: &Receiver<()>,
+        report: &mpsc::Sender<()>,
+    ) {
+        let mut seen = vec![(self.path.clone(), loaded)];
+        loop {
+            match events.recv_timeout(LOOK_INTERVAL) {
+                Ok(()) => thread::sleep(DEBOUNCE),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if report.is_closed() {
+                return;
+            }
+            // Taken off before the look: an event during it makes for another one.
+            let _covered_by_this_look = events.try_recv();
+            let mut paths = vec![self.path.clone()];
+            paths.extend(self.named.list());
+            self.directories.follow_links(&paths);
+            let now: Vec<_> = paths
+                .into_iter()
+                .map(|path| {
+                    let fingerprint = Fingerprint::of(&path);
+                    (path, fingerprint)
+                })
+                .collect();
+            if now != seen {
+                seen = now;
+                let _already_waiting = report.try_send(());
+            }
         }
     }
 }
 
-/// The directories that have a part in what `path` means.
+/// The directories that have a part in what the watched paths mean.
 struct Directories {
-    path: PathBuf,
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
 }
 
 impl Directories {
-    fn of(path: &Path, event: SyncSender<()>) -> notify::Result<Self> {
+    fn new(event: SyncSender<()>) -> notify::Result<Self> {
         let watcher =
             notify::recommended_watcher(move |happened: notify::Result<notify::Event>| {
                 // Reading the file is an event, too; errors (a full queue) may hide a change.
@@ -104,12 +143,12 @@ impl Directories {
                     let _already_waiting = event.try_send(());
                 }
             })?;
-        Ok(Self { path: path.to_owned(), watcher, watched: BTreeSet::new() })
+        Ok(Self { watcher, watched: BTreeSet::new() })
     }
 
     /// Watches where the links lead now, and no longer where they led before.
-    fn follow_links(&mut self) {
-        let wanted = directories_of(&self.path);
+    fn follow_links(&mut self, paths: &[PathBuf]) {
+        let wanted: BTreeSet<_> = paths.iter().flat_map(|path| directories_of(path)).collect();
         for gone in self.watched.difference(&wanted) {
             let _may_be_deleted = self.watcher.unwatch(gone);
         }
@@ -175,7 +214,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cyan.toml");
         fs::write(&path, "1").unwrap();
-        let mut reports = watch(&path, Fingerprint::of(&path)).unwrap();
+        let mut reports = watch(&path, Fingerprint::of(&path), &NamedFiles::default()).unwrap();
         fs::write(&path, "2").unwrap();
         is_reported(&mut reports).await;
         let other = directory.path().join("cyan.toml.new");
@@ -199,7 +238,7 @@ mod tests {
         publish("..1");
         let path = mount.join("cyan.toml");
         symlink("..data/cyan.toml", &path).unwrap();
-        let mut reports = watch(&path, Fingerprint::of(&path)).unwrap();
+        let mut reports = watch(&path, Fingerprint::of(&path), &NamedFiles::default()).unwrap();
         for (before, version) in [("..1", "..2"), ("..2", "..3")] {
             publish(version);
             fs::remove_dir_all(mount.join(before)).unwrap();
@@ -218,7 +257,7 @@ mod tests {
         symlink("1", releases.join("current")).unwrap();
         let path = links.join("cyan.toml");
         symlink("../releases/current/cyan.toml", &path).unwrap();
-        let mut reports = watch(&path, Fingerprint::of(&path)).unwrap();
+        let mut reports = watch(&path, Fingerprint::of(&path), &NamedFiles::default()).unwrap();
         fs::write(releases.join("1/cyan.toml"), "2").unwrap();
         is_reported(&mut reports).await;
         fs::create_dir(releases.join("2")).unwrap();
@@ -235,7 +274,7 @@ mod tests {
         fs::write(&path, "1").unwrap();
         let loaded = Fingerprint::of(&path);
         fs::write(&path, "2").unwrap();
-        is_reported(&mut watch(&path, loaded).unwrap()).await;
+        is_reported(&mut watch(&path, loaded, &NamedFiles::default()).unwrap()).await;
     }
 
     #[tokio::test]
@@ -243,7 +282,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cyan.toml");
         fs::write(&path, "start").unwrap();
-        let mut reports = watch(&path, Fingerprint::of(&path)).unwrap();
+        let mut reports = watch(&path, Fingerprint::of(&path), &NamedFiles::default()).unwrap();
         for round in 0..3 {
             for write in 0..200 {
                 fs::write(&path, format!("{round}.{write}")).unwrap();
@@ -252,9 +291,24 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_named_file_is_watched_too_wherever_it_is() {
+        let (config, secrets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = config.path().join("cyan.toml");
+        let certificate = secrets.path().join("tls.crt");
+        fs::write(&path, "1").unwrap();
+        fs::write(&certificate, "1").unwrap();
+        let named = NamedFiles::default();
+        named.set(vec![certificate.clone()]);
+        let mut reports = watch(&path, Fingerprint::of(&path), &named).unwrap();
+        is_reported(&mut reports).await; // it is named anew
+        fs::write(&certificate, "2").unwrap();
+        is_reported(&mut reports).await;
+    }
+
     #[test]
     fn a_directory_that_is_not_there_cannot_be_watched() {
         let path = Path::new("/nowhere/cyan.toml");
-        assert!(watch(path, Fingerprint::of(path)).is_err());
+        assert!(watch(path, Fingerprint::of(path), &NamedFiles::default()).is_err());
     }
 }

@@ -146,6 +146,7 @@ impl Boot {
             evaluating: Evaluating::default(),
             warm_ups: Board::default(),
             entrance: OnceLock::new(),
+            tls: OnceLock::new(),
             kept: self.kept,
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),

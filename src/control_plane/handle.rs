@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::command::{Applied, Refused, ReleaseView, Request, ServiceView};
+use super::command::{Applied, Command, Refused, ReleaseView, Request, ServiceView};
 use super::event::{Event, Events};
 use super::hooks::Hooks;
 use super::journal::{NewEntry, Page, Query};
@@ -37,6 +37,7 @@ use crate::model::plan::Plan;
 use crate::model::snapshot::Snapshot;
 use crate::rollout::event::Judged;
 use crate::rollout::start::BaseMeasured;
+use crate::tls::server::ServerTls;
 
 /// Commands that may wait for the controller. It takes microseconds for each, so a full queue means
 /// that it is stuck; callers then wait their turn.
@@ -89,6 +90,8 @@ pub(super) struct Shared {
     pub(super) warm_ups: Board,
     /// Where programs beside Cyan find its services; nothing until the listeners are up.
     pub(super) entrance: OnceLock<Entrance>,
+    /// TLS of the listeners; nothing until they are up, or without TLS.
+    pub(super) tls: OnceLock<Arc<ServerTls>>,
     pub(super) kept: StateReader,
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) store: ArcSwap<StoreState>,
@@ -113,12 +116,15 @@ impl ControllerHandle {
         Self { requests: mpsc::channel(1).0, shared }
     }
 
-    /// The config in force: services as the last reload left them, everything else as at the start.
+    /// The config in force: services and certificates as the last reload left them, everything else as at the
+    /// start.
     pub fn config(&self) -> Config {
         let published = self.shared.published.load();
         let services = published.services.iter();
         let services = services.map(|service| (*service.table.service).clone()).collect();
-        Config { services, ..self.shared.started_with.clone() }
+        let started_with = self.shared.started_with.clone();
+        let listeners = self.listeners_now(&started_with.listeners);
+        Config { listeners, services, ..started_with }
     }
 
     /// Asks for a change. Returns when every core has changed, or after a second with the cores
@@ -128,6 +134,14 @@ impl ControllerHandle {
     /// # Errors
     /// When it was refused; nothing has changed then.
     pub async fn submit(&self, request: Request) -> Result<Applied, Refused> {
+        match request.command {
+            Command::Reload(_) => self.reload(request).await,
+            _ => self.ask(request).await,
+        }
+    }
+
+    /// Asks the controller, and nobody else.
+    pub(super) async fn ask(&self, request: Request) -> Result<Applied, Refused> {
         let (reply, answer) = oneshot::channel();
         let asked = Asked::Change(request, reply);
         self.requests.send(asked).await.map_err(|_| Refused::ShuttingDown)?;
@@ -289,9 +303,14 @@ impl ControllerHandle {
         self.shared.config_problem.load_full()
     }
 
-    /// Takes note of a config that could not even be read, so that status and events show it.
-    pub fn config_refused(&self, problem: &str) {
+    /// Takes note of a config that could not even be read, so that status, events and journal show it.
+    pub fn config_refused(&self, actor: &str, problem: &str) {
         self.shared.config_refused(problem);
+        let text = format!("the new config was refused, the old one stays: {problem}");
+        let details = serde_json::json!({ "problem": problem });
+        let entry = NewEntry::of_process(actor.to_owned(), None, "reload_refused", text, details);
+        // With a full queue it is lost to the journal; the log has it.
+        let _ = self.requests.try_send(Asked::Remember(Box::new(entry)));
     }
 
     /// Waits until every core has ended and its last counts are in `totals`. Cancel safe.

@@ -36,6 +36,30 @@ pub struct NewEntry {
     pub details: Value,
 }
 
+impl NewEntry {
+    /// About the process as a whole.
+    pub(super) fn of_process(
+        actor: String,
+        reason: Option<String>,
+        kind: &str,
+        text: String,
+        details: Value,
+    ) -> Self {
+        Self {
+            at: unix_ms(),
+            service: None,
+            generation: 0,
+            actor,
+            kind: kind.to_owned(),
+            reason,
+            text,
+            before: Value::Null,
+            after: Value::Null,
+            details,
+        }
+    }
+}
+
 /// Who asks for something that changes nothing, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asker {
@@ -54,18 +78,8 @@ impl Asker {
         text: String,
         details: Value,
     ) -> NewEntry {
-        NewEntry {
-            at: unix_ms(),
-            service: Some(service.clone()),
-            generation: 0,
-            actor: self.actor,
-            kind: kind.to_owned(),
-            reason: self.reason,
-            text,
-            before: Value::Null,
-            after: Value::Null,
-            details,
-        }
+        let of_process = NewEntry::of_process(self.actor, self.reason, kind, text, details);
+        NewEntry { service: Some(service.clone()), ..of_process }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod boot;
 mod call;
+pub mod certificates;
 mod change;
 pub mod clock;
 mod collector;

@@ -195,8 +195,11 @@ impl Services {
         if let Some(same) = known.filter(|environment| *environment.spec == spec) {
             return Arc::clone(same);
         }
+        // Connections are kept by upstream: one that is spoken to in another way is another one, or a
+        // connection made with an older certificate would be used under the new rules.
+        let alike = known.filter(|e| e.spec.tls == spec.tls && e.spec.protocol == spec.protocol);
         let addresses = spec.upstreams.iter().map(|address| {
-            let kept = known.and_then(|e| e.upstreams.iter().find(|u| u.spec == *address));
+            let kept = alike.and_then(|e| e.upstreams.iter().find(|u| u.spec == *address));
             kept.map_or_else(
                 || {
                     self.upstreams_numbered += 1;

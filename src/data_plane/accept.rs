@@ -1,4 +1,4 @@
-//! From a new connection to its first request: TLS, and which HTTP version the client speaks.
+//! From a new connection to the engine that serves its requests.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,6 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,11 +19,11 @@ use super::core::{Core, Handover};
 use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore, set_options};
 use super::engine::serve::serve;
 use super::exchange::head::Peer;
+use super::handshake;
 use super::lean::converse;
 use crate::model::listener::ListenerSpec;
+use crate::tls::server::ServerTls;
 
-/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long accepting pauses when the process has no file descriptors left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Most streams that a client may have open on one HTTP/2 connection.
@@ -38,7 +36,7 @@ pub struct Entrance {
     /// What the operator wants of it.
     pub spec: ListenerSpec,
     /// TLS settings.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<ServerTls>>,
     /// Bounds its connections over all cores.
     pub permits: Arc<Semaphore>,
     /// Peers that are believed.
@@ -154,7 +152,7 @@ fn welcome(
     // One task per connection: a panic in it costs that connection only.
     tokio::task::spawn_local(async move {
         let _counted = PanicCount(Rc::clone(&core));
-        talk(core, entrance, carrier, Rc::new(peer), permit).await;
+        talk(core, entrance, carrier, peer, permit).await;
     });
 }
 
@@ -175,15 +173,15 @@ async fn talk(
     core: Rc<Core>,
     entrance: Rc<Entrance>,
     carrier: Carrier,
-    peer: Rc<Peer>,
+    peer: Peer,
     permit: OwnedSemaphorePermit,
 ) {
     let timeouts = entrance.spec.timeouts.clone();
-    let shaken = handshake(carrier, entrance.tls.as_ref());
-    let Ok(Ok((mut carrier, alpn))) = tokio::time::timeout(timeouts.handshake, shaken).await else {
-        return;
-    };
-    let first = read_preface(&mut carrier, alpn);
+    let shaken = handshake::shake(carrier, entrance.tls.as_deref(), &core.handshakes);
+    let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else { return };
+    let mut carrier = shaken.carrier;
+    let peer = Rc::new(Peer { hosts: shaken.hosts, ..peer });
+    let first = handshake::read_preface(&mut carrier, shaken.alpn);
     let Ok(Ok((is_http2, ahead))) = tokio::time::timeout(timeouts.idle, first).await else {
         return;
     };
@@ -218,57 +216,6 @@ async fn talk(
         let connection = http1_builder(&entrance.spec).serve_connection(stream, service);
         // Boxed, because most connections never come here, and their futures would be as large.
         place.drive(Box::pin(connection.with_upgrades()).as_mut()).await;
-    }
-}
-
-/// What a client said it speaks, before its first byte.
-#[derive(Clone, Copy)]
-enum Alpn {
-    Http1,
-    Http2,
-    Silent,
-}
-
-async fn handshake(
-    carrier: Carrier,
-    tls: Option<&Arc<ServerConfig>>,
-) -> io::Result<(Carrier, Alpn)> {
-    match (carrier, tls) {
-        (Carrier::Tcp(stream), Some(config)) => {
-            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(config));
-            let stream = acceptor.accept(stream).await?;
-            let alpn = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Alpn::Http2,
-                Some(_) => Alpn::Http1,
-                None => Alpn::Silent,
-            };
-            Ok((Carrier::Tls(Box::new(stream.into())), alpn))
-        }
-        (carrier, _) => Ok((carrier, Alpn::Silent)),
-    }
-}
-
-/// Tells HTTP/2 by prior knowledge from HTTP/1.1: reads as long as it looks like the preface. hyper's
-/// own detection has no time limit before the first byte.
-async fn read_preface(carrier: &mut Carrier, alpn: Alpn) -> io::Result<(bool, Vec<u8>)> {
-    let mut ahead = Vec::new();
-    match alpn {
-        Alpn::Http1 => return Ok((false, ahead)),
-        Alpn::Http2 => return Ok((true, ahead)),
-        Alpn::Silent => {}
-    }
-    ahead.reserve(1024);
-    loop {
-        if carrier.read_buf(&mut ahead).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let compared = ahead.len().min(PREFACE.len());
-        if ahead[..compared] != PREFACE[..compared] {
-            return Ok((false, ahead));
-        }
-        if compared == PREFACE.len() {
-            return Ok((true, ahead));
-        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::budget::BufferBudget;
 use super::clients::Clients;
 use super::engine::serve::Engine;
 use super::flight::Flights;
+use super::handshake::Turns;
 use super::lean::LeanEngine;
 use super::recorder::Recorder;
 use crate::link::CoreMessage;
@@ -59,6 +60,8 @@ pub struct Core {
     pub open: Arc<[Arc<AtomicU32>]>,
     /// Where connections are handed to other cores.
     pub handovers: Arc<[mpsc::Sender<Handover>]>,
+    /// Whose turn it is to compute a TLS handshake.
+    pub handshakes: Turns,
     /// Rings when accepting shall stop.
     pub stop: Notify,
 }

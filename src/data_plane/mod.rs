@@ -9,6 +9,7 @@ mod core;
 pub mod engine;
 pub mod exchange;
 mod flight;
+mod handshake;
 mod lean;
 mod log_file;
 pub mod observed;

@@ -8,7 +8,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -19,6 +18,7 @@ use super::clients::Clients;
 use super::core::{Core, Handover};
 use super::engine::serve::Engine;
 use super::flight::Flights;
+use super::handshake::Turns;
 use super::lean::LeanEngine;
 use super::recorder::{Listener, Recorder};
 use crate::config::Config;
@@ -27,7 +27,7 @@ use crate::listen::{self, Bound, ListenError};
 use crate::metrics::feed::Feed;
 use crate::model::listener::ListenerSpec;
 use crate::model::snapshot::Snapshot;
-use crate::tls::server::{TlsServerError, server_config};
+use crate::tls::server::{ServerTls, TlsServerError};
 
 /// Connections on their way from one core to another.
 const HANDOVERS_MAX: usize = 1024;
@@ -47,6 +47,8 @@ pub struct DataPlane {
     pub links: CoreLinks,
     /// The addresses it listens on, free ports resolved, in the order of the config.
     pub addresses: Vec<SocketAddr>,
+    /// TLS of its listeners, to be renewed; `None` where none speaks it.
+    pub tls: Option<Arc<ServerTls>>,
     threads: Vec<JoinHandle<()>>,
     log: Option<LogWriter>,
 }
@@ -97,7 +99,7 @@ struct Seed {
 struct EntranceSeed {
     spec: ListenerSpec,
     bound: Bound,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<ServerTls>>,
     permits: Arc<Semaphore>,
 }
 
@@ -114,7 +116,10 @@ impl DataPlane {
         feed: &Feed,
     ) -> Result<Self, StartError> {
         let cores = config.workers.unwrap_or_else(available_cores);
-        let (mut entrances, addresses) = open_entrances(config, cores)?;
+        // One for all listeners: the config has one part about TLS.
+        let tls = config.listeners.iter().find_map(|listener| listener.tls.as_ref());
+        let tls = tls.map(ServerTls::new).transpose()?.map(Arc::new);
+        let (mut entrances, addresses) = open_entrances(config, cores, tls.as_ref())?;
         let (log, writer) = open_log(config)?.unzip();
         let is_lean = std::env::var_os(ENGINE_VARIABLE).is_none_or(|engine| engine != "hyper");
         let (links, mailboxes): (Vec<_>, Vec<_>) =
@@ -162,7 +167,7 @@ impl DataPlane {
             has_started.recv().unwrap_or(Ok(()))?;
             threads.push(thread);
         }
-        Ok(Self { links, addresses, threads, log: writer })
+        Ok(Self { links, addresses, tls, threads, log: writer })
     }
 
     /// Whether every core has ended.
@@ -198,6 +203,7 @@ impl Seed {
             is_lean: self.is_lean,
             open: self.open,
             handovers: self.handovers,
+            handshakes: Turns::default(),
             stop: Notify::new(),
         });
         let entrances = self.entrances.into_iter().enumerate();
@@ -238,11 +244,12 @@ impl EntranceSeed {
 fn open_entrances(
     config: &Config,
     cores: usize,
+    tls: Option<&Arc<ServerTls>>,
 ) -> Result<(Vec<Vec<EntranceSeed>>, Vec<SocketAddr>), StartError> {
     let mut by_core: Vec<Vec<EntranceSeed>> = (0..cores).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for spec in &config.listeners {
-        let tls = spec.tls.as_ref().map(server_config).transpose()?;
+        let tls = tls.filter(|_| spec.tls.is_some());
         let permits = Arc::new(Semaphore::new(spec.connections_max as usize));
         let bound = listen::bind(&spec.address, cores)?;
         addresses.extend(bound.first().and_then(Bound::address));
@@ -250,7 +257,7 @@ fn open_entrances(
             by_core[core].push(EntranceSeed {
                 spec: spec.clone(),
                 bound,
-                tls: tls.clone(),
+                tls: tls.cloned(),
                 permits: Arc::clone(&permits),
             });
         }

@@ -46,7 +46,7 @@ fn near(mut address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::listener::ListenerTls;
+    use super::super::listener::{CertificateFiles, ListenerTls};
     use super::super::timeouts::ClientTimeouts;
     use super::*;
 
@@ -55,7 +55,8 @@ mod tests {
             Some(path) => ListenAddress::Unix(path.into()),
             None => ListenAddress::Tcp(address.parse().unwrap()),
         };
-        let tls = ListenerTls { certificate_file: "c".into(), key_file: "k".into() };
+        let files = CertificateFiles { certificate_file: "c".into(), key_file: "k".into() };
+        let tls = ListenerTls::new(files);
         ListenerSpec {
             address,
             tls: is_tls.then_some(tls),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::header_id::HeaderId;
 use super::in_flight::InFlight;
+use super::listener::CertificateFiles;
 use super::mirror::counts::MirrorCounts;
 use super::model_names::ModelNames;
 use super::name::Name;
@@ -67,6 +68,11 @@ pub struct UpstreamTls {
     pub ca_file: Option<PathBuf>,
     /// The name to ask for and to verify, instead of the upstream's host.
     pub server_name: Option<Arc<str>>,
+    /// What Cyan shows upstreams that ask for a certificate.
+    pub certificate: Option<CertificateFiles>,
+    /// Of what the files held when the config was read: a renewed file makes other settings, and no
+    /// connection made with the old ones is used for them.
+    pub files_hash: u64,
 }
 
 /// When a request may be sent a second time.

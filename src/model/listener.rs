@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use super::name::Name;
 use super::timeouts::ClientTimeouts;
 
 /// An address Cyan listens on.
@@ -43,11 +44,65 @@ pub struct ListenerSpec {
     pub head_bytes_max: u32,
 }
 
-/// Files of a listener's certificate.
+/// How a listener speaks TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
+    /// The one for clients that ask for no host, or for one that no other has.
+    pub usual: Option<CertificateFiles>,
+    /// Further ones, for the hosts they are made out to. Without a usual one, the first is it.
+    pub named: Vec<(Name, CertificateFiles)>,
+    /// The oldest version that is spoken. Default 1.2.
+    pub version_min: TlsVersion,
+    /// Who may connect at all; `None` for everybody.
+    pub clients: Option<ClientCertificates>,
+}
+
+impl ListenerTls {
+    /// TLS with one certificate and every default.
+    pub fn new(certificate: CertificateFiles) -> Self {
+        let version_min = TlsVersion::default();
+        Self { usual: Some(certificate), named: vec![], version_min, clients: None }
+    }
+
+    /// At least one; a client gets the one made out to the host it asks for (SNI), else the first.
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateFiles> {
+        self.usual.iter().chain(self.named.iter().map(|(_, files)| files))
+    }
+}
+
+/// The files of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
     /// PEM chain, leaf first.
     pub certificate_file: PathBuf,
     /// PEM private key.
     pub key_file: PathBuf,
+}
+
+/// A version of TLS; older ones are not spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        })
+    }
+}
+
+/// Which certificates clients have to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// PEM of the authorities that may have issued them.
+    pub ca_file: PathBuf,
+    /// Whether a client without one is refused. One that shows a wrong one always is.
+    pub is_required: bool,
 }

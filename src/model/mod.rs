@@ -10,6 +10,7 @@ pub mod api;
 pub mod argv;
 pub mod assignment;
 pub mod body_end;
+pub mod certificate_hosts;
 pub mod duration;
 pub mod entrance;
 pub mod environment;

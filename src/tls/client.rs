@@ -3,30 +3,25 @@
 //! One builder for requests and for health probes: an upstream that passes its probe is one that
 //! requests can reach, certificate included. There is no way to switch verification off.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 
+use super::certificate::CertificateError;
+use super::pem::{self, PemError};
 use crate::model::environment::{Protocol, UpstreamTls};
 use crate::model::upstream::{UpstreamAddress, UpstreamSpec};
 
 /// Why upstreams of an environment cannot be spoken to over TLS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsClientError {
-    /// The file of authorities could not be read.
-    #[error("cannot read authorities from `{}`: {problem}; name a readable PEM file in `tls.ca_file`", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system or the parser said.
-        problem: String,
-    },
-    /// The file holds no certificate that can be an authority.
-    #[error("`{}` holds no usable certificate; `tls.ca_file` needs PEM blocks of authorities", .0.display())]
-    Empty(PathBuf),
+    /// The file of authorities could not be used.
+    #[error("`tls.ca_file`: {0}")]
+    Authorities(PemError),
+    /// Our own certificate could not be used.
+    #[error("`tls.certificate_file`: {0}")]
+    Certificate(CertificateError),
     /// Certificates are made out to names or addresses, and this is neither.
     #[error("`{0}` cannot stand in a certificate; set `tls.server_name` to a host name")]
     Name(String),
@@ -35,25 +30,38 @@ pub enum TlsClientError {
     Setup(String),
 }
 
-/// The client side of TLS for one environment. Reads `ca_file` once, when it is called.
+/// The client side of TLS for one environment. Reads its files once, when it is called. Sessions are resumed
+/// within the settings that are returned, and never with others.
 ///
 /// # Errors
-/// When the file of authorities is unreadable or holds none.
+/// When a file is unreadable, or does not hold what it should.
 pub fn client_config(
     tls: &UpstreamTls,
     protocol: Protocol,
 ) -> Result<Arc<ClientConfig>, TlsClientError> {
     let roots = match &tls.ca_file {
-        Some(path) => authorities(path)?,
+        Some(path) => pem::authorities(path).map_err(TlsClientError::Authorities)?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
     };
-    // The provider is named, because a process-wide default could be set by any library.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let setup = |error: rustls::Error| TlsClientError::Setup(error.to_string());
+    let builder = ClientConfig::builder_with_provider(pem::provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| TlsClientError::Setup(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(setup)?
+        .with_root_certificates(roots);
+    let mut config = match &tls.certificate {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let unusable = |error: PemError| TlsClientError::Certificate(error.into());
+            let chain = pem::chain(&files.certificate_file).map_err(unusable)?;
+            let key = pem::key(&files.key_file).map_err(unusable)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                TlsClientError::Certificate(CertificateError::Unusable {
+                    path: files.certificate_file.clone(),
+                    problem: error.to_string(),
+                })
+            })?
+        }
+    };
     config.alpn_protocols = match protocol {
         Protocol::Http1 => vec![b"http/1.1".to_vec()],
         Protocol::Http2 => vec![b"h2".to_vec()],
@@ -77,22 +85,6 @@ pub fn server_name(
     ServerName::try_from(name.clone()).map_err(|_| TlsClientError::Name(name))
 }
 
-fn authorities(path: &PathBuf) -> Result<RootCertStore, TlsClientError> {
-    let unreadable = |error: rustls_pki_types::pem::Error| TlsClientError::Unreadable {
-        path: path.clone(),
-        problem: error.to_string(),
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        // A bundle may hold one that rustls does not take; the others still count.
-        let _ = roots.add(certificate.map_err(unreadable)?);
-    }
-    if roots.is_empty() {
-        return Err(TlsClientError::Empty(path.clone()));
-    }
-    Ok(roots)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +93,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, text).unwrap();
-        (dir, UpstreamTls { ca_file: Some(path), server_name: None })
+        (dir, UpstreamTls { ca_file: Some(path), ..UpstreamTls::default() })
     }
 
     #[test]
@@ -118,11 +110,12 @@ mod tests {
     fn a_file_without_authorities_is_refused_with_its_name() {
         let (_dir, empty) = with_ca("nothing\n");
         let error = client_config(&empty, Protocol::Http1).unwrap_err();
-        assert!(matches!(error, TlsClientError::Empty(_)), "{error}");
-        let missing = UpstreamTls { ca_file: Some("/nowhere/ca.pem".into()), server_name: None };
+        assert!(matches!(error, TlsClientError::Authorities(PemError::NoAuthority(_))), "{error}");
+        let path = Some("/nowhere/ca.pem".into());
+        let missing = UpstreamTls { ca_file: path, ..UpstreamTls::default() };
         let error = client_config(&missing, Protocol::Http1).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read authorities from `/nowhere/ca.pem`: "), "{error}");
-        assert!(error.ends_with("; name a readable PEM file in `tls.ca_file`"), "{error}");
+        assert!(error.starts_with("`tls.ca_file`: cannot read `/nowhere/ca.pem`: "), "{error}");
+        assert!(error.ends_with("; it must be a readable PEM file"), "{error}");
     }
 
     #[test]
@@ -130,7 +123,7 @@ mod tests {
         let upstream: UpstreamSpec = "https://api.example.com".parse().unwrap();
         let name = server_name(&upstream, &UpstreamTls::default()).unwrap();
         assert_eq!(name.to_str(), "api.example.com");
-        let tls = UpstreamTls { ca_file: None, server_name: Some("other.test".into()) };
+        let tls = UpstreamTls { server_name: Some("other.test".into()), ..UpstreamTls::default() };
         assert_eq!(server_name(&upstream, &tls).unwrap().to_str(), "other.test");
         let address: UpstreamSpec = "https://[::1]:8443".parse().unwrap();
         assert_eq!(server_name(&address, &UpstreamTls::default()).unwrap().to_str(), "::1");

@@ -1,59 +1,164 @@
-//! TLS towards clients.
+//! TLS towards clients: made from files at the start, and made anew while Cyan serves.
+//!
+//! New settings are prepared as a whole and then put in place by one store. Each handshake takes the
+//! settings of its moment; connections that stand keep theirs. Files that cannot be used leave everything
+//! as it was.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use arc_swap::ArcSwap;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ProducesTickets, WebPkiClientVerifier};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
-use crate::model::listener::ListenerTls;
+use super::certificate::{Certificate, CertificateError};
+use super::choice::Choice;
+use super::pem::{self, PemError};
+use crate::model::certificate_hosts::CertificateHosts;
+use crate::model::listener::{ClientCertificates, ListenerTls, TlsVersion};
 
 /// Why a listener cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsServerError {
-    /// A file could not be read or parsed.
-    #[error("cannot read `{}`: {problem}; it must be a readable PEM file", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system or the parser said.
-        problem: String,
-    },
-    /// Certificate and key do not belong together, or cannot be used.
-    #[error("certificate `{}` cannot be used with its key: {problem}", path.display())]
-    Unusable {
-        /// The certificate's file.
-        path: PathBuf,
-        /// What rustls said.
-        problem: String,
-    },
+    /// A certificate or its key.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The authorities of clients.
+    #[error(transparent)]
+    Authorities(#[from] PemError),
+    /// The protocol itself could not be set up.
+    #[error("TLS cannot be set up: {0}; report this with the output of `cyan --version`")]
+    Setup(String),
 }
 
-/// The server side of TLS for one listener; HTTP/2 and HTTP/1.1 by ALPN.
-///
-/// # Errors
-/// When a file is unreadable, or certificate and key do not fit.
-pub fn server_config(tls: &ListenerTls) -> Result<Arc<ServerConfig>, TlsServerError> {
-    let unreadable = |path: &Path, problem: String| TlsServerError::Unreadable {
-        path: path.to_owned(),
-        problem,
-    };
-    let unusable =
-        |problem: String| TlsServerError::Unusable { path: tls.certificate_file.clone(), problem };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&tls.certificate_file)
-        .and_then(Iterator::collect)
-        .map_err(|error| unreadable(&tls.certificate_file, error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file)
-        .map_err(|error| unreadable(&tls.key_file, error.to_string()))?;
-    // The provider is named, because a process-wide default could be set by any library.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| unusable(error.to_string()))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+/// TLS of the listeners, as it is now.
+#[derive(Debug)]
+pub struct ServerTls {
+    now: ArcSwap<Settings>,
+}
+
+/// Settings of one moment.
+#[derive(Debug)]
+pub struct Settings {
+    spec: ListenerTls,
+    config: Arc<ServerConfig>,
+    choice: Arc<Choice>,
+    /// Who is let in, as it was read; with other authorities, sessions begin anew.
+    authorities: Vec<Vec<u8>>,
+}
+
+impl ServerTls {
+    /// Reads every file.
+    ///
+    /// # Errors
+    /// When a file is unreadable, or a certificate does not fit its key.
+    pub fn new(spec: &ListenerTls) -> Result<Self, TlsServerError> {
+        Ok(Self { now: ArcSwap::from_pointee(Settings::read(spec, None)?) })
+    }
+
+    /// The settings for a handshake that begins now.
+    pub fn now(&self) -> Arc<Settings> {
+        self.now.load_full()
+    }
+
+    /// Reads every file anew. Nothing changes before the result is put in place.
+    ///
+    /// # Errors
+    /// As [`ServerTls::new`].
+    pub fn prepare(&self, spec: &ListenerTls) -> Result<Settings, TlsServerError> {
+        Settings::read(spec, Some(&self.now.load()))
+    }
+
+    /// Puts prepared settings in place. Returns those before, or `None` when nothing is different; then
+    /// the present ones stay, and with them the sessions that can be resumed.
+    pub fn replace(&self, next: Settings) -> Option<Arc<Settings>> {
+        if next.is_same(&self.now.load()) {
+            return None;
+        }
+        Some(self.now.swap(Arc::new(next)))
+    }
+}
+
+impl Settings {
+    /// What they were made from.
+    pub fn spec(&self) -> &ListenerTls {
+        &self.spec
+    }
+
+    /// For rustls.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// The certificates that are presented, in the order of the config.
+    pub fn certificates(&self) -> &[Certificate] {
+        self.choice.all()
+    }
+
+    /// The hosts of a connection whose client asked for `name`; `None` where there is one certificate.
+    pub fn hosts_for(&self, name: &str) -> Option<Arc<CertificateHosts>> {
+        self.choice.hosts_for(name)
+    }
+
+    fn read(spec: &ListenerTls, before: Option<&Self>) -> Result<Self, TlsServerError> {
+        let certificates: Result<Vec<_>, _> = spec.certificates().map(Certificate::read).collect();
+        let choice = Arc::new(Choice::new(certificates?));
+        let setup = |error: rustls::Error| TlsServerError::Setup(error.to_string());
+        let (verifier, authorities) = spec.clients.as_ref().map(verifier).transpose()?.unzip();
+        let authorities = authorities.unwrap_or_default();
+        let builder = ServerConfig::builder_with_provider(pem::provider())
+            .with_protocol_versions(versions(spec.version_min))
+            .map_err(setup)?;
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(&choice) as _);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let before = before.filter(|before| {
+            before.authorities == authorities && before.spec.clients == spec.clients
+        });
+        config.ticketer = match before {
+            Some(before) => Arc::clone(&before.config.ticketer),
+            None => tickets().map_err(setup)?,
+        };
+        Ok(Self { spec: spec.clone(), config: Arc::new(config), choice, authorities })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let certificates = self.certificates().iter().zip(other.certificates());
+        self.spec == other.spec
+            && self.authorities == other.authorities
+            && certificates.fold(true, |same, (own, other)| same && own.is_same(other))
+    }
+}
+
+/// Tickets let a client resume its session without Cyan keeping anything. Their keys are made anew every
+/// six hours, and a ticket is good for twelve; a ticket outlives a renewed certificate, but not other
+/// authorities of clients, which a resumed session would not be held against.
+fn tickets() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    rustls::crypto::ring::Ticketer::new()
+}
+
+fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static FROM_12: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+    match min {
+        TlsVersion::Tls12 => &FROM_12,
+        TlsVersion::Tls13 => &FROM_12[..1],
+    }
+}
+
+/// Who checks the certificates of clients, and the authorities it knows.
+type Verifier = (Arc<dyn ClientCertVerifier>, Vec<Vec<u8>>);
+
+fn verifier(clients: &ClientCertificates) -> Result<Verifier, TlsServerError> {
+    let roots = pem::authorities(&clients.ca_file)?;
+    let names = roots.roots.iter();
+    let known = names
+        .map(|anchor| [&anchor.subject[..], &anchor.subject_public_key_info[..]].concat())
+        .collect();
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), pem::provider());
+    let builder = if clients.is_required { builder } else { builder.allow_unauthenticated() };
+    let verifier = builder.build().map_err(|error| TlsServerError::Setup(error.to_string()))?;
+    Ok((verifier, known))
 }

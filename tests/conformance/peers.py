@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conformance.case import Case, Result, Seen, judged, observe
+from conformance.secure import pair
 from conformance.upstream import Upstream
 from conformance.wire import Client
 from harness.process import Process, free_port, wait_until
@@ -23,6 +24,9 @@ NAMES = ("cyan", "cyan-hyper", "nginx", "haproxy")
 
 CYAN_SETUPS = {
     "plain": "",
+    "h2": "",
+    "tls": "",
+    "mtls": "",
     "trusted": 'listen.trusted_proxies = ["127.0.0.0/8"]',
 }
 """What a setup adds to Cyan's config. The other proxies know only the plain one unless told below."""
@@ -36,7 +40,7 @@ http {{
   map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
   upstream scripted {{ server 127.0.0.1:{upstream}; keepalive 8; }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{more};
     client_max_body_size 32m;
     location / {{
       proxy_pass http://scripted;
@@ -49,6 +53,33 @@ http {{
 }}
 """
 
+_NGINX_TLS = """ ssl http2;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:1m;
+    ssl_certificate {a.certificate}; ssl_certificate_key {a.key}"""
+NGINX_SETUPS = {
+    "plain": "",
+    "h2": " http2",
+    "tls": _NGINX_TLS
+    + """;
+    location / {{ proxy_pass http://scripted; proxy_http_version 1.1;
+      proxy_set_header X-Forwarded-Proto $scheme; }}
+  }}
+  server {{
+    listen 127.0.0.1:{port} ssl http2; server_name b.test;
+    ssl_certificate {b.certificate}; ssl_certificate_key {b.key}""",
+    "mtls": _NGINX_TLS + "; ssl_verify_client on; ssl_client_certificate {client.certificate}",
+}
+"""What follows the port of nginx's listener. With TLS there is a second server, and the rest of the config is
+that one's."""
+
+HAPROXY_SETUPS = {
+    "plain": "",
+    "h2": "",
+    "tls": " ssl crt {a.both} crt {b.both} alpn h2,http/1.1",
+    "mtls": " ssl crt {a.both} verify required ca-file {client.certificate}",
+}
+"""What follows the port of HAProxy's listener."""
+
 HAPROXY = """
 global
   nbthread 1
@@ -60,19 +91,33 @@ defaults
   timeout http-request 10s
   http-reuse safe
 frontend clients
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port}{more}
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
   default_backend scripted
 backend scripted
   server scripted 127.0.0.1:{upstream}
 """
 
+_CYAN_TLS = """https = "127.0.0.1:{port}"
+certificate_file = "{a.certificate}"
+key_file = "{a.key}"
+"""
+CYAN_LISTEN = {
+    "tls": _CYAN_TLS
+    + """[listen.certificates.b]
+certificate_file = "{b.certificate}"
+key_file = "{b.key}"
+""",
+    "mtls": _CYAN_TLS + 'client_ca_file = "{client.certificate}"',
+}
+"""Listeners that are not in plain text."""
+
 CYAN = """
 state_dir = "{directory}/state"
 {more}
 [listen]
-http = "127.0.0.1:{port}"
+{listen}
 [admin]
 address = "127.0.0.1:{admin}"
 [service.chat]
@@ -118,6 +163,8 @@ class Running:
         self.upstream = Upstream()
         self.address = ("127.0.0.1", free_port())
         places = {"directory": directory, "port": self.address[1], "upstream": self.upstream.port}
+        if setup in ("tls", "mtls"):
+            places |= {"a": pair("a.test"), "b": pair("b.test"), "client": pair("client")}
         command = _COMMANDS[name.split("-")[0]](setup, places)
         environment = {"CYAN_ENGINE": "hyper"} if name == "cyan-hyper" else {}
         self.process = Process(f"{name} ({setup})", command, directory / "log", environment)
@@ -180,20 +227,21 @@ class Peer:
 
 def _cyan(setup: str, places: dict) -> list[str]:
     config = places["directory"] / "cyan.toml"
-    more = CYAN_SETUPS[setup]
-    config.write_text(CYAN.format(**places, admin=free_port(), more=more))
+    listen = CYAN_LISTEN.get(setup, 'http = "127.0.0.1:{port}"').format(**places)
+    text = CYAN.format(**places, admin=free_port(), more=CYAN_SETUPS[setup], listen=listen)
+    config.write_text(text)
     return [str(cyan_program()), "serve", "--config", str(config)]
 
 
-def _nginx(_setup: str, places: dict) -> list[str]:
+def _nginx(setup: str, places: dict) -> list[str]:
     config = places["directory"] / "nginx.conf"
-    config.write_text(NGINX.format(**places))
+    config.write_text(NGINX.format(**places, more=NGINX_SETUPS[setup].format(**places)))
     return ["nginx", "-p", str(places["directory"]), "-c", str(config)]
 
 
-def _haproxy(_setup: str, places: dict) -> list[str]:
+def _haproxy(setup: str, places: dict) -> list[str]:
     config = places["directory"] / "haproxy.cfg"
-    config.write_text(HAPROXY.format(**places))
+    config.write_text(HAPROXY.format(**places, more=HAPROXY_SETUPS[setup].format(**places)))
     return ["haproxy", "-db", "-f", str(config)]
 
 
@@ -202,4 +250,4 @@ _COMMANDS: dict[str, Callable[[str, dict], list[str]]] = {
     "nginx": _nginx,
     "haproxy": _haproxy,
 }
-SETUPS = {"cyan": set(CYAN_SETUPS), "nginx": {"plain"}, "haproxy": {"plain"}}
+SETUPS = {"cyan": set(CYAN_SETUPS), "nginx": set(NGINX_SETUPS), "haproxy": set(HAPROXY_SETUPS)}

@@ -262,4 +262,4 @@ class Upstream:
                 self._count += 1
                 line = Line(sock, self._count, lambda: self._take)
                 self._lines.append(line)
-            line.thread.start()
+                line.thread.start()

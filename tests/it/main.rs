@@ -11,6 +11,7 @@ mod admin_events;
 mod admin_slow_clients;
 mod admin_stats;
 mod blame;
+mod certificates;
 mod cli_changes;
 mod cli_errors;
 mod cli_exit_codes;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::admin::state::Admin;
+use crate::control_plane::certificates::CertificateView;
 use crate::control_plane::command::{EnvironmentView, ServiceView};
 use crate::control_plane::handle::ControllerHandle;
 use crate::control_plane::scores::ScoreSums;
@@ -25,6 +26,7 @@ pub(super) struct Seen {
     pub(super) rollbacks: Distribution<u64>,
     pub(super) is_durable: bool,
     pub(super) cohort_marks_lost: u64,
+    pub(super) certificates: Vec<CertificateView>,
     /// Seconds of Unix time.
     pub(super) started_at: f64,
 }
@@ -43,6 +45,7 @@ impl Seen {
             rollbacks: controller.rollback_times(),
             is_durable: controller.store_state().not_durable.is_empty(),
             cohort_marks_lost: controller.cohorts(|log, _| log.lost()),
+            certificates: controller.certificates(),
             started_at: started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         }
     }

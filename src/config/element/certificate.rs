@@ -6,12 +6,13 @@ use rustls::crypto::ring::default_provider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::reader::Section;
-use crate::model::listener::ListenerTls;
+use crate::model::listener::CertificateFiles;
 
-/// Certificate and key of a table that has `certificate_file` and `key_file`.
-pub(super) fn read_pair(section: &Section<'_>) -> Option<ListenerTls> {
+/// Certificate and key of a table that has `certificate_file` and `key_file`, and a hash of what they hold.
+pub(super) fn read_pair(section: &Section<'_>) -> Option<(CertificateFiles, u64)> {
     let certificate = section.file("certificate_file");
     let key = section.file("key_file");
     for (written, missing) in [("certificate_file", "key_file"), ("key_file", "certificate_file")] {
@@ -26,14 +27,15 @@ pub(super) fn read_pair(section: &Section<'_>) -> Option<ListenerTls> {
         section.reader.error(&section.place_of(field), sentence);
         return None;
     }
-    Some(ListenerTls { certificate_file, key_file })
+    let hash = xxh3_64(&certificate) ^ xxh3_64(&key).rotate_left(1);
+    Some((CertificateFiles { certificate_file, key_file }, hash))
 }
 
-/// Authorities in the file `key`; they must be certificates.
-pub(super) fn read_authorities(section: &Section<'_>, key: &str) -> Option<PathBuf> {
+/// Authorities in the file `key`, and a hash of what it holds; they must be certificates.
+pub(super) fn read_authorities(section: &Section<'_>, key: &str) -> Option<(PathBuf, u64)> {
     let (path, content) = section.file(key)?;
     match certificates(&content) {
-        Ok(_) => Some(path),
+        Ok(_) => Some((path, xxh3_64(&content))),
         Err(sentence) => {
             section.reader.error(&section.place_of(key), sentence);
             None

@@ -3,7 +3,7 @@
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
-use super::{address, certificate, range};
+use super::{address, listen_tls, range};
 use crate::model::listener::{ListenAddress, ListenerSpec, ListenerTls};
 use crate::model::timeouts::ClientTimeouts;
 
@@ -18,7 +18,7 @@ pub(super) type PlacedListener = (Place, ListenerSpec);
 
 /// The listeners of the file; at least one, or an error was reported.
 pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
-    let tls = certificate::read_pair(section);
+    let tls = listen_tls::read(section);
     let trusted_proxies = range::read_list(section, "trusted_proxies");
     let timeouts = read_timeouts(&section.section("timeouts"));
     let connections_max = section.whole("connections_max", 1..=1_000_000);
@@ -75,14 +75,7 @@ fn check_presence(section: &Section<'_>) {
         let sentence = "no address to listen on; write http = \"127.0.0.1:8080\" in [listen]";
         section.reader.error(&section.place, sentence);
     }
-    if has("https") && !section.has("certificate_file") && !section.has("key_file") {
-        let sentence = "needs a certificate; write certificate_file and key_file";
-        section.reader.error(&section.place_of("https"), sentence);
-    }
-    if !has("https") && section.has("certificate_file") {
-        let sentence = "nothing speaks TLS; write https = \"0.0.0.0:443\", or leave it out";
-        section.reader.error(&section.place_of("certificate_file"), sentence);
-    }
+    listen_tls::check_presence(section, has("https"));
 }
 
 fn check_collisions(section: &Section<'_>, listeners: &[PlacedListener]) {
@@ -175,7 +168,8 @@ mod tests {
         let pair =
             "https = \"0.0.0.0:443\"\ncertificate_file = \"/tls.crt\"\nkey_file = \"/tls.key\"";
         let config = read(pair).unwrap();
-        assert_eq!(config.listeners[0].tls.as_ref().unwrap().key_file.to_str(), Some("/tls.key"));
+        let tls = config.listeners[0].tls.as_ref().unwrap();
+        assert_eq!(tls.certificates().next().unwrap().key_file.to_str(), Some("/tls.key"));
 
         for (listen, expected) in [
             (

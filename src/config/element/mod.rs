@@ -15,6 +15,7 @@ mod header;
 mod health;
 mod hooks;
 mod listen;
+mod listen_tls;
 mod mirror;
 mod otlp;
 mod overlap;

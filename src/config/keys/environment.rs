@@ -79,4 +79,8 @@ pub(super) const KEYS: &[Key] = &[
         "Authorities to trust instead of the public ones, in PEM."),
     unset("service.NAME.environment.NAME.tls.server_name", Text, "'llm.internal'",
         "Name to ask for and to verify, instead of the upstream's host."),
+    unset("service.NAME.environment.NAME.tls.certificate_file", Path, "'/etc/cyan/client.crt'",
+        "Certificate chain in PEM that upstreams are shown which ask for one, leaf first."),
+    unset("service.NAME.environment.NAME.tls.key_file", Path, "'/etc/cyan/client.key'",
+        "Private key of that certificate, in PEM."),
 ];

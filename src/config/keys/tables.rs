@@ -5,6 +5,10 @@ pub const TABLES: &[(&str, &str)] = &[
     ("", "The process."),
     ("listen", "Where clients connect. The settings hold for every address."),
     ("listen.timeouts", "Limits on time towards clients."),
+    (
+        "listen.certificates.NAME",
+        "Further certificates; a client gets the one for the host it asks for.",
+    ),
     ("admin", "Where operators connect: API, metrics, dashboard."),
     (
         "admin.tokens.NAME",

@@ -15,6 +15,7 @@ use crate::control_plane::command::Refused;
 use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::services::{Live, Services};
 use crate::model::assignment::Assignment;
+use crate::model::listener::ListenerSpec;
 use crate::model::name::Name;
 use crate::model::salt::Salt;
 use crate::model::service::ServiceSpec;
@@ -198,7 +199,7 @@ fn describe(
 /// What is read at the start only.
 fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
     let parts = [
-        ("listeners", started_with.listeners != config.listeners),
+        ("listeners", without_tls(started_with) != without_tls(config)),
         ("admin", started_with.admin != config.admin),
         ("state_dir", started_with.state_dir != config.state_dir),
         ("workers", started_with.workers != config.workers),
@@ -210,6 +211,14 @@ fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
     ];
     let changed = parts.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(part, _)| format!("`{part}` has changed; it needs a restart")).collect()
+}
+
+/// Listeners but for what of TLS is renewed in place.
+fn without_tls(config: &Config) -> Vec<(bool, ListenerSpec)> {
+    let strip = |listener: &ListenerSpec| {
+        (listener.tls.is_some(), ListenerSpec { tls: None, ..listener.clone() })
+    };
+    config.listeners.iter().map(strip).collect()
 }
 
 /// What the file says and the state knows better.

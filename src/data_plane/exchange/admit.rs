@@ -44,6 +44,7 @@ impl Exchange {
     ) -> Result<Next, Refusal> {
         self.request_id = access::RequestId::of(head, self.unique, self.recorder.random());
         sanity::check(head)?;
+        sanity::check_certificate(head, self.peer.hosts.as_deref())?;
         if head.path() == "*" {
             self.refused = Some("options");
             return Ok(Next::Options);

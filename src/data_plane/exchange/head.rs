@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::model::certificate_hosts::CertificateHosts;
 use crate::model::header_id::HeaderId;
 use crate::model::timeouts::ClientTimeouts;
 
@@ -84,6 +86,8 @@ pub struct Peer {
     pub is_trusted: bool,
     /// Whether it speaks TLS to us.
     pub is_tls: bool,
+    /// The hosts of its certificate and of the others; `None` where it cannot have asked the wrong one.
+    pub hosts: Option<Arc<CertificateHosts>>,
     /// The peers that its listener believes.
     pub trusted: Rc<[IpNet]>,
     /// How long it may pause in the middle of a body.
@@ -99,6 +103,7 @@ impl Peer {
             address_text,
             is_trusted: false,
             is_tls: false,
+            hosts: None,
             trusted: Rc::new([]),
             body_idle: ClientTimeouts::default().body_idle,
         }

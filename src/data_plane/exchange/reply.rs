@@ -24,6 +24,8 @@ pub enum Refusal {
     Expectation,
     /// No service answers to this host and path.
     UnknownHost(String),
+    /// The connection was made for hosts of another certificate than the one that has this host.
+    Misdirected(String),
     /// An allowed client named an environment that does not exist.
     UnknownEnvironment(String),
     /// The body is longer than the service allows, in bytes.
@@ -58,6 +60,7 @@ impl Refusal {
             Self::BodyStalled => 408,
             Self::BodyTooLarge(_) => 413,
             Self::Expectation => 417,
+            Self::Misdirected(_) => 421,
             Self::TransferCoding => 501,
             Self::Connect(_) | Self::Lost(_) => 502,
             Self::InFlightMax(_) | Self::NoUpstream(_) | Self::Draining => 503,
@@ -73,6 +76,7 @@ impl Refusal {
             Self::TransferCoding => "transfer_coding",
             Self::Expectation => "expectation",
             Self::UnknownHost(_) => "unknown_host",
+            Self::Misdirected(_) => "misdirected",
             Self::UnknownEnvironment(_) => "unknown_environment",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::InFlightMax(_) => "in_flight_max",
@@ -130,6 +134,10 @@ impl fmt::Display for Refusal {
             Self::UnknownHost(host) => write!(
                 f,
                 "no service answers to host `{host}` and this path; see `hosts` and `paths` in the config"
+            ),
+            Self::Misdirected(host) => write!(
+                f,
+                "host `{host}` has another certificate than this connection; open one of its own"
             ),
             Self::UnknownEnvironment(known) => {
                 write!(f, "the environment asked for does not exist; configured: {known}")

@@ -3,6 +3,7 @@
 
 use super::head::{BodyLength, RequestHead, Version};
 use super::reply::Refusal;
+use crate::model::certificate_hosts::CertificateHosts;
 use crate::model::header_id::HeaderId;
 
 /// Checks method, framing, `Host` and `Expect`.
@@ -32,6 +33,20 @@ pub fn check_length(head: &impl RequestHead, max: u64) -> Result<(), Refusal> {
         BodyLength::Known(length) if length > max => Err(Refusal::BodyTooLarge(max)),
         _ => Ok(()),
     }
+}
+
+/// Checks that an HTTP/2 request has come on a connection with the certificate of its host.
+///
+/// # Errors
+/// When the host is one of another certificate.
+pub fn check_certificate(
+    head: &impl RequestHead,
+    hosts: Option<&CertificateHosts>,
+) -> Result<(), Refusal> {
+    // HTTP/1.1 clients do not share a connection among hosts: who sends another `Host` there means it.
+    let Some(hosts) = hosts.filter(|_| head.version() == Version::Http2) else { return Ok(()) };
+    let host = host(head);
+    if hosts.is_elsewhere(&host) { Err(Refusal::Misdirected(host)) } else { Ok(()) }
 }
 
 /// The host that a request is for, in lower case and without a port; empty for none.

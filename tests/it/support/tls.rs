@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cyan::model::listener::ListenerTls;
+use cyan::model::listener::{CertificateFiles, ListenerTls};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -40,38 +41,83 @@ impl Certificate {
 
     /// For a listener of the proxy.
     pub fn listener(&self) -> ListenerTls {
+        ListenerTls::new(self.files())
+    }
+
+    /// Its files.
+    pub fn files(&self) -> CertificateFiles {
         let key_file = self.folder.path().join("key.pem");
-        ListenerTls { certificate_file: self.file(), key_file }
+        CertificateFiles { certificate_file: self.file(), key_file }
+    }
+
+    /// Puts another one in its place, made out to the same name.
+    pub fn renew(&self) {
+        let fresh = Self::of(&self.name);
+        for (old, new) in [
+            (self.files().certificate_file, fresh.files().certificate_file),
+            (self.files().key_file, fresh.files().key_file),
+        ] {
+            std::fs::copy(new, old).expect("a file");
+        }
+    }
+
+    /// Its bytes.
+    pub fn der(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.file()).expect("a certificate")
     }
 
     /// A client's connection that trusts it and offers these protocols.
     pub async fn connect(&self, address: SocketAddr, alpn: &[&str]) -> TlsStream<TcpStream> {
+        let config = self.client(None, alpn);
+        shake(config, address, &self.name).await.expect("a handshake")
+    }
+
+    /// Settings of a client that trusts it, and shows `own` if it is asked for a certificate.
+    pub fn client(&self, own: Option<&Self>, alpn: &[&str]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
-        let own = CertificateDer::from_pem_file(self.file()).expect("a certificate");
-        roots.add(own).expect("a usable certificate");
-        let mut config = ClientConfig::builder_with_provider(provider())
+        roots.add(self.der()).expect("a usable certificate");
+        let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let key = PrivateKeyDer::from_pem_file(own.files().key_file).expect("a key");
+                builder.with_client_auth_cert(vec![own.der()], key).expect("a usable certificate")
+            }
+        };
         config.alpn_protocols = protocols(alpn);
-        let stream = in_time(TcpStream::connect(address)).await.expect("the proxy accepts");
-        stream.set_nodelay(true).expect("a fresh socket takes options");
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from(self.name.clone()).expect("a name");
-        in_time(connector.connect(name, stream)).await.expect("a handshake")
+        Arc::new(config)
     }
 
     /// A server with this certificate that passes everything on to a plain one.
     pub async fn before(&self, plain: SocketAddr, alpn: &[&str]) -> Relay {
-        let key = PrivateKeyDer::from_pem_file(self.listener().key_file).expect("a key");
-        let own = CertificateDer::from_pem_file(self.file()).expect("a certificate");
-        let mut config = ServerConfig::builder_with_provider(provider())
+        self.relay(plain, alpn, None).await
+    }
+
+    /// The same, for nobody but who shows the certificate `client`.
+    pub async fn before_for(&self, client: &Self, plain: SocketAddr) -> Relay {
+        self.relay(plain, &[], Some(client)).await
+    }
+
+    async fn relay(&self, plain: SocketAddr, alpn: &[&str], client: Option<&Self>) -> Relay {
+        let key = PrivateKeyDer::from_pem_file(self.files().key_file).expect("a key");
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![own], key)
-            .expect("a usable certificate");
+            .expect("versions");
+        let builder = match client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(client.der()).expect("a usable certificate");
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+                builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+            }
+        };
+        let mut config =
+            builder.with_single_cert(vec![self.der()], key).expect("a usable certificate");
         config.alpn_protocols = protocols(alpn);
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
@@ -88,6 +134,19 @@ impl Certificate {
         };
         Relay::running(address, relay)
     }
+}
+
+/// A handshake, asking for this name.
+pub async fn shake(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = in_time(TcpStream::connect(address)).await.expect("the proxy accepts");
+    stream.set_nodelay(true).expect("a fresh socket takes options");
+    let connector = tokio_rustls::TlsConnector::from(config);
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    in_time(connector.connect(name, stream)).await
 }
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {

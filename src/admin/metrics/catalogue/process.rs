@@ -22,6 +22,21 @@ pub(super) const METRICS: &[Metric] = &[
         read: |seen, samples| samples.number(&[], seen.started_at),
     },
     Metric {
+        name: "cyan_certificate_not_after_seconds",
+        kind: Kind::Gauge,
+        unit: Unit::Seconds,
+        labels: &["file"],
+        help: "The last second in which a certificate that clients see is valid, in Unix time.",
+        between: "as read from its file at the last start or reload",
+        read: |seen, samples| {
+            for certificate in &seen.certificates {
+                if let Some(end) = certificate.not_after {
+                    samples.number(&[&certificate.file], end);
+                }
+            }
+        },
+    },
+    Metric {
         name: "cyan_client_connections",
         kind: Kind::Gauge,
         unit: Unit::None,

@@ -1,0 +1,116 @@
+//! Before the first request: TLS, and which HTTP version the client speaks.
+//!
+//! A handshake costs up to a millisecond of computing, and a core has one thread. So handshakes take
+//! turns: whoever has received a client's hello computes its answer when its turn comes, and gives the
+//! turn back to the end of the run queue. Between two of them everything else that is ready runs, so a
+//! storm of new connections delays a stream's next token by one handshake, and never by all of them.
+//! Slow clients hold no turn: they are waited for before and after.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use rustls::server::Acceptor;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio_rustls::LazyConfigAcceptor;
+
+use super::client_io::Carrier;
+use crate::model::certificate_hosts::CertificateHosts;
+use crate::tls::server::ServerTls;
+
+/// What an HTTP/2 client sends first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The turns of one core.
+pub struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(1))
+    }
+}
+
+/// What a client said it speaks, before its first byte.
+#[derive(Clone, Copy)]
+pub enum Alpn {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// Nothing; its first bytes tell.
+    Silent,
+}
+
+/// A connection whose bytes are those of HTTP from here on.
+pub struct Shaken {
+    /// It.
+    pub carrier: Carrier,
+    /// What was agreed upon.
+    pub alpn: Alpn,
+    /// The hosts of the certificate that was shown, where there are several and one was asked for.
+    pub hosts: Option<Arc<CertificateHosts>>,
+}
+
+/// Does the TLS handshake, where the listener speaks TLS.
+///
+/// # Errors
+/// When the client breaks off, or cannot agree with us.
+pub async fn shake(carrier: Carrier, tls: Option<&ServerTls>, turns: &Turns) -> io::Result<Shaken> {
+    match (carrier, tls) {
+        (Carrier::Tcp(stream), Some(tls)) => shake_tls(stream, tls, turns).await,
+        (carrier, _) => Ok(Shaken { carrier, alpn: Alpn::Silent, hosts: None }),
+    }
+}
+
+async fn shake_tls(stream: TcpStream, tls: &ServerTls, turns: &Turns) -> io::Result<Shaken> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let turn = turns.0.acquire().await.map_err(io::Error::other)?;
+    // As late as can be, so that whoever connects after a renewal never sees the old certificate.
+    let settings = tls.now();
+    let mut answering = pin!(hello.into_stream(settings.config()));
+    let early = poll_fn(|cx| Poll::Ready(answering.as_mut().poll(cx))).await;
+    drop(turn);
+    let stream = match early {
+        Poll::Ready(done) => done?,
+        Poll::Pending => answering.await?,
+    };
+    let session = stream.get_ref().1;
+    let alpn = match session.alpn_protocol() {
+        Some(b"h2") => Alpn::Http2,
+        Some(_) => Alpn::Http1,
+        None => Alpn::Silent,
+    };
+    let hosts = session.server_name().and_then(|name| settings.hosts_for(name));
+    Ok(Shaken { carrier: Carrier::Tls(Box::new(stream.into())), alpn, hosts })
+}
+
+/// Tells HTTP/2 by prior knowledge from HTTP/1.1: reads as long as it looks like the preface. hyper's
+/// own detection has no time limit before the first byte.
+///
+/// # Errors
+/// When the client breaks off.
+pub async fn read_preface(carrier: &mut Carrier, alpn: Alpn) -> io::Result<(bool, Vec<u8>)> {
+    let mut ahead = Vec::new();
+    match alpn {
+        Alpn::Http1 => return Ok((false, ahead)),
+        Alpn::Http2 => return Ok((true, ahead)),
+        Alpn::Silent => {}
+    }
+    ahead.reserve(1024);
+    loop {
+        if carrier.read_buf(&mut ahead).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let compared = ahead.len().min(PREFACE.len());
+        if ahead[..compared] != PREFACE[..compared] {
+            return Ok((false, ahead));
+        }
+        if compared == PREFACE.len() {
+            return Ok((true, ahead));
+        }
+    }
+}

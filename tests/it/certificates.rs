@@ -1,0 +1,269 @@
+//! The certificates that clients see: by name, renewed while streams run, and shown by clients too.
+
+use cyan::config::Config;
+use cyan::control_plane::command::Command;
+use cyan::model::listener::{ClientCertificates, ListenerTls, TlsVersion};
+use cyan::model::verdict::Verdict;
+use http::Request;
+use rustls::HandshakeKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::client::Client;
+use crate::support::http2::Http2Client;
+use crate::support::journalled;
+use crate::support::proxy::{Builder, Proxy, environment, name};
+use crate::support::tls::{Certificate, shake};
+use crate::support::upstream::Upstream;
+
+/// A proxy with TLS, and its config, as a reload reads it.
+fn secured(upstream: &Upstream, tls: ListenerTls) -> (Proxy, Config) {
+    let builder = Builder::new(vec![environment("blue", &[upstream])])
+        .listener(|listener| listener.tls = Some(tls));
+    let config = builder.config.clone();
+    (builder.start(), config)
+}
+
+/// The usual certificate of `a.test`, and one of `b.test` beside it.
+fn two(a: &Certificate, b: &Certificate) -> ListenerTls {
+    ListenerTls { named: vec![(name("b"), b.files())], ..a.listener() }
+}
+
+#[tokio::test]
+async fn a_client_sees_the_certificate_of_the_name_it_asks_for() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (a, b) = (Certificate::of("a.test"), Certificate::of("*.b.test"));
+    let (proxy, _) = secured(&upstream, two(&a, &b));
+    for (asked, shown) in [("a.test", &a), ("x.b.test", &b), ("X.B.test", &b)] {
+        let stream = shake(shown.client(None, &[]), proxy.address, asked).await.expect(asked);
+        assert_eq!(stream.get_ref().1.peer_certificates().unwrap(), [shown.der()], "{asked}");
+        assert_eq!(Client::over(stream).get("/", "").await.text(), "ok");
+    }
+    // Whoever asks for none of them gets the usual one, and finds that it is for another host.
+    for asked in ["b.test", "c.test", "127.0.0.1"] {
+        let refused = shake(a.client(None, &[]), proxy.address, asked).await.unwrap_err();
+        assert!(refused.to_string().contains("not valid for name"), "{asked}: {refused}");
+    }
+    proxy.settles("blue", Verdict::Complete, 3).await;
+}
+
+#[tokio::test]
+async fn a_host_of_another_certificate_is_misdirected() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (a, b) = (Certificate::of("a.test"), Certificate::of("b.test"));
+    let (proxy, _) = secured(&upstream, two(&a, &b));
+    let client = Http2Client::over(a.connect(proxy.address, &["h2"]).await).await;
+    let get = |host: &str| Request::get(format!("https://{host}/")).body(()).unwrap();
+    for (host, status) in
+        [("a.test", 200), ("b.test", 421), ("B.test:443", 421), ("c.test", 200), ("a.test", 200)]
+    {
+        let answer = client.answer(get(host)).await;
+        assert_eq!(answer.status(), status, "{host}: {}", answer.text());
+    }
+    // A client of HTTP/1.1 does not share connections: it means what it says.
+    let mut client = Client::over(a.connect(proxy.address, &[]).await);
+    client.send("GET / HTTP/1.1\r\nhost: b.test\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 200);
+    proxy.settles("blue", Verdict::Complete, 4).await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_to_new_clients_and_cuts_none() {
+    let (go, gone) = tokio::sync::watch::channel(false);
+    let upstream = Upstream::scripted(move |mut visit| {
+        let mut gone = gone.clone();
+        async move {
+            visit.request().await;
+            visit.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\na\n\r\n").await;
+            let _ = gone.wait_for(|gone| *gone).await;
+            visit.send("2\r\nb\n\r\n0\r\n\r\n").await;
+            visit.until_closed().await;
+        }
+    })
+    .await;
+    let certificate = Certificate::of("a.test");
+    let (proxy, config) = secured(&upstream, certificate.listener());
+    let before = certificate.der();
+    let mut client = Client::over(certificate.connect(proxy.address, &[]).await);
+    client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+    client.read_until(b"a\n").await;
+
+    let same = proxy.ask(Command::Reload(Box::new(config.clone()))).await.unwrap();
+    assert!(!same.changed, "nothing is new yet");
+    certificate.renew();
+    let taken = proxy.ask(Command::Reload(Box::new(config))).await.unwrap();
+    assert!(taken.changed && taken.warnings.is_empty(), "{taken:?}");
+    let entry = journalled(proxy.app().controller(), "certificates_renewed").await;
+    assert!(entry.text.starts_with("TLS was renewed; new connections see "), "{}", entry.text);
+    assert_eq!(entry.actor, "test");
+
+    let stream = certificate.connect(proxy.address, &[]).await;
+    assert_ne!(stream.get_ref().1.peer_certificates().unwrap(), [before]);
+    go.send_replace(true);
+    client.read_until(b"b\n").await;
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_fit_leaves_the_last_good_one() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (a, b) = (Certificate::of("a.test"), Certificate::of("b.test"));
+    let (proxy, config) = secured(&upstream, two(&a, &b));
+    let before = a.der();
+    a.renew();
+    std::fs::copy(a.files().key_file, b.files().key_file).unwrap(); // only the second is wrong
+    let refused = proxy.ask(Command::Reload(Box::new(config))).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot be used with its key"), "{refused}");
+    assert!(refused.ends_with("; the last good certificates stay; put right ones in place"));
+    let entry = journalled(proxy.app().controller(), "reload_refused").await;
+    assert!(entry.text.contains("cannot be used with its key"), "{}", entry.text);
+    let (_, status) = proxy.admin("GET", "/v1/status", "").await;
+    let warning = status["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.starts_with("the last reload was refused, the old config stays: "),
+        "{warning}"
+    );
+    let other = shake(a.client(None, &[]), proxy.address, "a.test").await;
+    assert!(other.is_err(), "the new one was not taken");
+    assert_eq!(status["certificates"].as_array().unwrap().len(), 2);
+    assert_ne!(before, a.der());
+}
+
+#[tokio::test]
+async fn status_and_metrics_tell_when_certificates_end() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let certificate = Certificate::of("a.test");
+    let (proxy, _) = secured(&upstream, certificate.listener());
+    let (_, status) = proxy.admin("GET", "/v1/status", "").await;
+    let told = &status["certificates"][0];
+    assert_eq!(told["names"][0], "a.test");
+    assert_eq!(told["file"], certificate.file().display().to_string());
+    assert!(told["expires_in_s"].as_i64().unwrap() > 365 * 86_400, "{told}");
+    let mut client = Client::connect(proxy.admin_address()).await;
+    client.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let page = client.answer().await.text();
+    let line =
+        format!("cyan_certificate_not_after_seconds{{file=\"{}\"}} ", certificate.file().display());
+    let value = page.lines().find_map(|text| text.strip_prefix(&line)).expect(&page);
+    assert_eq!(value, (told["not_after"].as_u64().unwrap() / 1000).to_string());
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_also_after_a_renewal() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let certificate = Certificate::of("a.test");
+    let (proxy, config) = secured(&upstream, certificate.listener());
+    let client = certificate.client(None, &[]);
+    let mut kinds = Vec::new();
+    for round in 0..3 {
+        if round == 2 {
+            certificate.renew();
+            proxy.ask(Command::Reload(Box::new(config.clone()))).await.unwrap();
+        }
+        let stream = shake(client.clone(), proxy.address, "a.test").await.unwrap();
+        kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+        // Tickets come after the handshake; a request has them read.
+        assert_eq!(Client::over(stream).get("/", "").await.text(), "ok");
+    }
+    let resumed = HandshakeKind::Resumed;
+    assert_eq!(kinds, [HandshakeKind::Full, resumed, resumed]);
+    proxy.settles("blue", Verdict::Complete, 3).await;
+}
+
+#[tokio::test]
+async fn clients_show_a_certificate_where_it_is_required() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (own, known, stranger) =
+        (Certificate::of("a.test"), Certificate::of("client"), Certificate::of("client"));
+    for is_required in [true, false] {
+        let clients = Some(ClientCertificates { ca_file: known.file(), is_required });
+        let (proxy, _) = secured(&upstream, ListenerTls { clients, ..own.listener() });
+        for (shown, is_served) in
+            [(Some(&known), true), (Some(&stranger), false), (None, !is_required)]
+        {
+            let stream = shake(own.client(shown, &[]), proxy.address, "a.test").await;
+            let served = match stream {
+                // With TLS 1.3 a client learns of its refusal with the first byte it reads.
+                Ok(mut stream) => {
+                    let request = b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n";
+                    let _ = stream.write_all(request).await;
+                    let mut answer = Vec::new();
+                    let _ = stream.read_to_end(&mut answer).await;
+                    answer.starts_with(b"HTTP/1.1 200")
+                }
+                Err(_) => false,
+            };
+            let who = shown.map(|shown| shown.file());
+            assert_eq!(served, is_served, "required: {is_required}, shown: {who:?}");
+        }
+        proxy.settles("blue", Verdict::Complete, if is_required { 1 } else { 2 }).await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_version_is_refused() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let own = Certificate::of("a.test");
+    let only = |version| {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(own.der()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        std::sync::Arc::new(config)
+    };
+    let (tls12, tls13) = (only(&rustls::version::TLS12), only(&rustls::version::TLS13));
+    for (version_min, old_is_served) in [(TlsVersion::Tls12, true), (TlsVersion::Tls13, false)] {
+        let (proxy, _) = secured(&upstream, ListenerTls { version_min, ..own.listener() });
+        assert_eq!(shake(tls12.clone(), proxy.address, "a.test").await.is_ok(), old_is_served);
+        assert!(shake(tls13.clone(), proxy.address, "a.test").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_is_shown_our_certificate() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (theirs, ours) = (Certificate::of("127.0.0.1"), Certificate::of("cyan"));
+    let relay = theirs.before_for(&ours, upstream.address).await;
+    for (certificate, status) in [(Some(ours.files()), 200), (None, 502)] {
+        let mut blue = environment("blue", &[]);
+        blue.upstreams = vec![format!("https://{}", relay.address).parse().unwrap()];
+        blue.tls.ca_file = Some(theirs.file());
+        blue.tls.certificate = certificate;
+        blue.connect_retries = 0;
+        let proxy = Builder::new(vec![blue]).start();
+        assert_eq!(proxy.client().await.get("/", "").await.status, status);
+        proxy.adds_up().await;
+    }
+    assert_eq!(upstream.heads().len(), 1);
+}
+
+#[tokio::test]
+async fn in_a_storm_of_handshakes_each_has_its_turn_and_a_stream_goes_on() {
+    let upstream = Upstream::scripted(|mut visit| async move {
+        visit.request().await;
+        visit.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        for _ in 0..100 {
+            visit.send("1\r\n.\r\n").await;
+        }
+        visit.send("0\r\n\r\n").await;
+        visit.until_closed().await;
+    })
+    .await;
+    let own = Certificate::of("a.test");
+    let (proxy, _) = secured(&upstream, own.listener());
+    let mut client = Client::over(own.connect(proxy.address, &[]).await);
+    client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+    let storm = (0..100).map(|_| {
+        let (config, address) = (own.client(None, &[]), proxy.address);
+        tokio::spawn(async move { shake(config, address, "a.test").await.is_ok() })
+    });
+    let storm: Vec<_> = storm.collect();
+    assert_eq!(client.answer().await.body.len(), 100);
+    for handshake in storm {
+        assert!(handshake.await.unwrap(), "every handshake has its turn");
+    }
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
