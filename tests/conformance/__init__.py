@@ -1,1 +1,1 @@
-"""Raw bytes on both sides of a proxy: what Cyan, nginx and HAProxy make of the same requests and answers."""
+"""Raw bytes on both sides of a proxy: what each makes of the same requests and answers."""

@@ -81,7 +81,7 @@ class Case:
     methods: tuple[str, ...] = ()
     """Methods of the requests sent, where an answer's end depends on it; `GET` for the others."""
     drive: Callable[[Client, Take], dict[str, object] | None] | None = None
-    """Instead of sending `send`: talks to the proxy itself. What is left on the connection is read after it."""
+    """Talks to the proxy itself, instead of sending `send`. What is left is read after it."""
     only: tuple[str, ...] = ()
     """The peers it makes sense for; all when empty."""
     seconds: float = 2.0
@@ -111,11 +111,11 @@ def observe(case: Case, client: Client, take: Take) -> Seen:
     """Plays the client's side of a case."""
     seen = Seen()
     methods = list(case.methods)
-    if case.drive:
-        seen.notes = case.drive(client, take) or {}
-    else:
-        client.send(case.send)
     try:
+        if case.drive:
+            seen.notes = case.drive(client, take) or {}
+        else:
+            client.send(case.send)
         while True:
             answer = client.answer(methods[0] if methods else "GET")
             seen.answers.append(answer)

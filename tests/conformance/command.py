@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
         return 2
     if not _has_programs(names):
         return 2
-    cyan_program()
+    if any(name.startswith("cyan") for name in names):
+        cyan_program()
     started = time.monotonic()
     results = play(cases, names)
     print(f"{len(cases)} cases in {time.monotonic() - started:.0f} s", file=sys.stderr)

@@ -7,9 +7,8 @@ with the `hpack` package.
 import struct
 from dataclasses import dataclass, field
 
-from hpack import Decoder, HPACKError
-
 from conformance.wire import LATE, Client, Ended
+from hpack import Decoder, HPACKError
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 

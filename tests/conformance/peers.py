@@ -22,15 +22,6 @@ from harness.process import Process, free_port, wait_until
 NAMES = ("cyan", "cyan-hyper", "nginx", "haproxy")
 """Cyan twice: requests that its lean engine would serve go to hyper in the second."""
 
-CYAN_SETUPS = {
-    "plain": "",
-    "h2": "",
-    "tls": "",
-    "mtls": "",
-    "trusted": 'listen.trusted_proxies = ["127.0.0.0/8"]',
-}
-"""What a setup adds to Cyan's config. The other proxies know only the plain one unless told below."""
-
 NGINX = """
 daemon off; master_process off; worker_processes 1; error_log {directory}/error.log; pid {directory}/pid;
 events {{ worker_connections 1024; }}
@@ -59,6 +50,8 @@ _NGINX_TLS = """ ssl http2;
 NGINX_SETUPS = {
     "plain": "",
     "h2": " http2",
+    "proxied": """ proxy_protocol;
+    set_real_ip_from 127.0.0.0/8; real_ip_header proxy_protocol""",
     "tls": _NGINX_TLS
     + """;
     location / {{ proxy_pass http://scripted; proxy_http_version 1.1;
@@ -75,6 +68,7 @@ that one's."""
 HAPROXY_SETUPS = {
     "plain": "",
     "h2": "",
+    "proxied": " accept-proxy",
     "tls": " ssl crt {a.both} crt {b.both} alpn h2,http/1.1",
     "mtls": " ssl crt {a.both} verify required ca-file {client.certificate}",
 }
@@ -90,6 +84,7 @@ defaults
   timeout server 30s
   timeout http-request 10s
   http-reuse safe
+  option abortonclose
 frontend clients
   bind 127.0.0.1:{port}{more}
   http-request set-header X-Forwarded-For %[src]
@@ -103,7 +98,18 @@ _CYAN_TLS = """https = "127.0.0.1:{port}"
 certificate_file = "{a.certificate}"
 key_file = "{a.key}"
 """
-CYAN_LISTEN = {
+_CYAN_PLAIN = """http = "127.0.0.1:{port}"
+"""
+CYAN_SETUPS = {
+    "plain": _CYAN_PLAIN,
+    "h2": _CYAN_PLAIN,
+    "trusted": _CYAN_PLAIN + 'trusted_proxies = ["127.0.0.0/8"]',
+    "proxied": _CYAN_PLAIN
+    + """trusted_proxies = ["127.0.0.0/8"]
+proxy_protocol = "v2"""",
+    "proxied-by-others": _CYAN_PLAIN
+    + """trusted_proxies = ["192.0.2.0/24"]
+proxy_protocol = "v2"""",
     "tls": _CYAN_TLS
     + """[listen.certificates.b]
 certificate_file = "{b.certificate}"
@@ -111,11 +117,10 @@ key_file = "{b.key}"
 """,
     "mtls": _CYAN_TLS + 'client_ca_file = "{client.certificate}"',
 }
-"""Listeners that are not in plain text."""
+"""Cyan's table `[listen]`."""
 
 CYAN = """
 state_dir = "{directory}/state"
-{more}
 [listen]
 {listen}
 [admin]
@@ -227,9 +232,8 @@ class Peer:
 
 def _cyan(setup: str, places: dict) -> list[str]:
     config = places["directory"] / "cyan.toml"
-    listen = CYAN_LISTEN.get(setup, 'http = "127.0.0.1:{port}"').format(**places)
-    text = CYAN.format(**places, admin=free_port(), more=CYAN_SETUPS[setup], listen=listen)
-    config.write_text(text)
+    listen = CYAN_SETUPS[setup].format(**places)
+    config.write_text(CYAN.format(**places, admin=free_port(), listen=listen))
     return [str(cyan_program()), "serve", "--config", str(config)]
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from conformance.wire import Client, Reader
 
-
 _LOCK = threading.Lock()
 
 

@@ -88,10 +88,18 @@ class Take:
     changed: threading.Condition = field(default_factory=threading.Condition)
     released: int = 0
     """Connections that the proxy let go of while the upstream held them."""
+    may_go_on: bool = False
+    """The client's side lets a script go on that waits for it."""
 
     def add(self, request: Request) -> None:
         with self.changed:
             self.requests.append(request)
+            self.changed.notify_all()
+
+    def go_on(self) -> None:
+        """Lets a script go on that waits for `may_go_on`."""
+        with self.changed:
+            self.may_go_on = True
             self.changed.notify_all()
 
     def wait(self, holds: Callable[["Take"], bool]) -> bool:
@@ -157,6 +165,8 @@ class Line:
         script = Script() if request.is_sentinel else take.script
         take.add(request)
         if not script.is_early:
+            if request.values("expect"):
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.read_body(request)
         if request.flaws:
             self.send(b"HTTP/1.1 400 Unclean\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

@@ -42,8 +42,8 @@ class Reader:
         left = self.deadline - time.monotonic()
         if left <= 0 or self.total > BYTES_MAX:
             raise Ended(LATE)
-        self._sock.settimeout(left)
         try:
+            self._sock.settimeout(left)
             piece = self._sock.recv(256 * 1024)
         except TimeoutError:
             raise Ended(LATE) from None

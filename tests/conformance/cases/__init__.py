@@ -13,6 +13,7 @@ AREAS = {
     "untouched": "What is passed on as it was",
     "interim": "Expect and interim answers",
     "forwarded": "Headers of one hop, and headers not to believe",
+    "proxied": "The PROXY protocol",
     "answers": "Broken answers",
     "ends": "Ends",
     "upgrades": "Upgrades",
