@@ -73,6 +73,10 @@ fn of_process(config: &Config) -> Vec<Entry> {
     if let Some(listener) = config.listeners.first() {
         entries.extend([
             entry("listen.trusted_proxies", list(&listener.trusted_proxies)),
+            entry(
+                "listen.proxy_protocol",
+                text(if listener.expects_proxy_header { "v2" } else { "off" }),
+            ),
             entry("listen.connections_max", text(listener.connections_max)),
             entry("listen.head_bytes_max", bytes(listener.head_bytes_max)),
             entry("listen.timeouts.handshake", time(listener.timeouts.handshake)),

@@ -1,6 +1,7 @@
 //! From a new connection to the engine that serves its requests.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::engine::serve::serve;
 use super::exchange::head::Peer;
 use super::handshake;
 use super::lean::converse;
+use super::proxy_protocol::{self, Sender};
 use crate::model::listener::ListenerSpec;
 use crate::tls::server::ServerTls;
 
@@ -41,6 +43,42 @@ pub struct Entrance {
     pub permits: Arc<Semaphore>,
     /// Peers that are believed.
     pub trusted: Rc<[ipnet::IpNet]>,
+}
+
+impl Entrance {
+    fn trusts(&self, address: Option<IpAddr>) -> bool {
+        address.is_some_and(|address| self.trusted.iter().any(|net| net.contains(&address)))
+    }
+
+    /// A client at this address.
+    fn peer(&self, address: Option<IpAddr>) -> Peer {
+        Peer {
+            is_trusted: self.trusts(address),
+            is_tls: self.tls.is_some(),
+            trusted: Rc::clone(&self.trusted),
+            body_idle: self.spec.timeouts.body_idle,
+            ..Peer::new(address)
+        }
+    }
+
+    /// The client's address: the socket's, or what a trusted peer says before the first byte. A unix socket
+    /// has no address; who may open it is trusted.
+    async fn client_address(
+        &self,
+        carrier: &mut Carrier,
+        address: Option<IpAddr>,
+    ) -> io::Result<Option<IpAddr>> {
+        if !self.spec.expects_proxy_header {
+            return Ok(address);
+        }
+        if address.is_some() && !self.trusts(address) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        Ok(match proxy_protocol::read(carrier).await? {
+            Sender::Client(client) => Some(client),
+            Sender::Peer => address,
+        })
+    }
 }
 
 /// A listening socket in the event loop.
@@ -137,22 +175,14 @@ fn welcome(
     core: &Rc<Core>,
     entrance: &Rc<Entrance>,
     carrier: Carrier,
-    address: Option<std::net::IpAddr>,
+    address: Option<IpAddr>,
     permit: OwnedSemaphorePermit,
 ) {
-    let is_trusted = address.is_some_and(|a| entrance.trusted.iter().any(|net| net.contains(&a)));
-    let peer = Peer {
-        is_trusted,
-        is_tls: entrance.tls.is_some(),
-        trusted: Rc::clone(&entrance.trusted),
-        body_idle: entrance.spec.timeouts.body_idle,
-        ..Peer::new(address)
-    };
     let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));
     // One task per connection: a panic in it costs that connection only.
     tokio::task::spawn_local(async move {
         let _counted = PanicCount(Rc::clone(&core));
-        talk(core, entrance, carrier, peer, permit).await;
+        talk(core, entrance, carrier, address, permit).await;
     });
 }
 
@@ -172,15 +202,17 @@ impl Drop for PanicCount {
 async fn talk(
     core: Rc<Core>,
     entrance: Rc<Entrance>,
-    carrier: Carrier,
-    peer: Peer,
+    mut carrier: Carrier,
+    address: Option<IpAddr>,
     permit: OwnedSemaphorePermit,
 ) {
     let timeouts = entrance.spec.timeouts.clone();
+    let named = entrance.client_address(&mut carrier, address);
+    let Ok(Ok(address)) = tokio::time::timeout(timeouts.handshake, named).await else { return };
     let shaken = handshake::shake(carrier, entrance.tls.as_deref(), &core.handshakes);
     let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else { return };
     let mut carrier = shaken.carrier;
-    let peer = Rc::new(Peer { hosts: shaken.hosts, ..peer });
+    let peer = Rc::new(Peer { hosts: shaken.hosts, ..entrance.peer(address) });
     let first = handshake::read_preface(&mut carrier, shaken.alpn);
     let Ok(Ok((is_http2, ahead))) = tokio::time::timeout(timeouts.idle, first).await else {
         return;

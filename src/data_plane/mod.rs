@@ -14,6 +14,7 @@ mod lean;
 mod log_file;
 pub mod observed;
 mod pool;
+mod proxy_protocol;
 pub mod recorder;
 mod socket;
 mod start;

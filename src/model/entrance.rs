@@ -61,6 +61,7 @@ mod tests {
             address,
             tls: is_tls.then_some(tls),
             trusted_proxies: vec![],
+            expects_proxy_header: false,
             timeouts: ClientTimeouts::default(),
             connections_max: 1,
             head_bytes_max: 4096,

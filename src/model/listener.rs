@@ -36,6 +36,8 @@ pub struct ListenerSpec {
     pub tls: Option<ListenerTls>,
     /// Peers whose `X-Forwarded-*` headers are believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// Every connection begins with a PROXY header of version 2, and comes from a trusted peer.
+    pub expects_proxy_header: bool,
     /// Limits on time towards clients.
     pub timeouts: ClientTimeouts,
     /// Most connections of the whole process on this listener; beyond it accepting pauses.

@@ -106,10 +106,12 @@ CYAN_SETUPS = {
     "trusted": _CYAN_PLAIN + 'trusted_proxies = ["127.0.0.0/8"]',
     "proxied": _CYAN_PLAIN
     + """trusted_proxies = ["127.0.0.0/8"]
-proxy_protocol = "v2"""",
+proxy_protocol = "v2"
+""",
     "proxied-by-others": _CYAN_PLAIN
     + """trusted_proxies = ["192.0.2.0/24"]
-proxy_protocol = "v2"""",
+proxy_protocol = "v2"
+""",
     "tls": _CYAN_TLS
     + """[listen.certificates.b]
 certificate_file = "{b.certificate}"

@@ -1,8 +1,11 @@
 //! `[listen]`: where clients connect.
 
+use ipnet::IpNet;
+
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
+use super::environment::one_of;
 use super::{address, listen_tls, range};
 use crate::model::listener::{ListenAddress, ListenerSpec, ListenerTls};
 use crate::model::timeouts::ClientTimeouts;
@@ -20,6 +23,7 @@ pub(super) type PlacedListener = (Place, ListenerSpec);
 pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
     let tls = listen_tls::read(section);
     let trusted_proxies = range::read_list(section, "trusted_proxies");
+    let expects_proxy_header = read_proxy_protocol(section, &trusted_proxies);
     let timeouts = read_timeouts(&section.section("timeouts"));
     let connections_max = section.whole("connections_max", 1..=1_000_000);
     let head_bytes_max = read_head_bytes_max(section);
@@ -27,6 +31,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
         address,
         tls: tls.cloned(),
         trusted_proxies: trusted_proxies.clone(),
+        expects_proxy_header,
         timeouts: timeouts.clone(),
         connections_max: connections_max.unwrap_or(CONNECTIONS_MAX),
         head_bytes_max,
@@ -40,6 +45,17 @@ pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
     check_presence(section);
     check_collisions(section, &listeners);
     listeners
+}
+
+/// Who is trusted by nobody cannot be believed either: then no client would ever get in.
+fn read_proxy_protocol(section: &Section<'_>, trusted: &[IpNet]) -> bool {
+    let is_expected = one_of(section, "proxy_protocol", &[("off", false), ("v2", true)]);
+    if is_expected && trusted.is_empty() {
+        let sentence =
+            "nobody is trusted to send it; write trusted_proxies, for example \"10.0.0.0/8\"";
+        section.reader.error(&section.place_of("proxy_protocol"), sentence);
+    }
+    is_expected
 }
 
 fn read_addresses(section: &Section<'_>, key: &str) -> Vec<(Place, ListenAddress)> {
@@ -102,13 +118,14 @@ mod tests {
     #[test]
     fn every_address_has_the_settings_of_the_table() {
         let text = "[listen]\nhttp = [\"127.0.0.1:80\", \"unix:/a\"]\nconnections_max = 7\n\
-                    trusted_proxies = \"10.0.0.0/8\"\n[listen.timeouts]\nidle = \"2m\"\n";
+                    trusted_proxies = \"10.0.0.0/8\"\nproxy_protocol = \"v2\"\n[listen.timeouts]\nidle = \"2m\"\n";
         let config = config(&format!("{text}{BLUE}"));
         assert_eq!(config.listeners.len(), 2);
         for listener in &config.listeners {
             assert_eq!(listener.connections_max, 7);
             assert_eq!(listener.timeouts.idle.as_secs(), 120);
             assert_eq!(listener.trusted_proxies.len(), 1);
+            assert!(listener.expects_proxy_header);
             assert!(listener.tls.is_none());
         }
     }
@@ -147,6 +164,10 @@ mod tests {
             (
                 "http = \"127.0.0.1:80\"\ntimeouts.idle = \"0s\"",
                 "a.toml:3: listen.timeouts.idle: must not be zero; write at least 1ms",
+            ),
+            (
+                "http = \"127.0.0.1:80\"\nproxy_protocol = \"v2\"",
+                "a.toml:3: listen.proxy_protocol: nobody is trusted to send it; write trusted_proxies, for example \"10.0.0.0/8\"",
             ),
             (
                 "http = \"127.0.0.1:80\"\ntrusted_proxies = [\"lan\"]",

@@ -94,6 +94,7 @@ impl Builder {
             address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),
             tls: None,
             trusted_proxies: Vec::new(),
+            expects_proxy_header: false,
             timeouts: ClientTimeouts::default(),
             connections_max: 10_000,
             head_bytes_max: 32 * 1024,
