@@ -36,6 +36,7 @@ impl Access {
 
     /// Who calls with these headers, if such a call may go on.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        one_host(headers)?;
         same_origin(headers)?;
         if self.tokens.is_empty() {
             if self.on_network {
@@ -94,6 +95,14 @@ impl Access {
     fn known(&self, guess: &str) -> Option<&Token> {
         self.tokens.iter().find(|token| token.is(guess.trim()))
     }
+}
+
+/// RFC 9112, section 3.2: of two hosts nobody can say which is meant, whoever calls.
+fn one_host(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.get_all(header::HOST).iter().nth(1).is_none() {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::BadRequest, "more than one `Host`; send the one that is meant"))
 }
 
 /// An `Origin` must be that of this very address. Programs send none.
@@ -189,6 +198,16 @@ mod tests {
             let pairs = [host, origin, (header::AUTHORIZATION, "Bearer t0ken")];
             assert_eq!(status(&closed, &pairs), expected);
         }
+    }
+
+    #[test]
+    fn two_hosts_are_refused_even_with_the_token() {
+        let access = access(Some("t0ken"), tcp());
+        let mut both = headers(&[(header::AUTHORIZATION, "Bearer t0ken")]);
+        for host in ["a.example", "b.example"] {
+            both.append(header::HOST, host.parse().unwrap());
+        }
+        assert_eq!(access.check(&both).map_err(|problem| problem.status).err(), Some(400));
     }
 
     #[test]

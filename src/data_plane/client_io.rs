@@ -1,15 +1,17 @@
 //! Byte streams, whatever carries them; a client's knows more.
 //!
-//! It knows two things that the HTTP engine does not tell: when the first byte of a request head came
-//! (so that a slow head can be told from an idle connection), and that a refused request's body should
-//! be read for a moment before the socket closes, or the client would see a reset instead of the reply.
+//! It knows three things that the HTTP engine does not tell: when the first byte of a request head came
+//! (so that a slow head can be told from an idle connection), that a refused request's body should
+//! be read for a moment before the socket closes, or the client would see a reset instead of the reply,
+//! and interim answers, which hyper cannot write itself: they go out between what it writes, and only
+//! when all of that is written, so that they never stand inside an answer.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -18,15 +20,59 @@ use tokio_rustls::TlsStream;
 /// Most bytes read and thrown away before a connection with a refused body is closed.
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// Most bytes of interim answers that wait for a client; beyond them they are dropped.
+const INTERIM_BYTES_MAX: usize = 16 * 1024;
+
 /// What the stream and its core tell each other. Only one thread ever touches it; the atomics are
 /// there because an upgraded stream has to be `Send`.
 #[derive(Debug, Default)]
 pub struct IoState {
     is_head_begun: AtomicBool,
     is_lingering: AtomicBool,
+    has_interim: AtomicBool,
+    interim: Mutex<Interim>,
+}
+
+/// Interim answers that were not written yet, and the task that writes them.
+#[derive(Debug, Default)]
+struct Interim {
+    bytes: Vec<u8>,
+    writer: Option<Waker>,
 }
 
 impl IoState {
+    /// Interim answers may come; this is who writes them.
+    pub fn expect_interim(&self, writer: &Waker) {
+        let mut interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        interim.bytes.clear(); // of a request before, whose answer has come
+        self.has_interim.store(false, Ordering::Relaxed);
+        match &mut interim.writer {
+            Some(known) => known.clone_from(writer),
+            none => *none = Some(writer.clone()),
+        }
+    }
+
+    /// An interim answer is to be written.
+    pub fn push_interim(&self, head: &[u8]) {
+        let mut interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        if interim.bytes.len() + head.len() <= INTERIM_BYTES_MAX {
+            interim.bytes.extend_from_slice(head);
+            self.has_interim.store(true, Ordering::Relaxed);
+        }
+        if let Some(writer) = &interim.writer {
+            writer.wake_by_ref();
+        }
+    }
+
+    /// What is to be written.
+    fn take_interim(&self) -> Vec<u8> {
+        if !self.has_interim.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut interim.bytes)
+    }
+
     /// A request head is awaited from here on.
     pub fn await_head(&self) {
         self.is_head_begun.store(false, Ordering::Relaxed);
@@ -60,6 +106,11 @@ pub struct ClientIo {
     ahead: Vec<u8>,
     state: Arc<IoState>,
     lingered_bytes: usize,
+    /// Interim answers being written.
+    interim: Vec<u8>,
+    interim_written: usize,
+    /// The engine has nothing unwritten: this is the end of an answer, or of nothing.
+    is_flushed: bool,
 }
 
 /// What carries bytes, of clients and of upstreams.
@@ -87,7 +138,36 @@ impl ClientIo {
     /// A stream of which some bytes have been read already.
     pub fn new(carrier: Carrier, ahead: Vec<u8>, state: Arc<IoState>) -> Self {
         state.is_head_begun.store(!ahead.is_empty(), Ordering::Relaxed);
-        Self { carrier, ahead, state, lingered_bytes: 0 }
+        Self {
+            carrier,
+            ahead,
+            state,
+            lingered_bytes: 0,
+            interim: Vec::new(),
+            interim_written: 0,
+            is_flushed: true,
+        }
+    }
+
+    /// Writes interim answers, where they do not fall into the middle of another; what does is dropped.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.interim.is_empty() {
+            let interim = self.state.take_interim();
+            if interim.is_empty() || !self.is_flushed {
+                return Poll::Ready(Ok(()));
+            }
+            (self.interim, self.interim_written) = (interim, 0);
+        }
+        while self.interim_written < self.interim.len() {
+            let rest = &self.interim[self.interim_written..];
+            let count = ready!(Pin::new(&mut self.carrier).poll_write(cx, rest))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim_written += count;
+        }
+        self.interim = Vec::new();
+        Poll::Ready(Ok(()))
     }
 
     /// Reads and throws away what a refused request still sends, up to a limit. The core's tick ends it
@@ -136,6 +216,8 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        self.is_flushed = false;
         Pin::new(&mut self.carrier).poll_write(cx, bytes)
     }
 
@@ -144,6 +226,8 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        self.is_flushed = false;
         Pin::new(&mut self.carrier).poll_write_vectored(cx, slices)
     }
 
@@ -152,6 +236,8 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.is_flushed = true; // hyper flushes when it has nothing left to write
+        ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.carrier).poll_flush(cx)
     }
 

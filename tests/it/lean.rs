@@ -34,7 +34,7 @@ async fn both_engines_send_the_same_heads_in_both_directions() {
     .await;
     let proxy = Proxy::before(&upstream);
     let sent = "X-Own: 1\r\nX-Own: 2\r\nCookie: a=b\r\nX_Deployment: c\r\nConnection: x-gone\r\n\
-                X-Gone: 1\r\nTE: trailers\r\nAccept:\r\nX-Forwarded-For: 6.6.6.6\r\n";
+                X-Gone: 1\r\nKeep-Alive: 5\r\nAccept:\r\nX-Forwarded-For: 6.6.6.6\r\n";
     let mut client = proxy.client().await;
     let lean = client.post("/v1/x?a=b", sent, "{}").await;
     client.send(NOT_PLAIN).await;
@@ -82,13 +82,15 @@ async fn a_body_that_comes_byte_by_byte_arrives_whole() {
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_with_its_connection_ends_with_a_last_chunk() {
+async fn an_interim_answer_passes_and_one_that_ends_with_its_connection_ends_with_a_last_chunk() {
     let upstream =
         Upstream::sending("HTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\nabc").await;
     let proxy = Proxy::before(&upstream);
     let mut client = proxy.client().await;
     for _ in 0..2 {
-        let answer = client.get("/", "").await;
+        let interim = client.get("/", "").await;
+        assert_eq!((interim.status, interim.header("link")), (103, Some("a")));
+        let answer = client.answer().await;
         assert_eq!((answer.header("transfer-encoding"), answer.is_whole), (Some("chunked"), true));
         assert_eq!((answer.text().as_str(), answer.header("link")), ("abc", None));
     }

@@ -11,6 +11,7 @@ use hyper::client::conn::TrySendError;
 use super::connection::UpstreamConnection;
 use super::dial::{DialError, Dialed, dial};
 use super::heads::{HeaderForge, HyperRequest};
+use super::interim;
 use super::sending::Upload;
 use super::serve::Serving;
 use super::stream_end::StreamEnd;
@@ -187,7 +188,12 @@ impl Serving {
         target::set(&mut parts, connection.is_http2(), upstream.spec.tls);
         let upload = Upload::new(outgoing.body.clone(), edit);
         upload.announce(&mut parts.headers);
-        let sent = connection.send(Request::from_parts(parts, upload));
+        let mut request = Request::from_parts(parts, upload);
+        if self.version == http::Version::HTTP_11 {
+            let names = self.flight.note(|exchange| exchange.header_names());
+            interim::pass_on(&mut request, Arc::clone(&self.work.client().io), names).await;
+        }
+        let sent = connection.send(request);
         self.flight.with(|exchange| exchange.on_sent(Instant::now()));
         let mut sent = std::pin::pin!(sent);
         let outcome = loop {

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod dial;
 pub mod heads;
 mod holding;
+mod interim;
 mod mirror;
 pub mod sending;
 pub mod serve;

@@ -278,7 +278,7 @@ impl Serving {
         self.flight.note(|exchange| refusal.edit(exchange.was_replayed(), &mut edits));
         engine.forge.apply(&edits, response.headers_mut());
         drop(edits);
-        self.sign(&mut response);
+        self.sign(&mut response, refusal.ends_connection());
         response
     }
 
@@ -286,19 +286,19 @@ impl Serving {
         let mut response = Response::new(Answer::Own(None));
         *response.status_mut() = StatusCode::NO_CONTENT;
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
-        self.sign(&mut response);
+        self.sign(&mut response, false);
         response
     }
 
-    /// Puts Cyan's headers on its own answer, and reads what the client still sends for a moment, or it
-    /// would see a reset before the answer.
-    fn sign(&self, response: &mut Response<Answer>) {
+    /// Puts Cyan's headers on its own answer. Where the connection ends with it, what the client still sends
+    /// is read for a moment, or it would see a reset before the answer.
+    fn sign(&self, response: &mut Response<Answer>, is_last: bool) {
         let engine = &self.core.engine;
         let mut edits = engine.edits.borrow_mut();
         edits.clear();
         self.flight.note(|exchange| exchange.edit_answer(&mut edits));
         engine.forge.apply(&edits, response.headers_mut());
-        if self.is_body_pending && self.version < http::Version::HTTP_2 {
+        if (is_last || self.is_body_pending) && self.version < http::Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             self.work.client().linger(Instant::now());
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::edits::Edits;
-use super::head::ResponseHead;
+use super::head::{Headers, ResponseHead};
 use super::{BodyEnd, Exchange, Phase, Place, Refusal, access, grpc, strip};
 use crate::model::header_id::HeaderId;
 use crate::model::service::HeaderNames;
@@ -29,6 +29,11 @@ impl Exchange {
             strip::response(head, &service.headers, edits);
         }
         self.edit_answer(edits);
+    }
+
+    /// What changes in an interim answer on its way to the client.
+    pub fn edit_interim(&self, head: &impl Headers, edits: &mut Edits) {
+        strip::response(head, &self.header_names(), edits);
     }
 
     /// The headers that every answer carries, Cyan's own included.

@@ -132,7 +132,7 @@ impl Exchange {
                 if self.may_try_another() || self.hand_over(snapshot, now) {
                     return AfterFailure::Retry;
                 }
-                Refusal::Connect(problem.to_owned())
+                Refusal::Connect
             }
             Stage::NotStarted if self.not_started < 2 => {
                 self.not_started += 1;

@@ -32,8 +32,9 @@ pub enum Refusal {
     BodyTooLarge(u64),
     /// The environment has as many requests as it may.
     InFlightMax(String),
-    /// No connection to any upstream; the text is the last failure.
-    Connect(String),
+    /// No connection to any upstream. Which, and why not, is for operators: what they are told of a failure
+    /// names addresses that users must not learn.
+    Connect,
     /// The connection was lost before an answer; the text says how.
     Lost(String),
     /// The environment has no upstreams at all.
@@ -62,7 +63,7 @@ impl Refusal {
             Self::Expectation => 417,
             Self::Misdirected(_) => 421,
             Self::TransferCoding => 501,
-            Self::Connect(_) | Self::Lost(_) => 502,
+            Self::Connect | Self::Lost(_) => 502,
             Self::InFlightMax(_) | Self::NoUpstream(_) | Self::Draining => 503,
             Self::HeadTimeout(_) | Self::TotalTimeout(_) => 504,
         }
@@ -80,7 +81,7 @@ impl Refusal {
             Self::UnknownEnvironment(_) => "unknown_environment",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::InFlightMax(_) => "in_flight_max",
-            Self::Connect(_) => "connect",
+            Self::Connect => "connect",
             Self::Lost(_) => "lost",
             Self::NoUpstream(_) => "no_upstream",
             Self::HeadTimeout(_) => "head_timeout",
@@ -89,6 +90,12 @@ impl Refusal {
             Self::BodyCut => "body_cut",
             Self::Draining => "draining",
         }
+    }
+
+    /// Whether the connection of HTTP/1 ends with it: where the request that follows begins is in doubt, or
+    /// the client may take what it sends next for a tunnel.
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::Method | Self::TransferCoding)
     }
 
     /// Seconds after which it is worth trying again, where that is so.
@@ -148,7 +155,7 @@ impl fmt::Display for Refusal {
             Self::InFlightMax(environment) => {
                 write!(f, "environment `{environment}` is at its limit of requests in flight")
             }
-            Self::Connect(problem) => write!(f, "no upstream could be connected to: {problem}"),
+            Self::Connect => f.write_str("no upstream could be connected to"),
             Self::Lost(problem) => {
                 write!(f, "the upstream closed the connection before it answered: {problem}")
             }

@@ -1,5 +1,5 @@
 //! What a request must be before anything else looks at it: RFC 9110 and 9112, where two readers of the
-//! same bytes could disagree.
+//! same bytes could disagree (`tests/conformance/cases` has the bytes).
 
 use super::head::{BodyLength, RequestHead, Version};
 use super::reply::Refusal;
@@ -14,6 +14,7 @@ pub fn check(head: &impl RequestHead) -> Result<(), Refusal> {
     if matches!(head.method(), "CONNECT" | "TRACE") {
         return Err(Refusal::Method);
     }
+    check_target(head)?;
     check_host(head)?;
     check_transfer_coding(head)?;
     if let Some(expect) = head.first(HeaderId::EXPECT)
@@ -22,6 +23,16 @@ pub fn check(head: &impl RequestHead) -> Result<(), Refusal> {
         return Err(Refusal::Expectation);
     }
     Ok(())
+}
+
+/// RFC 9112, section 3.2: `*` is for OPTIONS alone, and a bare authority for CONNECT alone, which parses as
+/// a target without a path.
+fn check_target(head: &impl RequestHead) -> Result<(), Refusal> {
+    match head.path() {
+        "*" if head.method() != "OPTIONS" => Err(Refusal::Malformed("`*` is for OPTIONS alone")),
+        "" => Err(Refusal::Malformed("the target has no path")),
+        _ => Ok(()),
+    }
 }
 
 /// Checks a body's announced length against the service's limit.

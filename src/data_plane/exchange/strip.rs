@@ -87,7 +87,12 @@ pub fn request(
         if name.contains('_') {
             let dashed = name.replace('_', "-");
             let forwarded = FORWARDED.iter().any(|id| id.name() == dashed);
-            if forwarded || is_ours(&dashed, ours, force) || hop_by_hop(&dashed).is_some() {
+            let is_framing = dashed == HeaderId::CONTENT_LENGTH.name();
+            if forwarded
+                || is_framing
+                || is_ours(&dashed, ours, force)
+                || hop_by_hop(&dashed).is_some()
+            {
                 edits.remove_named(name);
             }
         }
@@ -98,9 +103,13 @@ pub fn request(
 }
 
 /// Removes what ends here from an answer: an upstream cannot speak in Cyan's name either. `Trailer`
-/// stays, since trailers are passed on.
+/// stays, since trailers are passed on. A length beside chunks must not outlive them: the client would
+/// cut the body there, and read the rest as another answer (RFC 9112, section 6.3).
 pub fn response(head: &impl Headers, ours: &HeaderNames, edits: &mut Edits) {
     remove_nominated(head, edits);
+    if head.first(HeaderId::TRANSFER_ENCODING).is_some() {
+        edits.remove(HeaderId::CONTENT_LENGTH);
+    }
     head.each_name(&mut |name| match hop_by_hop(name) {
         Some(HeaderId::TRAILER) => {}
         Some(id) => edits.remove(id),

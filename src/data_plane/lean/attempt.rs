@@ -267,15 +267,18 @@ impl Conversation {
         loop {
             let bytes = &mut desk.input[start..filled];
             match response::read(bytes, &desk.names, &mut desk.lines) {
-                Ok(None) if filled == desk.input.len() => {
+                Ok(None) if filled - start == desk.input.len() => {
                     return Some(refuse(flight, &BadAnswer("its head is too long")));
                 }
                 Ok(None) => {
                     attempt.partial = desk.input[start..filled].to_vec();
                     return None;
                 }
-                Ok(Some(parsed)) if (102..200).contains(&parsed.status) || parsed.status == 100 => {
+                Ok(Some(parsed)) if (100..200).contains(&parsed.status) && parsed.status != 101 => {
                     attempt.has_begun = true;
+                    if parsed.status != 100 && !self.pass_interim(flight, desk, start, parsed, cx) {
+                        return Some(Outcome::Broken);
+                    }
                     start += parsed.head_bytes;
                 }
                 Ok(Some(parsed)) if parsed.status < 200 => {
@@ -288,6 +291,26 @@ impl Conversation {
                 Err(why) => return Some(refuse(flight, &why)),
             }
         }
+    }
+
+    /// Passes an interim answer on (RFC 9110, section 15.2), except for a `100 Continue`: nobody who asks for
+    /// one is served here. False: the client has gone.
+    fn pass_interim(
+        &mut self,
+        flight: &FlightOwner,
+        desk: &mut Desk,
+        start: usize,
+        parsed: Parsed,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Desk { input, output, edits, lines, .. } = desk;
+        let head = parsed.view(&input[start..], lines);
+        flight.note(|exchange| exchange.edit_interim(&head, edits));
+        head.render_interim(output, edits);
+        let written = self.outbox.write(&mut self.carrier, cx, output);
+        edits.clear();
+        output.clear();
+        written.is_ok()
     }
 
     /// Writes the head of the answer, and what came with it of its body, in one go.

@@ -112,6 +112,7 @@ impl Request {
                     HeaderId::TRANSFER_ENCODING
                     | HeaderId::UPGRADE
                     | HeaderId::EXPECT
+                    | HeaderId::TE // trailers of the answer are wanted, which end here otherwise
                     | HeaderId::TRAILER,
                 ) => return None,
                 _ => {}

@@ -159,6 +159,15 @@ impl Response<'_> {
     }
 }
 
+impl Response<'_> {
+    /// Writes the head of an interim answer for the client.
+    pub fn render_interim(&self, out: &mut Vec<u8>, edits: &Edits) {
+        status_line(out, self.status, self.reason);
+        render::fields(out, self.fields, &[edits]);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Writes the first line of an answer.
 pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
     let digit = |of: u16| b'0' + u8::try_from(of % 10).unwrap_or(0);

@@ -232,7 +232,11 @@ impl Conversation {
 
     /// Answers with a refusal.
     async fn reply(&mut self, flight: FlightOwner, work: Work, refusal: &Refusal) -> Then {
-        self.is_last = self.request.is_last || self.client.is_closing();
+        self.is_last =
+            self.request.is_last || self.client.is_closing() || refusal.ends_connection();
+        if refusal.ends_connection() {
+            self.client.linger(Instant::now());
+        }
         let mut head = Vec::new();
         self.render_reply(&mut head, &flight, refusal);
         drop(flight);

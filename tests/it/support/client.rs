@@ -136,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             answer.body = self.ahead.drain(..length).collect();
             answer.is_whole =
                 answer.header("content-length") == Some(&answer.body.len().to_string());
-        } else if status != 101 && status != 204 && status != 304 {
+        } else if status >= 200 && status != 204 && status != 304 {
             let rest = self.rest().await;
             answer.is_whole = rest.is_ok();
             answer.body = rest.unwrap_or_default();
