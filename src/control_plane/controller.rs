@@ -271,10 +271,13 @@ impl Controller {
         if let Some(order) = &change.order {
             self.services.arrange(order);
         }
+        let number = self.number_change();
+        if let [service] = services.as_slice() {
+            self.announce_share(service, number, published_at);
+        }
         self.shared.snapshot.store(Arc::new(self.services.snapshot()));
         let quiesce = self.links.quiesce();
         self.publish_view();
-        let number = self.number_change();
         let generation = records.iter().map(|record| record.generation).max();
         let generation = generation.or_else(|| self.highest_generation()).unwrap_or(0);
         if durable {
@@ -303,7 +306,6 @@ impl Controller {
         self.settlings.open(number, asked.reply, published_at, applied);
         self.await_acks(number, generation, quiesce);
         if let [service] = services.as_slice() {
-            self.share_published(service, number, published_at);
             self.carry_out(service, &effects, &said);
         }
     }

@@ -164,6 +164,12 @@ impl Observation {
         Self { shared, session, observed, task: task.abort_handle() }
     }
 
+    /// The candidate's share is about to change, on one core after the other. To be called before the first
+    /// one has it, and to be followed by `change`.
+    pub fn announce_change(&self, began: Instant) {
+        locked(&self.session).announce_change(self.shared.measurements.since_epoch(began));
+    }
+
     /// The candidate's share was changed; the change was begun at `began` and has reached every core. To be
     /// called at once: what arrived in between is left out.
     pub fn change(&self, share: f64, planned: bool, began: Instant) {

@@ -11,6 +11,7 @@
 
 mod asking;
 mod baseline;
+mod changes;
 mod cohort;
 mod cores;
 mod draw;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use asking::Asking;
 pub use baseline::Baseline;
 use baseline::Rules;
+use changes::Changes;
 use cohort::{Cohort, Happened};
 use cores::{Cores, first_whole};
 use draw::draw;
@@ -47,8 +49,6 @@ const REQUESTS_MAX: usize = 1 << 17;
 const FAILURES_MAX: usize = 1 << 16;
 /// Scores that wait for the next record.
 const SCORES_MAX: usize = 4_096;
-/// Changes that wait for their tick. Each is a command of somebody, and there are four ticks a second.
-const CHANGES_MAX: usize = 64;
 /// After so many ticks bodies have come as far as they say how they want the answer: a second.
 const ASKED_BY: u32 = 4;
 /// How many ticks cores may be ahead of the slowest: a minute.
@@ -99,7 +99,7 @@ pub struct Recorder {
     reading: Reading,
     /// The tick that is settled next.
     next: Tick,
-    changes: VecDeque<Pending>,
+    changes: Changes,
     changed: Tick,
     served: ServedKeys,
     users: UsersOfHour,
@@ -112,13 +112,6 @@ pub struct Recorder {
     failures: usize,
     halvings: u32,
     losses: Losses,
-}
-
-/// A change, and the first tick that it fell into.
-#[derive(Debug)]
-struct Pending {
-    from: Tick,
-    change: Change,
 }
 
 impl Recorder {
@@ -136,7 +129,7 @@ impl Recorder {
             cohorts: Cohorts { first, all: VecDeque::new() },
             reading: Reading::new(first, setup.seed),
             next: first,
-            changes: VecDeque::new(),
+            changes: Changes::default(),
             changed: first,
             served: ServedKeys::new(setup.seed),
             users: UsersOfHour::default(),
@@ -152,16 +145,19 @@ impl Recorder {
         }
     }
 
-    /// The share changes, or has changed, between two moments since the epoch. What arrived between them
-    /// may have been given its environment by either, and is left out.
+    /// The share will change, on one core after the other, from this moment on. To be called before any core
+    /// has it; what arrives from then on is left out until `change` says when it was everywhere.
+    pub fn announce_change(&mut self, from: Duration) {
+        let from = self.tick(quarter(from)).unwrap_or(self.setup.first);
+        self.changes.announce(from);
+    }
+
+    /// The share has changed between two moments since the epoch. What arrived between them may have been
+    /// given its environment by either, and is left out.
     pub fn change(&mut self, share: f64, planned: bool, during: Range<Duration>) {
         let from = self.tick(quarter(during.start)).unwrap_or(self.next);
         let at = self.tick(quarter(during.end)).map_or(self.next, |tick| Tick(tick.0 + 1));
-        let at = at.max(self.next).max(self.changes.back().map_or(at, |last| last.change.at));
-        if self.changes.len() == CHANGES_MAX {
-            self.changes.pop_back();
-        }
-        self.changes.push_back(Pending { from, change: Change { at, share, planned } });
+        self.changes.tell(from, Change { at: at.max(self.next), share, planned });
     }
 
     /// What is usual on the active side, for requests that begin from now on.
@@ -228,9 +224,8 @@ impl Recorder {
 
     /// The next record, if it can be made by now, since the epoch. To be called until there is none.
     pub fn take(&mut self, now: Duration) -> Option<Record> {
-        if let Some(change) = self.due_change() {
-            self.begin_step(&change);
-            return Some(Record::Change(change));
+        if let Some(change) = self.changes.due(self.next) {
+            return Some(Record::Change(self.begin_step(change)));
         }
         let frontier = self.cores.frontier(now)?;
         let is_known = self.quarter(self.next) < frontier;
@@ -276,16 +271,11 @@ impl Recorder {
         true
     }
 
-    fn due_change(&mut self) -> Option<Change> {
-        self.changes.front().filter(|pending| pending.change.at <= self.next)?;
-        let change = self.changes.pop_front()?.change;
-        Some(Change { at: self.next, ..change })
-    }
-
-    fn begin_step(&mut self, change: &Change) {
+    fn begin_step(&mut self, change: Change) -> Change {
         self.setup.share = change.share;
-        self.changed = change.at;
+        self.changed = self.next;
         self.served.forget();
+        Change { at: self.next, ..change }
     }
 
     fn next_tick(&mut self) -> TickRecord {
@@ -325,10 +315,9 @@ impl Recorder {
     /// All requests of a tick are known. Returns keys that came for the first time since the change.
     fn settle(&mut self, tick: Tick) -> Both<u32> {
         let missing = self.cores.missing(self.quarter(tick));
-        let is_changing = self.changes.iter().any(|pending| pending.from <= tick);
         if missing.is_partial {
             self.lose_tick(tick);
-        } else if is_changing {
+        } else if self.changes.is_within(tick) {
             self.leave_out(tick);
         }
         self.losses.ticks_without_core += u64::from(!missing.cores.is_empty());

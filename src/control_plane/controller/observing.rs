@@ -31,7 +31,7 @@ pub(super) struct Watch {
     records: mpsc::Receiver<Record>,
     kept_at: Instant,
     share: f64,
-    /// The share that was published and that not every core has taken yet.
+    /// The share that is published and that not every core has taken yet.
     coming: Option<Coming>,
 }
 
@@ -114,8 +114,9 @@ fn details(observed: &Observed) -> Value {
 }
 
 impl Controller {
-    /// A change of a service was published: the judge hears of a new share when the cores have it.
-    pub(super) fn share_published(&mut self, service: &Name, change: u64, began: Instant) {
+    /// A change of a service is about to be published: the judge hears now that users may move, and of the
+    /// new share when the cores have it.
+    pub(super) fn announce_share(&mut self, service: &Name, change: u64, began: Instant) {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running().cloned() else { return };
         let share = share_of(live);
@@ -128,6 +129,7 @@ impl Controller {
             && (watch.coming.as_ref().map_or(watch.share, |coming| coming.share) - share).abs()
                 > 1e-9
         {
+            watch.observation.announce_change(began);
             watch.coming = Some(Coming { change, share, planned, began });
         }
     }

@@ -70,7 +70,7 @@ impl Controller {
         self.begin_watch(service, kept);
         // A step may have been taken after the judge was last kept: the cores begin with its share.
         let change = self.number_change();
-        self.share_published(service, change, Instant::now());
+        self.announce_share(service, change, Instant::now());
         self.share_taken(change);
     }
 

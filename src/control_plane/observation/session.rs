@@ -120,6 +120,10 @@ impl Session {
         self.recorder.baseline(&self.baseline);
     }
 
+    pub(super) fn announce_change(&mut self, from: Duration) {
+        self.recorder.announce_change(from);
+    }
+
     pub(super) fn change(&mut self, share: f64, planned: bool, during: Range<Duration>) {
         self.recorder.change(share, planned, during);
     }
