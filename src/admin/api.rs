@@ -4,6 +4,7 @@
 //! fields, so clients ignore what they do not know. Units stand last in a name (`_percent`, `_ms`).
 //! The command line uses these types and nothing else of the server.
 
+pub mod change;
 pub mod comparison;
 pub mod config;
 pub mod evaluate;
@@ -13,14 +14,19 @@ pub mod rollouts;
 pub mod scores;
 pub mod standing;
 pub mod stats;
+pub mod told;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+pub use change::{
+    Applied, Because, Change, Preview, PutEnvironment, ResetField, RollBack, SetWeights,
+    StartDrain, Switch, WeightChange,
+};
+pub use told::{Event, Journal, JournalEntry, RequestSeen, RequestsLeftOut};
 
 pub use crate::control_plane::ready::Ready;
 pub use crate::control_plane::smoke::Ended as SmokeEnded;
@@ -139,210 +145,19 @@ pub struct Drain {
     pub left_ms: u64,
     /// Exchanges that the deadline ended.
     pub ended: u32,
+    /// How long the oldest of those in flight has been under way; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
 }
 
-/// `PUT /v1/services/{service}/weights`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SetWeights {
-    /// Percent by environment. Environments left out keep theirs; all of them must sum to 100.
-    #[serde(default)]
-    pub weights: BTreeMap<Name, Weight>,
-    /// Who shall share the active environment's slot from now on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub candidate: Option<Name>,
-    /// Refuse unless this is the generation now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// `POST /v1/services/{service}/switch`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Switch {
-    /// To which environment; the active one's partner when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<Name>,
-    /// Refuse unless this is the generation now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// `POST /v1/services/{service}/rollback`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RollBack {
-    /// All users at once, whatever the plan of a rollout under way says.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub instant: bool,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// `POST /v1/reload`, and what is taken away by `DELETE`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Because {
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// `PUT /v1/services/{service}/environments/{environment}`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PutEnvironment {
-    /// Its upstreams; left out, they stay.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstreams: Option<Vec<String>>,
-    /// Its version label; left out, it stays; empty, it goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// What its servers call whatever model is asked for; left out, it stays; empty, what is asked for is
-    /// passed on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// Refuse unless it has no traffic and is part of no rollout: a deployment.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub only_idle: bool,
-    /// Refuse unless this is the generation now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// `POST /v1/services/{service}/environments/{environment}/drain`
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StartDrain {
-    /// How long exchanges may take, e.g. `30s`, which it is when left out.
-    #[schemars(regex(pattern = r"^([0-9]+(d|h|m|s|ms))+$"))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<String>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// `POST /v1/services/{service}/environments/{environment}/reset`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResetField {
-    /// `upstreams`, `version` or `model`.
-    pub field: String,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// The answer to every change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Applied {
-    /// The service's generation now.
-    pub generation: u64,
-    /// Whether anything changed at all.
-    pub changed: bool,
-    /// Cores that have not taken the change yet. Empty: applied on all cores.
-    pub lagging_cores: Vec<usize>,
-    /// From the decision to the last core, in microseconds.
-    pub applied_us: u64,
-    /// False while the change is not on the disk yet.
-    pub durable: bool,
-    /// What somebody should know all the same.
-    pub warnings: Vec<String>,
-}
-
-/// What a change would do: the answer to `?dry_run=true`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Preview {
-    /// The generation that was looked at. Sent along with the change, it makes sure of it.
-    pub generation: u64,
-    /// The active environment before and after.
-    pub active: Change<Name>,
-    /// Weights that would change, by environment.
-    pub weights_percent: Vec<WeightChange>,
-}
-
-/// One value before and after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Change<T> {
-    /// Now.
-    pub before: T,
-    /// Then.
-    pub after: T,
-}
-
-/// One weight before and after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WeightChange {
-    /// Whose.
-    pub environment: Name,
-    /// Now.
-    pub before: Weight,
-    /// Then.
-    pub after: Weight,
-}
-
-/// One server-sent event of `GET /v1/events`. `seq` is also its id.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Event {
-    /// Rises by one with every event of the process.
-    pub seq: u64,
-    /// When, RFC 3339 in UTC.
-    pub at: String,
-    /// The service it concerns; none for the process.
-    pub service: Option<Name>,
-    /// A stable code: `weights_set`, `drained`, `upstream_down`.
-    pub kind: String,
-    /// One sentence for people.
-    pub text: String,
-    /// The numbers of the sentence.
-    pub details: Value,
-}
-
-/// `GET /v1/journal`, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Journal {
-    /// The entries.
-    pub entries: Vec<JournalEntry>,
-    /// `?before=` of the next page; none at the beginning of the journal.
-    pub next_before: Option<i64>,
-}
-
-/// Who changed what, when and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct JournalEntry {
-    /// Rises with every entry.
-    pub id: i64,
-    /// When, RFC 3339 in UTC.
-    pub at: String,
-    /// The service; none for the process.
-    pub service: Option<String>,
-    /// The service's generation after it.
-    pub generation: u64,
-    /// Who.
-    pub actor: String,
-    /// A stable code.
-    pub kind: String,
-    /// Why, in their words.
-    pub reason: Option<String>,
-    /// One sentence for people.
-    pub text: String,
-    /// The service's record before.
-    pub before: Value,
-    /// The service's record after.
-    pub after: Value,
-    /// The numbers of the sentence.
-    pub details: Value,
+impl Drain {
+    /// How far it is: `12 in flight, the oldest for 41 s, 20 s left`.
+    pub fn progress(&self) -> String {
+        let oldest = self.oldest_ms.filter(|_| self.in_flight > 0);
+        let oldest = oldest.map(|ms| format!(", the oldest for {} s", ms / 1000));
+        let left = self.left_ms.div_ceil(1000);
+        format!("{} in flight{}, {left} s left", self.in_flight, oldest.unwrap_or_default())
+    }
 }
 
 /// `GET /v1/status`: everything `cyan status` shows.
@@ -388,43 +203,4 @@ pub struct Certificate {
     pub not_after: Option<u64>,
     /// Seconds until then; negative once it has expired.
     pub expires_in_s: Option<i64>,
-}
-
-/// The event `request` of `GET /v1/requests`: the record of one exchange, as in the access log. Only the
-/// fields that the command line shows in columns; docs/reference/access-log.md has all of them.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct RequestSeen {
-    /// When it ended, in RFC 3339.
-    pub time: String,
-    /// The id of the request.
-    pub request_id: String,
-    /// The service.
-    pub service: Option<Name>,
-    /// The environment it counts for.
-    pub environment: Option<Name>,
-    /// The environment that served it, where that is another one.
-    pub served_by: Option<Name>,
-    /// The method.
-    pub method: Option<String>,
-    /// The path.
-    pub path: Option<String>,
-    /// The status of the answer.
-    pub status: Option<u16>,
-    /// How it ended.
-    pub verdict: String,
-    /// Tokens that were generated.
-    pub tokens_out: Option<u64>,
-    /// Request head to first content.
-    pub ttft_ms: Option<f64>,
-    /// Request head to the end.
-    pub total_ms: f64,
-}
-
-/// The event `requests_left_out` of `GET /v1/requests`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RequestsLeftOut {
-    /// Because there were more than are shown in a second.
-    pub over_rate: u64,
-    /// Because this watcher had not read those before.
-    pub unread: u64,
 }

@@ -3,6 +3,8 @@
 //!
 //! Who or what acted, when, both sides' counts, one consequence; nobody is blamed.
 
+pub(super) mod evidence;
+pub(super) mod questions;
 mod release;
 
 use std::time::Duration;
@@ -125,8 +127,7 @@ fn served_by(environment: &Environment) -> Option<String> {
 
 fn draining(environment: &Environment) -> Option<String> {
     let drain = environment.drain.as_ref().filter(|drain| drain.state == "draining")?;
-    let left = drain.left_ms.div_ceil(1000);
-    Some(format!("{} is draining: {} in flight, {left} s left.", environment.name, drain.in_flight))
+    Some(format!("{} is draining: {}.", environment.name, drain.progress()))
 }
 
 #[cfg(test)]
@@ -212,12 +213,17 @@ mod tests {
         blue.upstreams[0].probe = Probe::Down;
         blue.upstreams[0].last_probe = Some("connection refused".into());
         let mut green = environment("green", 0.0, None);
-        green.drain =
-            Some(Drain { state: "draining".into(), in_flight: 3, left_ms: 11_200, ended: 0 });
+        green.drain = Some(Drain {
+            state: "draining".into(),
+            in_flight: 3,
+            left_ms: 11_200,
+            ended: 0,
+            oldest_ms: Some(41_400),
+        });
         assert_eq!(
             sentence(vec![blue, green]),
             "Everything goes to blue (v1). No rollout is running. No upstream of blue is usable: connection refused. \
-             green is draining: 3 in flight, 12 s left."
+             green is draining: 3 in flight, the oldest for 41 s, 12 s left."
         );
     }
 

@@ -8,9 +8,10 @@ use super::api::{Change, Preview, WeightChange};
 use super::caller::Seen;
 use super::problem::Problem;
 use super::state::Admin;
-use crate::control_plane::command::Refused;
+use crate::control_plane::command::{Refused, ServiceView};
 use crate::model::assignment::{Assignment, AssignmentError};
 use crate::model::name::Name;
+use crate::rollout::event::Operator;
 
 /// The query of a change.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
@@ -29,15 +30,39 @@ impl Admin {
         seen: Seen,
         change: impl FnOnce(&Assignment) -> Result<Assignment, AssignmentError>,
     ) -> Result<Preview, Problem> {
+        let view = self.seen(service, seen)?;
+        let after = change(&view.assignment)
+            .map_err(|error| self.refused(Refused::Assignment(error), Some(service), seen))?;
+        Ok(compare(view.generation, &view.assignment, &after))
+    }
+
+    /// What `asked` would make of the service's rollout, and of its traffic.
+    pub(super) fn preview_of_rollout(
+        &self,
+        service: &Name,
+        seen: Seen,
+        rollout: Option<u64>,
+        asked: Operator,
+        actor: &str,
+    ) -> Result<Preview, Problem> {
+        let view = self.seen(service, seen)?;
+        let would_be = self.controller.would_be(&view, rollout, asked, actor);
+        let would_be = would_be.map_err(|refused| self.refused(refused, Some(service), seen))?;
+        let preview = compare(view.generation, &view.assignment, &would_be.assignment);
+        Ok(Preview { note: would_be.said, ..preview })
+    }
+
+    /// The service, if it is still of the generation that was seen.
+    fn seen(&self, service: &Name, seen: Seen) -> Result<ServiceView, Problem> {
         let view = self.controller.service(service.as_str());
         let view = view.ok_or_else(|| self.unknown(service))?;
         let current = view.generation;
-        if let Some(asked) = seen.generation.filter(|asked| *asked != current) {
-            return Err(self.refused(Refused::Generation { asked, current }, Some(service), seen));
+        match seen.generation.filter(|asked| *asked != current) {
+            Some(asked) => {
+                Err(self.refused(Refused::Generation { asked, current }, Some(service), seen))
+            }
+            None => Ok(view),
         }
-        let after = change(&view.assignment)
-            .map_err(|error| self.refused(Refused::Assignment(error), Some(service), seen))?;
-        Ok(compare(current, &view.assignment, &after))
     }
 }
 
@@ -55,5 +80,6 @@ fn compare(generation: u64, before: &Assignment, after: &Assignment) -> Preview 
         generation,
         weights_percent: changed.collect(),
         active: Change { before: before.active.clone(), after: after.active.clone() },
+        note: None,
     }
 }

@@ -1,14 +1,18 @@
 //! `/v1/services/{service}/rollout`: shows a release, and takes what people ask of it.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::api::SCHEMA;
-use super::api::rollout::{ActOnRollout, Cause, Judge, Paused, Rollback, Rollout};
+use super::api::rollout::{ActOnRollout, Cause, Judge, Muted, Paused, Rollback, Rollout};
 use super::body::Body;
 use super::caller::{Actor, IfMatch};
+use super::params::Params;
 use super::path::{OfAction, OfService};
+use super::preview::DryRun;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, Change};
 use crate::control_plane::command::{Command, ServiceView};
@@ -18,7 +22,7 @@ use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::{Known, Progress};
 use crate::rollout::rollback_time::RollbackTime;
-use crate::rollout::value::{self, Holder};
+use crate::rollout::value::{self, Holder, Mute};
 
 /// The last rollout of the service.
 pub(super) async fn show(
@@ -54,6 +58,7 @@ impl Admin {
         }
         Some(Rollout {
             needs_somebody: needs_somebody(&rollout, judged.as_ref()),
+            muted: rollout.muted_for(now).map(muted),
             schema: SCHEMA,
             id: rollout.id,
             service: view.name.clone(),
@@ -93,6 +98,11 @@ impl Admin {
     }
 }
 
+fn muted((mute, left): (&Mute, Duration)) -> Muted {
+    let left_min = left.as_secs().div_ceil(60);
+    Muted { by: mute.by.clone(), reason: mute.reason.clone(), left_min }
+}
+
 fn rollback(time: RollbackTime) -> Rollback {
     Rollback {
         text: time.to_string(),
@@ -122,7 +132,7 @@ fn needs_somebody(rollout: &value::Rollout, judged: Option<&Judged>) -> bool {
 }
 
 /// What can be asked of a rollout.
-pub(super) const ACTIONS: [&str; 5] = ["pause", "resume", "promote", "rollback", "release"];
+pub(super) const ACTIONS: [&str; 6] = ["pause", "resume", "mute", "promote", "rollback", "release"];
 
 /// Does one of `ACTIONS`.
 pub(super) async fn act(
@@ -130,10 +140,15 @@ pub(super) async fn act(
     OfAction(service, action): OfAction,
     Actor(actor): Actor,
     if_match: IfMatch,
+    Params(query): Params<DryRun>,
     Body(body): Body<ActOnRollout>,
 ) -> Result<Response, Problem> {
     let seen = if_match.or_body(body.generation)?;
     let operator = operator(&action, &body)?;
+    if query.dry_run {
+        let preview = admin.preview_of_rollout(&service, seen, body.rollout, operator, &actor)?;
+        return Ok(Json(preview).into_response());
+    }
     let command = Command::Rollout {
         service: service.clone(),
         event: Box::new(Event::Asked(operator)),
@@ -160,6 +175,7 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
     Ok(match action {
         "pause" => Operator::Pause { reason: body.reason.clone() },
         "resume" => Operator::Resume,
+        "mute" => Operator::Mute { reason: body.reason.clone() },
         "promote" => match body.to_percent {
             Some(share) => Operator::PromoteTo { share },
             None => Operator::Promote { full: body.full },

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
-use super::api::{RollBack, Switch};
+use super::api::{Preview, RollBack, Switch};
 use super::body::Body;
 use super::caller::{Actor, IfMatch, Seen};
 use super::params::Params;
@@ -15,6 +15,7 @@ use super::state::{Admin, Change};
 use crate::control_plane::command::Command;
 use crate::model::assignment::Assignment;
 use crate::model::name::Name;
+use crate::rollout::event::Operator;
 
 /// All of the active environment's traffic to another one.
 pub(super) async fn switch(
@@ -48,7 +49,7 @@ pub(super) async fn roll_back(
     Body(body): Body<RollBack>,
 ) -> Result<Response, Problem> {
     if query.dry_run {
-        let preview = admin.preview(&service, Seen::default(), Assignment::roll_back)?;
+        let preview = preview_of_way_back(&admin, &service, &body, &actor)?;
         return Ok(Json(preview).into_response());
     }
     let command = Command::RollBack { service: service.clone(), instant: body.instant };
@@ -61,6 +62,21 @@ pub(super) async fn roll_back(
             command,
         })
         .await
+}
+
+/// While a rollout is under way, the way back is the rollout's; nobody may have met its candidate yet.
+fn preview_of_way_back(
+    admin: &Admin,
+    service: &Name,
+    RollBack { instant, reason }: &RollBack,
+    actor: &str,
+) -> Result<Preview, Problem> {
+    let release = admin.controller.release(service.as_str());
+    if release.is_none_or(|release| release.release.running().is_none()) {
+        return admin.preview(service, Seen::default(), Assignment::roll_back);
+    }
+    let asked = Operator::RollBack { reason: reason.clone(), instant: *instant };
+    admin.preview_of_rollout(service, Seen::default(), None, asked, actor)
 }
 
 /// The environment that shares the active one's slot.

@@ -81,6 +81,7 @@ impl From<&DrainView> for Drain {
             in_flight: view.in_flight,
             left_ms: view.left_ms,
             ended: view.ended,
+            oldest_ms: view.oldest_ms,
         }
     }
 }

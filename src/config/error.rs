@@ -7,6 +7,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::Serialize;
+
 use super::source::{Line, Place, Source};
 
 /// Columns of an excerpt; a longer line is cut.
@@ -20,6 +22,23 @@ pub(super) struct ConfigError {
     pub(super) sentence: String,
     /// Other values that the problem is about, shown above it.
     pub(super) related: Vec<Range<usize>>,
+}
+
+/// One thing that is wrong, as `cyan check --json` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file, as it was named.
+    pub file: String,
+    /// Its line, from 1; none for the file as a whole.
+    pub line: Option<usize>,
+    /// The character of the line at which the value begins, from 1.
+    pub column: Option<usize>,
+    /// The dotted key.
+    pub field: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+    /// What to write instead.
+    pub remedy: Option<String>,
 }
 
 /// Everything that is wrong with a config; at least one error. Nothing of it was taken over.
@@ -53,6 +72,26 @@ impl ConfigErrors {
         self.errors.iter().map(|error| self.headline(error, &error.sentence))
     }
 
+    /// The errors for programs, in the order of the file.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.errors.iter().map(|error| self.finding(error)).collect()
+    }
+
+    fn finding(&self, error: &ConfigError) -> Finding {
+        let line = self.source.line(&error.place.span);
+        let before = line.text.get(..line.marked.start).unwrap_or_default();
+        let is_placed = error.place.span != (0..0);
+        let (problem, remedy) = parts(&error.sentence);
+        Finding {
+            file: self.source.name().to_owned(),
+            line: is_placed.then_some(line.number),
+            column: is_placed.then(|| before.chars().count() + 1),
+            field: Some(error.place.field.clone()).filter(|field| !field.is_empty()),
+            problem: problem.to_owned(),
+            remedy: remedy.map(str::to_owned),
+        }
+    }
+
     /// The errors with the lines they are about, as a compiler shows them.
     pub fn render_excerpts(&self) -> String {
         let blocks = self.errors.iter().map(|error| self.block(error));
@@ -72,10 +111,7 @@ impl ConfigErrors {
     }
 
     fn block(&self, error: &ConfigError) -> String {
-        let (problem, hint) = match error.sentence.rsplit_once("; ") {
-            Some((problem, hint)) => (problem, Some(hint)),
-            None => (error.sentence.as_str(), None),
-        };
+        let (problem, hint) = parts(&error.sentence);
         let mut lines = vec![self.headline(error, problem)];
         lines.extend(error.related.iter().map(|span| self.excerpt(span)));
         if error.place.span != (0..0) {
@@ -102,6 +138,11 @@ impl ConfigErrors {
             count => format!("{count} errors; nothing was changed"),
         }
     }
+}
+
+/// What is wrong, and what follows the last semicolon: what to write instead.
+fn parts(sentence: &str) -> (&str, Option<&str>) {
+    sentence.rsplit_once("; ").map_or((sentence, None), |(problem, hint)| (problem, Some(hint)))
 }
 
 /// Marks the part of the line that is meant.
@@ -163,6 +204,24 @@ mod tests {
              hint: write 25\n\
              1 error; nothing was changed"
         );
+    }
+
+    #[test]
+    fn a_finding_has_its_place_and_its_remedy_apart() {
+        let source = Source::new("cyan.toml", "ä = { weight = 35 }\n");
+        let sum = error(16..18, "75 + 35 = 110, must be 100; write 25", vec![]);
+        let errors = ConfigErrors::new(source, vec![sum], vec![]);
+        let finding = Finding {
+            file: "cyan.toml".into(),
+            line: Some(1),
+            column: Some(16),
+            field: Some("green.weight".into()),
+            problem: "75 + 35 = 110, must be 100".into(),
+            remedy: Some("write 25".into()),
+        };
+        assert_eq!(errors.findings(), [finding]);
+        let whole = ConfigErrors::of_file("cyan.toml", "cannot be read".into()).findings();
+        assert_eq!((whole[0].line, whole[0].column, &whole[0].field), (None, None, &None));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 pub use diff::{Diff, diff};
-pub use error::ConfigErrors;
+pub use error::{ConfigErrors, Finding};
 pub use resolved::Config;
 pub use surroundings::{HAS_OTLP, Surroundings, read_file};
 pub use without_a_file::{Arguments, listener_in_full, quoted, upstream_in_full, without_a_file};

@@ -300,4 +300,7 @@ pub struct DrainView {
     pub left_ms: u64,
     /// Exchanges that the deadline ended.
     pub ended: u32,
+    /// How long the oldest of those in flight has been under way, in milliseconds, as the cores said last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
 }

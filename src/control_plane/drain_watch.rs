@@ -3,7 +3,7 @@
 //! A task of its own, so that a drain of half a minute holds up no other command.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Least time between two events of progress while counts change, and most while they do not.
 const TELL_CHANGES_EVERY: Duration = Duration::from_millis(250);
 const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How often cores are asked for their oldest exchange; who watches reads whole seconds.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// The state of a drain that was called off because the environment got traffic again.
 pub(super) const CALLED_OFF: &str = "called_off";
@@ -58,11 +61,17 @@ impl DrainWatch {
         let mut all_acked = false;
         let mut told = Told { at: began, in_flight: u32::MAX };
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut oldest = None;
+        let mut asking = Box::pin(self.ask_for_oldest(Duration::ZERO));
         loop {
             tokio::select! {
                 _ = look.tick() => {}
                 lagging = quiesce.wait(Duration::from_secs(1)), if !all_acked => {
                     all_acked = lagging.is_empty();
+                }
+                since = &mut asking => {
+                    oldest = since;
+                    asking.set(self.ask_for_oldest(ASK_EVERY));
                 }
                 _ = &mut self.called_off => return self.call_off(),
             }
@@ -74,12 +83,22 @@ impl DrainWatch {
             if let Some(effect) = effect {
                 self.perform(effect);
             }
-            let now = view(drain, in_flight, elapsed, self.deadline);
+            let mut now = view(drain, in_flight, elapsed, self.deadline);
+            now.oldest_ms = oldest.filter(|_| in_flight > 0).map(age_ms);
             self.view.send_replace(now.clone());
             self.tell(&now, &mut told);
             if drain.is_finished() {
                 return now;
             }
+        }
+    }
+
+    /// Asks the cores for their oldest exchange, after a while.
+    fn ask_for_oldest(&self, after: Duration) -> impl Future<Output = Option<StdInstant>> + use<> {
+        let (links, environment) = (self.links.clone(), self.environment.id);
+        async move {
+            tokio::time::sleep(after).await;
+            links.oldest_in_flight(environment, ASK_EVERY).await
         }
     }
 
@@ -106,7 +125,10 @@ impl DrainWatch {
             "ended" => ("drain_ended", format!("{name} reached its deadline: {} ended", now.ended)),
             _ if due => {
                 let left_s = now.left_ms.div_ceil(1000);
-                let text = format!("{name} drains: {} in flight, {left_s} s left", now.in_flight);
+                let oldest = now.oldest_ms.map(|ms| format!(", the oldest for {} s", ms / 1000));
+                let in_flight =
+                    format!("{} in flight{}", now.in_flight, oldest.unwrap_or_default());
+                let text = format!("{name} drains: {in_flight}, {left_s} s left");
                 ("drain_progress", text)
             }
             _ => return,
@@ -134,5 +156,10 @@ fn view(drain: Drain, in_flight: u32, elapsed: Duration, deadline: Duration) -> 
         in_flight,
         left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
         ended: if let Drain::Ended { ended, .. } = drain { ended } else { 0 },
+        oldest_ms: None,
     }
+}
+
+fn age_ms(since: StdInstant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -23,6 +23,7 @@ mod measurements;
 pub mod observation;
 mod observers;
 mod post;
+pub mod preview;
 pub mod program;
 mod published;
 pub mod quality;

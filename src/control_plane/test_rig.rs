@@ -224,6 +224,9 @@ async fn core(
             Ok(Some(CoreMessage::Collect(answer))) if !stuck.load(Ordering::Relaxed) => {
                 let _ = answer.send(ShardReport { requests: 1, ..ShardReport::default() });
             }
+            Ok(Some(CoreMessage::OldestInFlight(_, answer))) => {
+                let _ = answer.send(None);
+            }
             Ok(Some(other)) => {
                 if let Some(seen) = &seen {
                     let _ = seen.send(other);

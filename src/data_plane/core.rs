@@ -155,6 +155,9 @@ impl Core {
                 }
             }
             CoreMessage::EndExchanges(environment) => self.flights.evict(Some(environment)),
+            CoreMessage::OldestInFlight(environment, reply) => {
+                let _ = reply.send(self.flights.oldest(environment));
+            }
             CoreMessage::Collect(reply) => {
                 let _ = reply.send(self.report());
             }

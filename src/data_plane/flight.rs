@@ -66,6 +66,17 @@ impl Flights {
         self.table.borrow().len()
     }
 
+    /// When the oldest flight of an environment began.
+    pub fn oldest(&self, environment: EnvironmentId) -> Option<Instant> {
+        let table = self.table.borrow();
+        let flights = table.iter().filter_map(|(_, flight)| flight.upgrade());
+        let began = flights.filter_map(|flight| {
+            let exchange = flight.exchange.borrow();
+            (exchange.environment_id() == Some(environment)).then(|| exchange.began())
+        });
+        began.min()
+    }
+
     /// The time of the last tick: good enough for limits, and free.
     pub fn coarse_now(&self) -> Instant {
         self.now.get().unwrap_or_else(Instant::now)

@@ -69,7 +69,7 @@ impl Explanation {
         let part = self.parts.iter().find(|part| Some(part.metric) == self.strongest);
         match (self.evidence, part) {
             (Some(evidence), Some(part)) => {
-                let lead = format!("Evidence against {candidate} is {}", rounded(evidence));
+                let lead = format!("Evidence against {candidate} is {}", number(evidence));
                 if evidence < 5.0 {
                     return format!("{lead}: no more than chance.");
                 }
@@ -121,7 +121,8 @@ fn counted(tally: Tally) -> String {
     format!("{} of {} ({:.1} %)", tally.hits, tally.n, tally.share() * 100.0)
 }
 
-fn rounded(evidence: f64) -> String {
+/// Evidence as people read it: `1.4`, `37`, `over 10000`.
+pub fn number(evidence: f64) -> String {
     match evidence {
         e if e < 10.0 => format!("{e:.1}"),
         e if e < 10_000.0 => format!("{e:.0}"),

@@ -29,6 +29,8 @@ pub enum CoreMessage {
     CloseIdle(Vec<UpstreamId>),
     /// End every exchange and tunnel of an environment now, never as a clean end.
     EndExchanges(EnvironmentId),
+    /// Tell since when the oldest exchange of an environment has been under way.
+    OldestInFlight(EnvironmentId, oneshot::Sender<Option<Instant>>),
     /// Hand over the counts since the last collection.
     Collect(oneshot::Sender<ShardReport>),
     /// Hand over the notes of an active environment and its candidate, and go on noting for some seconds.
@@ -99,6 +101,30 @@ impl CoreLinks {
     /// What cores that have ended had still to report; each report once.
     pub fn last_reports(&self) -> Vec<(usize, ShardReport)> {
         std::mem::take(&mut *self.last_reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Since when the oldest exchange of an environment has been under way, on any core; cores that do not
+    /// answer within `limit` are gone on without. Cancel safe.
+    pub async fn oldest_in_flight(
+        &self,
+        environment: EnvironmentId,
+        limit: Duration,
+    ) -> Option<Instant> {
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut answers = Vec::with_capacity(self.cores.len());
+        for link in &self.cores {
+            let (reply, answer) = oneshot::channel();
+            // A full mailbox drops the sender, which is an answer as well.
+            let _ = link.try_send(CoreMessage::OldestInFlight(environment, reply));
+            answers.push(answer);
+        }
+        let mut oldest = None;
+        for answer in answers {
+            if let Ok(Ok(Some(since))) = tokio::time::timeout_at(deadline, answer).await {
+                oldest = Some(oldest.map_or(since, |earlier: Instant| earlier.min(since)));
+            }
+        }
+        oldest
     }
 
     /// Posts the same message to every core; tells which cores could not take it.

@@ -11,6 +11,9 @@ pub const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
+/// Units of sentences, with their seconds.
+const SPOKEN_UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+
 /// Why a text is no duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
@@ -64,6 +67,28 @@ pub fn print(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// The duration in a sentence, in two units at most: `120 ms`, `2.1 s`, `45 s`, `3 min 10 s`, `1 h 5 min`.
+/// What is cut off is less than a hundredth.
+pub fn spoken(duration: Duration) -> String {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    match ms {
+        0 => "0 s".to_owned(),
+        1..1_000 => format!("{ms} ms"),
+        1_000..10_000 if ms % 1_000 >= 100 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => {
+            let mut rest = ms / 1_000;
+            let parts = SPOKEN_UNITS.into_iter().map(|(unit, seconds)| {
+                let count = rest / seconds;
+                rest %= seconds;
+                (count, unit)
+            });
+            let parts = parts.skip_while(|(count, _)| *count == 0).take(2);
+            let said = parts.filter(|(count, _)| *count > 0);
+            said.map(|(count, unit)| format!("{count} {unit}")).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
 /// `text` up to its first byte that `ends`, and the rest.
 fn split_where(text: &str, ends: impl Fn(u8) -> bool) -> (&str, &str) {
     text.split_at(text.bytes().position(ends).unwrap_or(text.len()))
@@ -86,6 +111,25 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
             assert_eq!(print(Duration::from_millis(ms)), printed);
+        }
+    }
+
+    #[test]
+    fn a_sentence_has_two_units_at_most() {
+        for (ms, spoken) in [
+            (0, "0 s"),
+            (120, "120 ms"),
+            (2_096, "2 s"),
+            (2_196, "2.1 s"),
+            (9_950, "9.9 s"),
+            (45_900, "45 s"),
+            (60_000, "1 min"),
+            (190_000, "3 min 10 s"),
+            (3_605_000, "1 h"),
+            (3_900_000, "1 h 5 min"),
+            (180_000_000, "2 d 2 h"),
+        ] {
+            assert_eq!(super::spoken(Duration::from_millis(ms)), spoken);
         }
     }
 

@@ -47,7 +47,7 @@ impl Rollout {
         match ready {
             Ok(()) => Some(self.enter_next_gate(None, scene)),
             Err(why) if self.in_stage(scene.now) >= self.plan.ready_within => {
-                let within = duration::print(self.plan.ready_within);
+                let within = duration::spoken(self.plan.ready_within);
                 let text = format!("{} was not ready within {within}: {why}", self.candidate);
                 let cause =
                     Cause { code: "not_ready".into(), text, details: json!({ "seen": why }) };
@@ -142,7 +142,7 @@ impl Rollout {
 
     /// The rollout in another stage, which begins now; what held the one before is gone.
     pub(super) fn entering(&self, stage: Stage, scene: &Scene) -> Draft {
-        let next = Self { stage, since: scene.now, held: None, ..self.clone() };
+        let next = Self { stage, since: scene.now, held: None, muted: None, ..self.clone() };
         Draft { next }
     }
 

@@ -32,7 +32,7 @@ pub enum AttemptRefused {
     /// Rolled back a moment ago.
     #[error(
         "{version} was rolled back a moment ago; wait {} (its cool-down), or start with --again",
-        duration::print(*.left)
+        duration::spoken(*.left)
     )]
     CoolingDown {
         /// The version.
@@ -106,7 +106,7 @@ mod tests {
         };
         attempts.rolled_back("v42", 0);
         let cooling =
-            "v42 was rolled back a moment ago; wait 20m (its cool-down), or start with --again";
+            "v42 was rolled back a moment ago; wait 20 min (its cool-down), or start with --again";
         assert_eq!(said(&attempts, "v42", 10 * minute), cooling);
         assert_eq!(said(&attempts, "v43", 10 * minute), "");
         assert_eq!(said(&attempts, "v42", 30 * minute), "");

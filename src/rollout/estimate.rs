@@ -19,12 +19,12 @@ fn too_long(step: &Step, per_second: f64, wait_max: Duration) -> Option<String> 
     if needed.is_some_and(|needed| needed <= wait_max) {
         return None;
     }
-    let needed = needed.map_or("ages".to_owned(), |needed| duration::print(whole_minutes(needed)));
+    let needed = needed.map_or("ages".to_owned(), |needed| duration::spoken(whole_minutes(needed)));
     Some(format!(
         "the step to {} % needs {} requests, about {needed} at {per_second:.1} requests/s, and may wait {}",
         step.share,
         step.requests_min,
-        duration::print(wait_max)
+        duration::spoken(wait_max)
     ))
 }
 
@@ -42,8 +42,7 @@ mod tests {
         let base = |requests| BaseMeasured { requests, time, ..BaseMeasured::default() };
         assert_eq!(too_long_steps(&Plan::default(), &base(90_000)), [""; 0]);
         let told = too_long_steps(&Plan::default(), &base(90));
-        let first =
-            "the step to 1 % needs 50 requests, about 13h54m at 0.1 requests/s, and may wait 2h";
+        let first = "the step to 1 % needs 50 requests, about 13 h 54 min at 0.1 requests/s, and may wait 2 h";
         assert_eq!(told.first().map(String::as_str), Some(first));
     }
 }

@@ -79,6 +79,11 @@ pub enum Operator {
     },
     /// Automatic steps again; what is held is let go.
     Resume,
+    /// It stays held, and nobody is told of a hold for a while.
+    Mute {
+        /// Why, in their words.
+        reason: Option<String>,
+    },
     /// The step to this share now, unless it is reached already. (May be repeated, as a plain promotion
     /// may not.)
     PromoteTo {

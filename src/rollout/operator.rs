@@ -1,13 +1,20 @@
 //! What somebody asks for. Every call may be repeated: what holds already changes nothing.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::event::{Advance, Effect, NotNow, Operator, Said, Scene, Traffic};
 use super::sentence;
 use super::stage::{Cause, Gate, Stage};
-use super::value::{Pause, Rollout};
+use super::value::{Mute, Pause, Rollout};
 use crate::model::duration;
 use crate::model::weight::Weight;
+
+/// For how long a hold that somebody keeps wakes nobody.
+const MUTED_FOR: Duration = Duration::from_secs(30 * 60);
+/// A mute that is younger than this is not made anew.
+const PRESSED_TWICE: Duration = Duration::from_secs(60);
 
 type Answer = Result<Option<Advance>, NotNow>;
 
@@ -19,6 +26,7 @@ impl Rollout {
             }
             Operator::Pause { reason } => self.pause(reason.as_ref(), scene),
             Operator::Resume => self.resume(scene),
+            Operator::Mute { reason } => self.mute(reason.as_ref(), scene),
             Operator::Promote { full } => self.promote(*full, scene),
             Operator::PromoteTo { share } => self.promote_to(*share, scene),
             Operator::Release => self.release(scene),
@@ -74,7 +82,7 @@ impl Rollout {
             return Ok(None);
         }
         self.refuse_when_over("resume")?;
-        let draft = self.draft(|next| (next.paused, next.held) = (None, None));
+        let draft = self.draft(|next| (next.paused, next.held, next.muted) = (None, None, None));
         let share = draft.next.planned_share();
         // Weights that were set by hand go back to what the plan has reached.
         let traffic = (matches!(self.stage, Stage::Ramp { .. }) && share != scene.share)
@@ -83,6 +91,30 @@ impl Rollout {
         let text = format!("goes on at {}", sentence::place(&draft.next));
         let said = Said { kind: "rollout_resumed", text, details: Value::Null };
         Ok(Some(draft.with(traffic, effects, said)))
+    }
+
+    /// It stays held; whoever would be woken by that sleeps on. A way back is told of all the same.
+    fn mute(&self, reason: Option<&String>, scene: &Scene) -> Answer {
+        self.refuse_when_over("mute")?;
+        if self.held.is_none() {
+            return Err(NotNow {
+                problem: format!("{} is not held", self.candidate),
+                remedy: "to stop its steps: cyan rollout pause".to_owned(),
+            });
+        }
+        let until = scene.now + MUTED_FOR;
+        if self.muted.as_ref().is_some_and(|mute| mute.until + PRESSED_TWICE > until) {
+            return Ok(None);
+        }
+        let mute = Mute { by: scene.actor.clone(), reason: reason.cloned(), until };
+        let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let text = format!(
+            "stays held at {}{why}; its alert rests for {}",
+            sentence::place(self),
+            duration::spoken(MUTED_FOR)
+        );
+        let said = Said { kind: "rollout_muted", text, details: Value::Null };
+        Ok(Some(self.draft(|next| next.muted = Some(mute)).with(None, vec![], said)))
     }
 
     fn promote(&self, full: bool, scene: &Scene) -> Answer {
@@ -95,7 +127,7 @@ impl Rollout {
                     remedy: format!(
                         "{} stays armed for {}; end that by: cyan rollout release",
                         self.base,
-                        duration::print(left)
+                        duration::spoken(left)
                     ),
                 });
             }

@@ -73,7 +73,7 @@ fn waits_for(rollout: &Rollout, known: Known<'_>, now: Duration) -> Vec<String> 
         Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, known, now)),
         Stage::Switched => {
             let left = rollout.plan.armed_for.saturating_sub(rollout.in_stage(now));
-            let left = duration::print(Duration::from_secs(left.as_secs()));
+            let left = duration::spoken(Duration::from_secs(left.as_secs()));
             waits.push(format!("{left} in which {} stays armed", rollout.base));
         }
         Stage::RollingBack { .. } => waits.push(format!("{} to answer", rollout.base)),
@@ -97,7 +97,7 @@ fn step_waits_for(
     let mut waits = Vec::new();
     let left = step.bake.saturating_sub(rollout.in_stage(now));
     if left >= Duration::from_secs(1) {
-        waits.push(duration::print(Duration::from_secs(left.as_secs())));
+        waits.push(duration::spoken(Duration::from_secs(left.as_secs())));
     }
     let requests = judged.map_or(0, |judged| judged.requests);
     if requests < step.requests_min {

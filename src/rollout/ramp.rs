@@ -79,7 +79,7 @@ impl Rollout {
             self.candidate,
             judged.requests,
             step.requests_min,
-            duration::print(self.in_stage(scene.now))
+            duration::spoken(self.in_stage(scene.now))
         );
         match self.plan.too_little_data {
             TooLittleData::Hold => self.hold(Holder::TooLittleData, &text, Value::Null, scene),
@@ -130,7 +130,7 @@ impl Rollout {
         draft.next.held = Some(hold);
         let text = format!("{}; back to {share} %", judged.text);
         let said = Said { kind: "rollout_stepped_back", text, details: judged.details.clone() };
-        draft.with(Some(Traffic::Share(share)), vec![Effect::Tell(Occasion::Held)], said)
+        draft.with(Some(Traffic::Share(share)), self.tell_of_hold(scene), said)
     }
 
     /// Holds, unless it is held already.
@@ -147,7 +147,15 @@ impl Rollout {
         let hold = Hold { by, text: text.to_owned(), since: scene.now };
         let said = Said { kind: "rollout_held", text: sentence::held(self, &hold), details };
         let draft = self.draft(|next| next.held = Some(hold));
-        Some(draft.with(None, vec![Effect::Tell(Occasion::Held)], said))
+        Some(draft.with(None, self.tell_of_hold(scene), said))
+    }
+
+    /// Hooks are told, unless somebody knows already.
+    fn tell_of_hold(&self, scene: &Scene) -> Vec<Effect> {
+        match self.muted_for(scene.now) {
+            Some(_) => vec![],
+            None => vec![Effect::Tell(Occasion::Held)],
+        }
     }
 
     /// What this one held is let go.

@@ -54,7 +54,7 @@ pub(super) fn switched(rollout: &Rollout) -> String {
         "{} is active; {} stays ready for {}. Back: cyan rollback",
         versioned(rollout),
         rollout.base,
-        duration::print(rollout.plan.armed_for)
+        duration::spoken(rollout.plan.armed_for)
     )
 }
 

@@ -109,7 +109,7 @@ pub enum StartRefused {
         base: Name,
         /// `5 % failures`
         limit: String,
-        /// `7.1 % of 8210 requests in 15m`
+        /// `7.1 % of 8210 requests in 15 min`
         seen: String,
     },
 }
@@ -165,6 +165,7 @@ pub fn start(
         observed: Duration::ZERO,
         paused: None,
         held: None,
+        muted: None,
         rollback_time: None,
         start_key: wish.key,
     };
@@ -197,14 +198,14 @@ fn broken_limits(wish: &Start, situation: &Situation<'_>) -> Result<Broken, Star
     if base.requests < REQUESTS_TO_KNOW {
         return Ok(Broken::default());
     }
-    let of = format!("of {} requests in {}", base.requests, duration::print(base.time));
+    let of = format!("of {} requests in {}", base.requests, duration::spoken(base.time));
     let errors = (base.error_rate > limits.error_rate_max).then(|| {
         let limit = format!("{} % failures", rounded(limits.error_rate_max * 100.0));
         (limit, format!("{} % {of}", rounded(base.error_rate * 100.0)))
     });
     let slow = (base.slow_share > 0.01).then(|| {
-        let p99 = base.latency_p99.map_or("unknown".to_owned(), duration::print);
-        (format!("{} p99", duration::print(limits.latency_p99_max)), format!("{p99} {of}"))
+        let p99 = base.latency_p99.map_or("unknown".to_owned(), duration::spoken);
+        (format!("{} p99", duration::spoken(limits.latency_p99_max)), format!("{p99} {of}"))
     });
     let unarmed = Unarmed { errors: errors.is_some(), latency: slow.is_some() };
     let mut in_words = Vec::new();
@@ -375,10 +376,10 @@ mod tests {
         now.base.error_rate = 0.071;
         assert_eq!(
             now.said(wish()),
-            "blue itself breaks the limit of 5 % failures: 7.1 % of 90000 requests in 15m; raise the limit, or start with --without-broken-limits"
+            "blue itself breaks the limit of 5 % failures: 7.1 % of 90000 requests in 15 min; raise the limit, or start with --without-broken-limits"
         );
         let started = now.start(Start { without_broken_limits: true, ..wish() }).unwrap();
-        assert_eq!(started.rollout.unarmed, ["5 % failures (7.1 % of 90000 requests in 15m)"]);
+        assert_eq!(started.rollout.unarmed, ["5 % failures (7.1 % of 90000 requests in 15 min)"]);
     }
 
     #[test]

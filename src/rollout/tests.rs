@@ -1,5 +1,6 @@
 //! Rollouts walk through their stages: a day of it in microseconds.
 
+mod muting;
 mod returning;
 
 use std::time::Duration;
@@ -326,7 +327,7 @@ fn a_candidate_that_never_gets_ready_ends_it() {
     drive.now += Duration::from_secs(1);
     assert!(drive.tell(&Event::Looked(Box::new(look()))));
     let Stage::RolledBack { cause } = &drive.rollout.stage else { panic!("{:?}", drive.rollout) };
-    assert_eq!(cause.text, "green was not ready within 10m: connection refused");
+    assert_eq!(cause.text, "green was not ready within 10 min: connection refused");
 }
 
 #[test]
@@ -355,7 +356,7 @@ fn people_may_go_faster_and_back_from_anywhere() {
     let said = error.unwrap_err().to_string();
     assert_eq!(
         said,
-        "green has all of the traffic already; blue stays armed for 30m; end that by: cyan rollout release"
+        "green has all of the traffic already; blue stays armed for 30 min; end that by: cyan rollout release"
     );
     assert!(drive.look(5, BREACH), "the limits stay armed");
     drive.tell(&Event::BaseProbed(Ok(())));

@@ -50,6 +50,9 @@ pub struct Rollout {
     pub paused: Option<Pause>,
     /// Something keeps it from going on.
     pub held: Option<Hold>,
+    /// Somebody knows that it is held, and lets it be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Mute>,
     /// How long its way back took, once every core has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_time: Option<RollbackTime>,
@@ -65,6 +68,17 @@ pub struct Pause {
     pub by: String,
     /// Why, in their words.
     pub reason: Option<String>,
+}
+
+/// Somebody keeps a hold and knows of it: nobody else is told of one for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mute {
+    /// Who.
+    pub by: String,
+    /// Why, in their words.
+    pub reason: Option<String>,
+    /// Until when, in observed time.
+    pub until: Duration,
 }
 
 /// Why no further step is taken.
@@ -123,6 +137,12 @@ impl Rollout {
     /// Whether steps are taken without anybody asking.
     pub fn is_automatic(&self) -> bool {
         self.paused.is_none() && self.held.is_none()
+    }
+
+    /// Who keeps its hold quiet, and for how long from now on; `None` when nobody does.
+    pub fn muted_for(&self, now: Duration) -> Option<(&Mute, Duration)> {
+        let mute = self.muted.as_ref().filter(|mute| now < mute.until)?;
+        Some((mute, mute.until.saturating_sub(now)))
     }
 
     pub(super) fn share_after(&self, taken: usize) -> Weight {

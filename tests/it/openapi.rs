@@ -143,6 +143,10 @@ const CALLS: &[(&str, &str, &str, u16)] = &[
 
 /// The same once users meet the candidate.
 const RAMP_CALLS: &[(&str, &str, &str, u16)] = &[
+    ("POST", "/rollout/pause?dry_run=true", r#"{"reason":"lunch"}"#, 200),
+    ("POST", "/rollout/release?dry_run=true", "", 409),
+    ("POST", "/rollback?dry_run=true", "", 200),
+    ("POST", "/rollout/mute", "", 409),
     ("POST", "/rollout/pause", r#"{"reason":"lunch"}"#, 200),
     ("GET", "/rollout", "", 200),
     ("POST", "/rollout/rollback", r#"{"reason":"enough"}"#, 200),

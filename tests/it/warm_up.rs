@@ -105,7 +105,7 @@ async fn a_cold_candidate_meets_users_when_it_is_warm_and_every_upstream_was_ask
     assert_eq!(until(&admin, is_over).await["stage"], json!("ramp"));
     let passed = entry(&admin, "gate_passed").await;
     let (text, details) = (passed["text"].as_str().unwrap(), &passed["details"]);
-    assert!(text.starts_with("warm-up: stable after ") && text.contains(" ms after 1."), "{text}");
+    assert!(text.starts_with("warm-up: stable after ") && text.contains("p99 TTFT 1."), "{text}");
     let ms = |key: &str| details[key].as_f64().unwrap();
     assert!(ms("p99_before_ms") > 1_000.0 && ms("p99_after_ms") < 500.0, "{details:#}");
     assert_eq!(details["synthetic"]["failed"], json!(0));
@@ -153,7 +153,7 @@ async fn a_candidate_that_only_fails_ends_the_rollout_and_is_quoted() {
 async fn one_that_hangs_fails_by_its_timeouts_or_at_the_deadline() {
     for (timeout, words) in [
         ("100ms", "warm-up: most requests fail: "),
-        ("1m", "warm-up: nothing was answered within 1s: 8 requests"),
+        ("1m", "warm-up: nothing was answered within 1 s: 8 requests"),
     ] {
         let hanging = hanging().await;
         let text = chat(&[hanging.url()], &format!("timeout = '{timeout}'"))

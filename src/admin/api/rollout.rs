@@ -38,7 +38,8 @@ pub struct StartRollout {
     pub reason: Option<String>,
 }
 
-/// `POST /v1/services/{service}/rollout/{action}`: `pause`, `resume`, `promote`, `rollback`, `release`.
+/// `POST /v1/services/{service}/rollout/{action}`: `pause`, `resume`, `mute`, `promote`, `rollback`,
+/// `release`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActOnRollout {
@@ -126,6 +127,9 @@ pub struct Rollout {
     /// `base_down`.
     #[serde(default)]
     pub held_by: Option<String>,
+    /// Who keeps its hold quiet, while somebody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<Muted>,
     /// Whether it is held by something that only a human ends.
     pub needs_somebody: bool,
     /// Why no automatic step may be taken in this service.
@@ -162,6 +166,17 @@ pub struct Paused {
     pub by: String,
     /// Why.
     pub reason: Option<String>,
+}
+
+/// Who keeps a hold quiet: hooks are not told of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Muted {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// For how long from now on, in minutes that have begun.
+    pub left_min: u64,
 }
 
 /// Why a rollout went back.

@@ -57,6 +57,18 @@ impl State {
         }
     }
 
+    /// The glyph where only ASCII can be shown.
+    pub fn ascii_glyph(self) -> &'static str {
+        match self {
+            Self::Idle | Self::Split => "-",
+            Self::Starting | Self::Ramping => ">",
+            Self::Paused => "||",
+            Self::Held => "!",
+            Self::RollingBack | Self::RolledBack => "<",
+            Self::Done => "v",
+        }
+    }
+
     /// As JSON writes it.
     pub fn code(self) -> &'static str {
         match self {

@@ -141,6 +141,14 @@ fn held(last: &Rollout, lately: Lately<'_>) -> String {
 }
 
 fn after_hold(last: &Rollout) -> String {
+    let muted = last.muted.as_ref();
+    let muted = muted
+        .map(|mute| format!(" {} keeps it; the alert rests {} min more.", mute.by, mute.left_min));
+    ends_by(last) + &muted.unwrap_or_default()
+}
+
+/// What ends a hold.
+fn ends_by(last: &Rollout) -> String {
     match last.held_by.as_deref() {
         Some("evidence") => {
             "Goes on by itself after a step's time below 5; rolls back at 100, once users confirm it."
@@ -254,7 +262,7 @@ mod tests {
             "schema": 1, "id": 3, "service": "chat", "generation": 7, "candidate": "green",
             "base": "blue", "version": "v42", "plan": "default", "steps": [], "stage": "ramp",
             "place": "25 %, step 3 of 5", "share_percent": 25.0, "next_percent": 50.0,
-            "waits_for": ["3m10s", "120 more requests"], "in_stage_s": 1, "observed_s": 1,
+            "waits_for": ["3 min 10 s", "120 more requests"], "in_stage_s": 1, "observed_s": 1,
             "started_by": "cli:ana", "started_at": "", "stands_since": "2026-11-21T14:19:02.000Z",
             "paused": null, "held": null, "needs_somebody": false, "frozen": null, "cause": null,
             "unarmed": [], "judge": null,
@@ -305,14 +313,14 @@ mod tests {
                 State::Ramping,
                 json!({}),
                 "Green is holding up at 25 %: 0.9 % of its 1204 requests failed, blue 1.0 % of 11480.",
-                "Next: 50 % after 3m10s, 120 more requests.",
+                "Next: 50 % after 3 min 10 s, 120 more requests.",
             ),
             (
                 State::Ramping,
                 json!({ "judge": judged(24.0) }),
                 "Green looks worse than chance explains at 25 %: 0.9 % of its 1204 requests failed, \
                  blue 1.0 % of 11480; users do not confirm it yet.",
-                "Next: 50 % after 3m10s, 120 more requests.",
+                "Next: 50 % after 3 min 10 s, 120 more requests.",
             ),
             (
                 State::Paused,
@@ -344,6 +352,13 @@ mod tests {
                 "Waits for you: resume, promote or roll back.",
             ),
             (
+                State::Held,
+                json!({ "held": "Few requests.", "held_by": "comparison",
+                        "muted": { "by": "cli:ana", "reason": null, "left_min": 29 } }),
+                "Held at 25 % since 14:19:02 UTC: Few requests.",
+                "Goes on by itself when that is over. cli:ana keeps it; the alert rests 29 min more.",
+            ),
+            (
                 State::RolledBack,
                 rolled_back,
                 "Rolled back at 14:19:02 UTC by the guard: green failed 61 of 412 requests, blue 9 \
@@ -361,9 +376,9 @@ mod tests {
             (
                 State::Done,
                 json!({ "stage": "switched", "next_percent": null,
-                        "waits_for": ["12s in which blue stays armed"] }),
+                        "waits_for": ["12 s in which blue stays armed"] }),
                 "Green (v42) is active since 14:19:02 UTC. Blue stays ready.",
-                "Ends after 12s in which blue stays armed; then blue drains.",
+                "Ends after 12 s in which blue stays armed; then blue drains.",
             ),
         ] {
             assert_eq!(told(state, &more), (sentence.to_owned(), next.to_owned()), "{state:?}");

@@ -9,8 +9,20 @@ mod services;
 use axum::handler::Handler;
 use axum::http::Method;
 
+use super::api::{Applied, Preview};
 use super::operation::Operation;
 use super::state::Admin;
+
+const DRY: &str = "With `dry_run=true` nothing is changed, and the answer says what would be.";
+
+/// The answer to a change, or what it would do.
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+enum WhatWouldBe {
+    Applied(Applied),
+    Preview(Preview),
+}
 
 /// All of them, in the order of the document.
 pub(super) fn all() -> Vec<Operation> {

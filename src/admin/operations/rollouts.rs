@@ -3,9 +3,10 @@
 use super::super::api::rollout::{ActOnRollout, Rollout, StartRollout};
 use super::super::api::rollouts::Rollouts;
 use super::super::operation::{Header, Operation};
+use super::super::preview::DryRun;
 use super::super::problem::ProblemKind;
 use super::super::{rollout, rollout_start, rollouts};
-use super::{get, post};
+use super::{DRY, WhatWouldBe, get, post};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -29,11 +30,13 @@ pub(super) fn operations() -> Vec<Operation> {
             "/v1/services/{service}/rollout/{action}",
             rollout::act,
             "actOnRollout",
-            "Pause, resume, promote, roll back or release the rollout",
+            "Pause, resume, mute, promote, roll back or release the rollout",
         )
+        .more(DRY)
+        .query::<DryRun>()
         .header(Header::IfMatch)
         .body::<ActOnRollout>()
-        .changes(),
+        .changes_or::<WhatWouldBe>(),
         get(
             "/v1/services/{service}/rollouts",
             rollouts::list,

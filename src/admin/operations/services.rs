@@ -1,15 +1,11 @@
 //! Calls about a service as a whole: who gets what, and all of it to somebody else.
 
 use super::super::api::rollout::SetFreeze;
-use super::super::api::{
-    Applied, Because, Preview, RollBack, Service, Services, SetWeights, Switch,
-};
+use super::super::api::{Because, RollBack, Service, Services, SetWeights, Switch};
 use super::super::operation::{Header, Operation};
 use super::super::preview::DryRun;
 use super::super::{freeze, services, switch, weights};
-use super::{delete, get, post, put};
-
-const DRY: &str = "With `dry_run=true` nothing is changed, and the answer says what would be.";
+use super::{DRY, WhatWouldBe, delete, get, post, put};
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -62,13 +58,4 @@ pub(super) fn operations() -> Vec<Operation> {
         .body::<Because>()
         .changes(),
     ]
-}
-
-/// The answer to a change, or what it would do.
-#[derive(schemars::JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is wanted")]
-enum WhatWouldBe {
-    Applied(Applied),
-    Preview(Preview),
 }

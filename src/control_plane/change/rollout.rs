@@ -99,17 +99,28 @@ fn gates(live: &Live) -> Vec<Gate> {
 
 /// Refuses what is meant for another rollout than the last one.
 pub(super) fn expect(live: &Live, rollout: Option<u64>) -> Result<(), Refused> {
-    let last = live.record.release.rollout.as_deref();
-    match (rollout, last) {
-        (Some(asked), Some(last)) if asked != last.id => Err(Refused::State {
-            problem: format!("rollout {asked} is not the last one, which is {}", last.id),
+    match (rollout, live.record.release.rollout.as_deref().map(|last| last.id)) {
+        (None, Some(_)) => Ok(()),
+        (Some(asked), Some(last)) if asked == last => Ok(()),
+        (_, last) => Err(rollout_refusal(&live.file.name, rollout, last)),
+    }
+}
+
+/// Why nothing can be asked of a rollout: it is another one than the last, or there is none.
+pub(in crate::control_plane) fn rollout_refusal(
+    service: &Name,
+    asked: Option<u64>,
+    last: Option<u64>,
+) -> Refused {
+    match (asked, last) {
+        (Some(asked), Some(last)) => Refused::State {
+            problem: format!("rollout {asked} is not the last one, which is {last}"),
             remedy: "look at the state again".to_owned(),
-        }),
-        (_, None) => Err(Refused::State {
-            problem: format!("`{}` has no rollout", live.file.name),
+        },
+        _ => Refused::State {
+            problem: format!("`{service}` has no rollout"),
             remedy: "start one: cyan rollout start ENVIRONMENT".to_owned(),
-        }),
-        _ => Ok(()),
+        },
     }
 }
 
@@ -172,7 +183,8 @@ fn note_attempt(record: &mut ServiceRecord, before: &Rollout, advance: &Advance)
     }
 }
 
-fn with_traffic(
+/// The assignment after this happened to the traffic of a rollout.
+pub(in crate::control_plane) fn with_traffic(
     before: &Assignment,
     rollout: &Rollout,
     traffic: Option<Traffic>,

@@ -207,6 +207,7 @@ async fn a_rollout_is_told_only_before_its_switch() {
     let told = |taken: usize| {
         let plan = Plan { steps: vec![step(5.0), step(50.0), step(100.0)], ..Plan::default() };
         let rollout = Rollout {
+            muted: None,
             id: 1,
             candidate: name("green"),
             base: name("blue"),

@@ -97,8 +97,8 @@ fn finding(name: &Name, measured: &BaseMeasured, limits: &Limits) -> Finding {
         .then(|| format!("{error_rate:.1} % failed, limit {most:.1} %"));
     let is_slow = measured.slow_share > SLOW_SHARE_MAX;
     let slow = measured.latency_p99.filter(|_| is_slow).map(|p99| {
-        let limit = duration::print(limits.latency_p99_max);
-        format!("p99 was {}, limit {limit}", duration::print(p99))
+        let limit = duration::spoken(limits.latency_p99_max);
+        format!("p99 was {}, limit {limit}", duration::spoken(p99))
     });
     let broken: Vec<String> = errors.into_iter().chain(slow).collect();
     if broken.is_empty() {
@@ -146,7 +146,7 @@ mod tests {
                 0.0,
                 0.02,
                 Finding::Broken(
-                    "blue breaks its limits: p99 was 7s, limit 5s, of 60 requests in a minute; no \
+                    "blue breaks its limits: p99 was 7 s, limit 5 s, of 60 requests in a minute; no \
                      rollout is under way, so nobody was moved"
                         .to_owned(),
                 ),

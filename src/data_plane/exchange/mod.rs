@@ -305,6 +305,11 @@ impl Exchange {
         self.service.as_ref().map_or_else(HeaderNames::default, |service| service.headers.clone())
     }
 
+    /// When its request head came.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The environment whose drain would end it.
     pub fn environment_id(&self) -> Option<EnvironmentId> {
         self.environment().map(|environment| environment.id)

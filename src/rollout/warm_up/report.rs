@@ -86,7 +86,7 @@ impl WarmUpReport {
     }
 }
 
-/// How it goes: `window 3, p99 TTFT 410 ms after 1.9 s, 120 requests`.
+/// How it goes: `window 3, p99 TTFT 1.9 s -> 410 ms, 120 requests`.
 pub(super) fn progress(warm_up: &WarmUp) -> String {
     let window = format!("window {}", warm_up.closed_count + 1);
     let parts = [Some(window), speed(warm_up), Some(requests(warm_up))];
@@ -100,7 +100,7 @@ fn explain(
     failure: Option<&(String, u64)>,
 ) -> String {
     let windows = warm_up.closed_count;
-    let lasted = duration::print(Duration::from_secs(took.as_secs()));
+    let lasted = duration::spoken(Duration::from_secs(took.as_secs()));
     let requests = requests(warm_up);
     let speed = speed(warm_up).map_or_else(String::new, |speed| format!("{speed}; "));
     let saw = failure.map_or_else(String::new, |(saw, count)| format!("; {count} times: {saw}"));
@@ -123,14 +123,14 @@ fn explain(
     }
 }
 
-/// `p99 TTFT 410 ms after 1.9 s`
+/// `p99 TTFT 1.9 s -> 410 ms`
 fn speed(warm_up: &WarmUp) -> Option<String> {
     let (signal, last) = last_p99(warm_up)?;
     let before = first_p99(warm_up).filter(|(first, _)| *first == signal);
     let (name, last) = (signal.name(), time(last));
     match before {
         Some((_, first)) if with_p99(warm_up).count() > 1 => {
-            Some(format!("p99 {name} {last} after {}", time(first)))
+            Some(format!("p99 {name} {} -> {last}", time(first)))
         }
         _ => Some(format!("p99 {name} {last}")),
     }

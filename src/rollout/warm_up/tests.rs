@@ -60,7 +60,7 @@ fn a_server_that_gets_faster_is_warm_when_it_no_longer_does() {
     });
     assert_eq!((report.outcome, report.passed, seconds), (WarmUpOutcome::Stable, true, 90));
     let words =
-        "warm-up: stable after 3 windows in 1m30s: p99 TTFT 410 ms after 1.9 s; 180 requests";
+        "warm-up: stable after 3 windows in 1 min 30 s: p99 TTFT 1.9 s -> 410 ms; 180 requests";
     assert_eq!(report.gate().sentence, words);
     let near = |found: Option<f64>, expected: f64| (found.unwrap() / expected - 1.0).abs() < 0.01;
     assert!(near(report.p99_before_ms, 1_900.0) && near(report.p99_after_ms, 410.0), "{report:?}");
@@ -84,7 +84,7 @@ fn at_the_deadline_the_rule_decides_for_what_is_answered() {
     assert_eq!((report.outcome, report.passed, seconds), (WarmUpOutcome::NotStable, true, 300));
     let said = report.explanation;
     assert!(
-        said.starts_with("not stable after 5m, its deadline: p99 TTFT 200 ms after "),
+        said.starts_with("not stable after 5 min, its deadline: p99 TTFT 100 ms -> "),
         "{said}"
     );
     assert!(said.ends_with("600 requests; it goes on all the same"), "{said}");
@@ -118,7 +118,7 @@ fn what_hangs_and_what_was_never_asked_are_told_apart() {
     let outcome = hanging.look(ms(300_000)).unwrap();
     let report = hanging.report(outcome, ms(300_000));
     assert_eq!((report.outcome, report.passed), (WarmUpOutcome::Silent, false));
-    assert_eq!(report.explanation, "nothing was answered within 5m: 1 request");
+    assert_eq!(report.explanation, "nothing was answered within 5 min: 1 request");
     let mut unasked = WarmUp::new(usual(), LatencySignal::Auto);
     let outcome = unasked.look(ms(300_000)).unwrap();
     let report = unasked.report(outcome, ms(300_000));
