@@ -4,10 +4,12 @@
 //! holds nothing but a sentence, and that only for who may call; a token becomes a cookie that no script
 //! can read and no other site can send.
 
+mod difference;
 mod document;
 mod evidence_log;
 mod figures;
 mod live;
+mod question;
 mod rows;
 
 use std::sync::{Arc, LazyLock};
@@ -23,6 +25,7 @@ use serde::Deserialize;
 
 pub(super) use evidence_log::EvidenceLog;
 pub(super) use live::{follow, now};
+pub(super) use question::ask;
 
 use super::access::Access;
 use super::api::{Environment, Service};

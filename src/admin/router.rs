@@ -35,6 +35,7 @@ pub(super) fn router(admin: Admin, access: Access, evidence: Arc<EvidenceLog>) -
         .layer(Extension(Arc::clone(&access)));
     let news = Router::new()
         .route("/dashboard/now", get(dashboard::now).layer(from_fn(limit)))
+        .route("/dashboard/question", get(dashboard::ask).layer(from_fn(limit)))
         .route("/dashboard/live", get(dashboard::follow))
         .layer(Extension(evidence));
     routed(guarded, &admin)

@@ -51,9 +51,9 @@ def stage(tmp_path) -> Iterator[Stage]:
         yield stage
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def in_state(request, tmp_path_factory) -> Iterator[tuple[str, Stage]]:
-    """A stage in the state that the test is parametrised with; it is only looked at."""
+    """A stage in the state that a test is parametrised with; it is only looked at, by the tests of all files."""
     state = request.param
     with stage_of(state, tmp_path_factory.mktemp(state)) as stage:
         reach(stage, state)

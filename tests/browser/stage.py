@@ -44,9 +44,14 @@ class Users:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.go_home()
+
+    def go_home(self) -> int:
+        """Waits for the last answers; returns how many requests there were."""
         self._is_over.set()
         for worker in self._workers:
             worker.join(timeout=10)
+        return next(self._numbers)
 
     def _work(self) -> None:
         while not self._is_over.wait(PAUSE_S):
@@ -56,21 +61,32 @@ class Users:
                 continue  # Cyan is being restarted, or a fault cuts answers: users see such things
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection(self._address, timeout=10)
-        body = json.dumps(
-            {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
-        )
-        user = f"user-{next(self._numbers) % USERS}"
-        headers = {"content-type": "application/json", "x-user-id": user}
-        connection.request("POST", "/v1/chat/completions", body, headers)
-        connection.getresponse().read()
-        connection.close()
+        ask(self._address, f"user-{next(self._numbers) % USERS}")
+
+
+def ask(address: str, user: str) -> None:
+    """One question of a user, and all of the answer."""
+    connection = http.client.HTTPConnection(address, timeout=10)
+    body = json.dumps(
+        {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    )
+    headers = {"content-type": "application/json", "x-user-id": user}
+    connection.request("POST", "/v1/chat/completions", body, headers)
+    connection.getresponse().read()
+    connection.close()
 
 
 class Stage:
     """Servers, Cyan and users. A context manager."""
 
-    def __init__(self, directory: Path, steps: list[str] = RAMP, more: str = "", rules: str = ""):
+    def __init__(
+        self,
+        directory: Path,
+        steps: list[str] = RAMP,
+        more: str = "",
+        rules: str = "",
+        is_visited: bool = True,
+    ):
         directory.mkdir(parents=True, exist_ok=True)
         self.blue = MockLlm("blue", directory, tokens=6)
         self.green = MockLlm("green", directory, tokens=6)
@@ -88,7 +104,8 @@ class Stage:
         self.cyan = Cyan(
             directory, environments, {"blue": 100}, versions=versions, tables=extra
         )
-        self._parts += [self.cyan, Users(self.cyan.url)]
+        self._users = Users(self.cyan.url)
+        self._parts += [self.cyan, *([self._users] if is_visited else [])]
         self._entered: list = []
 
     def __enter__(self) -> "Stage":
@@ -140,6 +157,14 @@ class Stage:
         """One action of an operator's."""
         self.cyan.ask("POST", f"/v1/services/chat/rollout/{action}", body)
 
+    def ask_once(self) -> None:
+        """One request of one user."""
+        ask(urlsplit(self.cyan.url).netloc, "somebody")
+
+    def send_users_home(self) -> int:
+        """No request comes any more; returns how many came."""
+        return self._users.go_home()
+
     def restart(self) -> None:
         """Cyan begins again where it was killed."""
         self.cyan.start_again()
@@ -184,7 +209,7 @@ def reach(stage: Stage, state: str) -> None:
 RULES = {"held": 'wait_max = "2s"\nbake = "1s"\nrequests_min = 100000'}
 STEPS = {"held": ["10%", "100%"]}
 """What the plan of a state differs in."""
-STATES = ["idle", "ramping", "paused", "held", "rolled_back", "done"]
+STATES = ["idle", "ramping", "paused", "held", "shared", "rolled_back", "done"]
 """Those that last until somebody does something."""
 
 

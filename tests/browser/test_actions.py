@@ -1,12 +1,29 @@
 """Every action, pressed in a real browser, and what the API says afterwards."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Page, expect
-from browser.stage import Stage, settled
+from browser.stage import Stage, reach, settled, stage_of
 
 SECOND_PRESS_AFTER_MS = 400
 """A rollback is armed for 350 ms before it takes the second press."""
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Iterator[Stage]:
+    """A stage without a rollout; each test leaves everything with blue."""
+    with Stage(tmp_path_factory.mktemp("calm")) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def ramping(tmp_path_factory) -> Iterator[Stage]:
+    """A stage with a rollout that goes on; each test leaves it so."""
+    with Stage(tmp_path_factory.mktemp("ramping")) as stage:
+        stage.start()
+        yield stage
 
 
 def dialog(page: Page):
@@ -112,8 +129,8 @@ def test_start_pause_resume_and_promote_by_keyboard_alone(stage, open_page):
     stage.wait_until("green has 50 %", lambda s: s["rollout"]["share_percent"] == 50)
 
 
-def test_letters_are_dead_in_fields_and_can_be_switched_off(stage, open_page):
-    stage.start()
+def test_letters_are_dead_in_fields_and_can_be_switched_off(ramping, open_page):
+    stage = ramping
     page = open_page(stage)
     page.keyboard.press("/")
     page.keyboard.type("ready r p")
@@ -173,7 +190,8 @@ def test_release_asks_for_the_name(stage, open_page):
     stage.wait_for("idle")
 
 
-def test_a_freeze_is_set_shown_and_lifted(stage, open_page):
+def test_a_freeze_is_set_shown_and_lifted(calm, open_page):
+    stage = calm
     page = open_page(stage)
     press(page, "More…")
     dialog(page).get_by_role("button", name="Freeze automatic steps…").click()
@@ -186,7 +204,8 @@ def test_a_freeze_is_set_shown_and_lifted(stage, open_page):
     expect(page.locator("#next")).not_to_contain_text("Frozen")
 
 
-def test_a_question_that_comes_too_late_is_asked_anew(stage, open_page):
+def test_a_question_that_comes_too_late_is_asked_anew(calm, open_page):
+    stage = calm
     page = open_page(stage)
     press(page, "More…")
     dialog(page).get_by_role("button", name="Set weights…").click()
@@ -197,10 +216,62 @@ def test_a_question_that_comes_too_late_is_asked_anew(stage, open_page):
     expect(dialog(page).locator(".alert")).to_contain_text("This is the state now.")
     expect(dialog(page).get_by_label("green")).to_have_value("10")
     assert weights(stage.service()) == {"blue": 90, "green": 10}
+    stage.cyan.set_weights(blue=100, green=0)
 
 
-def test_the_form_of_the_charts_their_tables_and_the_filter(stage, open_page):
+def test_who_keeps_a_hold_mutes_its_alert_and_pauses_nothing(tmp_path, open_page):
+    with stage_of("held", tmp_path) as stage:
+        reach(stage, "held")
+        page = open_page(stage)
+        press(page, "Keep holding")
+        expect(page.locator("#result")).to_contain_text("Keep holding: applied on all")
+        expect(page.locator("#next")).to_contain_text("dashboard keeps it; the alert rests 30 min more.")
+        rollout = stage.service()["rollout"]
+        assert (rollout["muted"]["by"], rollout["paused"]) == ("dashboard", None)
+        assert stage.service()["state"] == "held"
+        entry = next(entry for entry in journal(stage) if entry["kind"] == "rollout_muted")
+        assert entry["actor"] == "dashboard" and "its alert rests for 30 min" in entry["text"]
+        expect(page.locator("#journal")).to_contain_text("its alert rests for 30 min")
+
+
+def test_an_address_leads_to_a_rollout_and_to_an_entry_of_the_journal(stage, open_page):
     stage.start()
+    stage.cyan.rollback()
+    stage.wait_for("rolled_back")
+    stage.cyan.ask("POST", "/v1/services/chat/rollout", {"candidate": "green", "again": True})
+    stage.wait_for_users()
+    first, second = (rollout["id"] for rollout in reversed(
+        stage.cyan.ask("GET", "/v1/services/chat/rollouts")["rollouts"]))
+    entry = journal(stage)[-1]["id"]
+    page = open_page(stage)
+    for address, marked in ((f"chat/rollout/{first}", f"#rollout-{first}"), (f"chat/journal/{entry}", f"#journal-{entry}")):
+        page.goto(f"{stage.page}#{address}")
+        expect(page.locator(marked)).to_have_class("marked")
+        expect(page.locator(marked)).to_be_in_viewport()
+    page.goto(f"{stage.page}#chat/rollout/{second}")
+    expect(page.locator("#rollout-title")).to_be_in_viewport()
+    expect(page.locator("#rollout-title")).to_contain_text(f"Rollout {second}:")
+
+
+def test_a_row_opens_what_is_behind_its_numbers(ramping, open_page):
+    stage = ramping
+    stage.blue.set_faults(status=0.3)
+    page = open_page(stage)
+    expect(page.locator("#comparison")).to_contain_text("Not complete", timeout=10_000)
+    row = page.get_by_role("button", name="errors", exact=True)
+    row.click()
+    expect(row).to_have_attribute("aria-expanded", "true")
+    opened = page.locator("#rows tr.opened")
+    expect(opened.locator("table")).to_contain_text("http error")
+    row.press("Enter")
+    expect(opened).to_have_count(0)
+    page.get_by_role("button", name="TTFT p99", exact=True).click()
+    expect(opened.locator("figcaption")).to_contain_text("Time to first token")
+    expect(opened).to_contain_text("Difference ")
+
+
+def test_the_form_of_the_charts_their_tables_and_the_filter(ramping, open_page):
+    stage = ramping
     page = open_page(stage)
     page.keyboard.press("g")
     expect(page.locator("#form")).to_have_text("As quantiles (g)")
@@ -213,7 +284,8 @@ def test_the_form_of_the_charts_their_tables_and_the_filter(stage, open_page):
     expect(page.locator("#journal")).to_have_text("Nothing that fits.")
 
 
-def test_a_theme_that_was_chosen_is_kept(stage, open_page):
+def test_a_theme_that_was_chosen_is_kept(calm, open_page):
+    stage = calm
     page = open_page(stage, scheme="light")
     page.get_by_role("button", name="Change the theme").click()
     page.reload()

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import urllib.request
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,8 +12,16 @@ from playwright.sync_api import expect
 from browser.stage import Stage, settled
 
 
-def test_a_killed_cyan_is_missed_within_three_seconds_and_welcomed_back(stage, open_page):
-    stage.start()
+@pytest.fixture(scope="module")
+def ramping(tmp_path_factory) -> Iterator[Stage]:
+    """A stage that each test leaves ramping, but for the last one."""
+    with Stage(tmp_path_factory.mktemp("ramping")) as stage:
+        stage.start()
+        yield stage
+
+
+def test_a_killed_cyan_is_missed_within_three_seconds_and_welcomed_back(ramping, open_page):
+    stage = ramping
     page = open_page(stage)
     stage.kill()
     expect(page.locator("#word")).to_have_text("DISCONNECTED", timeout=3000)
@@ -28,29 +37,15 @@ def test_a_killed_cyan_is_missed_within_three_seconds_and_welcomed_back(stage, o
     expect(page.locator("main")).not_to_have_class("stale")
 
 
-def test_a_rollback_while_disconnected_is_sent_until_somebody_answers(stage, open_page):
-    stage.start()
-    page = open_page(stage)
-    stage.kill()
-    expect(page.locator("#word")).to_have_text("DISCONNECTED", timeout=3000)
-    button = page.locator("#actions .roll-back")
-    button.click()
-    page.wait_for_timeout(400)  # it is armed for 350 ms before it takes the second press
-    button.click()
-    expect(page.locator("#result")).to_contain_text("sent until somebody does")
-    stage.restart()
-    stage.wait_for("rolled_back")
-    expect(page.locator("#word")).to_have_text("ROLLED BACK")
-
-
-def test_a_cyan_that_hangs_is_missed_too(stage, open_page):
+def test_a_cyan_that_hangs_is_missed_too(ramping, open_page):
+    stage = ramping
     page = open_page(stage)
     stage.cyan.process.pause()
     try:
         expect(page.locator("#word")).to_have_text("DISCONNECTED", timeout=4000)
     finally:
         stage.cyan.process.resume()
-    expect(page.locator("#word")).to_have_text("IDLE", timeout=5000)
+    expect(page.locator("#word")).to_have_text("RAMPING", timeout=5000)
 
 
 class Buffering:
@@ -86,44 +81,67 @@ class Buffering:
         self._listener.close()
 
 
-def test_behind_a_proxy_that_holds_streams_back_the_page_polls(stage, browser):
+def test_behind_a_proxy_that_holds_streams_back_the_page_polls(ramping, browser):
+    stage = ramping
     proxy = Buffering(stage.page)
     page = browser.new_page()
     page.goto(proxy.url)
     expect(page.locator("#age")).to_contain_text("polling", timeout=10_000)
-    expect(page.locator("#word")).to_have_text("IDLE")
-    stage.start()
-    expect(page.locator("#word")).to_have_text("RAMPING", timeout=10_000)
+    expect(page.locator("#word")).to_have_text("RAMPING")
+    stage.act("pause")
+    expect(page.locator("#word")).to_have_text("PAUSED", timeout=10_000)
+    stage.act("resume")
     page.close()
     proxy.close()
 
 
-def test_a_hidden_page_closes_its_stream(stage, open_page):
+def test_a_hidden_page_closes_its_stream(ramping, open_page):
+    stage = ramping
     page = open_page(stage)
     hide = """(hidden) => {
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(hide, True)
-    stage.start()
-    expect(page.locator("#word")).to_have_text("IDLE")
-    page.evaluate(hide, False)
+    stage.act("pause")
     expect(page.locator("#word")).to_have_text("RAMPING")
+    page.evaluate(hide, False)
+    expect(page.locator("#word")).to_have_text("PAUSED")
+    stage.act("resume")
 
 
-@pytest.fixture
-def closed(tmp_path, monkeypatch):
-    monkeypatch.setenv("TOKEN_OF_WALL", "only-look")
-    monkeypatch.setenv("TOKEN_OF_ANA", "may-act-too")
+def test_a_rollback_while_disconnected_is_sent_until_somebody_answers(ramping, open_page):
+    stage = ramping
+    page = open_page(stage)
+    stage.kill()
+    expect(page.locator("#word")).to_have_text("DISCONNECTED", timeout=3000)
+    button = page.locator("#actions .roll-back")
+    button.click()
+    page.wait_for_timeout(400)  # it is armed for 350 ms before it takes the second press
+    button.click()
+    expect(page.locator("#result")).to_contain_text("sent until somebody does")
+    stage.restart()
+    stage.wait_for("rolled_back")
+    expect(page.locator("#word")).to_have_text("ROLLED BACK")
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory) -> Iterator[Stage]:
+    """A stage with tokens: one that may look, one that may act."""
     tokens = """
         [admin.tokens.wall]
-        token = { env = "TOKEN_OF_WALL" }
+        token = { file = "WALL" }
         role = "read"
         [admin.tokens.ana]
-        token = { env = "TOKEN_OF_ANA" }
+        token = { file = "ANA" }
         role = "operate"
     """
-    with Stage(tmp_path, more=tokens) as stage:
+    directory = tmp_path_factory.mktemp("closed")
+    for name, token in (("WALL", "only-look"), ("ANA", "may-act-too")):
+        file = directory / name
+        file.write_text(token)
+        tokens = tokens.replace(f'"{name}"', json.dumps(str(file)))
+    with Stage(directory, more=tokens) as stage:
         yield stage
 
 

@@ -4,7 +4,7 @@
 import { Problem, newKey, send } from "./api.js";
 import { ask, sentence, tell } from "./dialog.js";
 import { at, element, put } from "./dom.js";
-import * as questions from "./questions.js";
+import { question } from "./questions.js";
 
 /** A double click is no decision. */
 const SECOND_PRESS_AFTER = 350;
@@ -81,20 +81,23 @@ export function disarm() {
 
 /** Does what a button says. */
 export function press(action, name) {
-  const asked = { resume: questions.resume, promote: questions.promote, full: questions.promoteFull, release: questions.release, start: questions.start,
-    weights: questions.weights, freeze: questions.freeze, switch: (view) => questions.switchTo(view, name), drain: (view) => questions.drain(view, name),
-    fallback: (view) => questions.switchTo(view, view.service.environments.find(({ role }) => role === "fallback").name) }[action];
   if (!mayAct() && action !== "why") return;
   if (action === "rollback") rollBack();
-  else if (action === "pause" || action === "keep") pause(action);
+  else if (action === "pause" || action === "keep") atOnce(action);
   else if (action === "more") more();
-  else if (action === "why") document.getElementById("journal-title").scrollIntoView();
-  else if (asked) ask(() => question(asked(view)), renew);
+  else if (action === "why") at("journal-title").scrollIntoView();
+  else if (action === "fallback") askBefore("switch", view.service.environments.find(({ role }) => role === "fallback").name);
+  else if (ASKED.includes(action)) askBefore(action, name);
 }
 
-/** The question, whose answer is said in the band. */
-function question(asked) {
-  return asked && { ...asked, run: async (values) => say(asked.verb, await asked.run(values)) };
+const ASKED = ["resume", "promote", "full", "release", "start", "weights", "freeze", "switch", "drain"];
+
+/** Asks, and says in the band how it went. */
+function askBefore(action, name) {
+  ask(async () => {
+    const { run, ...asked } = await question(view.service.name, action, name);
+    return { ...asked, run: run && (async (values) => say(asked.verb, await run(values))) };
+  }, renew);
 }
 
 /** The first press arms, the second one does it. */
@@ -126,11 +129,11 @@ async function untilAnswered(path) {
   }
 }
 
-function pause(action) {
+/** What moves nobody and is undone by one press asks nothing. To keep a hold mutes its alert, and no more. */
+function atOnce(action) {
   const { name, rollout } = view.service;
-  const reason = action === "keep" ? "keep holding" : undefined;
-  attempt(action === "keep" ? "Keep holding" : "Pause", `cyan rollout pause ${name}`,
-    () => send("POST", `/v1/services/${name}/rollout/pause`, { rollout: rollout.id, reason }));
+  const [verb, call] = { keep: ["Keep holding", "mute"], pause: ["Pause", "pause"] }[action];
+  attempt(verb, `cyan rollout ${call} ${name}`, () => send("POST", `/v1/services/${name}/rollout/${call}`, { rollout: rollout.id }));
 }
 
 function more() {

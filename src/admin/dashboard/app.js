@@ -28,24 +28,28 @@ let entries = [];
 let points = [];
 let lostSince = 0;
 let journalOf = "";
+let past = [];
+/** The present history, and the address that was scrolled to. */
+let [history, shownPlace] = [undefined, ""];
 let connection;
 
 /** `#chat`, `#chat/rollout/17`, `#chat/journal/412` */
 const place = () => decodeURIComponent(location.hash.slice(1)).split("/");
-const shown = { form: localStorage.getItem("form") ?? "quantiles", tables: false };
+const shown = { form: localStorage.getItem("form") ?? "quantiles", tables: false, opened: new Set() };
 
 function begin() {
   connection?.end();
-  [view, entries, points, journalOf] = [{}, [], [], ""];
+  [view, entries, past, points, journalOf, shownPlace] = [{}, [], [], [], "", ""];
   connection = follow({ service: place()[0], heard, lost, refused: login });
 }
 
 function heard(news, by) {
   const wasRestarted = view.started && news.started && Math.abs(news.started - view.started) > 1500;
   const away = lostSince;
-  Object.assign(view, news, { heardAt: Date.now() });
-  if (news.history) points = news.history.points.slice();
+  view = { ...news, heardAt: Date.now() };
+  if (news.history && news.history !== history) points = news.history.points.slice();
   else if (typeof news.evidence === "number") keep([view.at, news.evidence]);
+  history = news.history;
   [how, lostSince] = [by, 0];
   if (away) told(`Cyan was away ${Math.round((Date.now() - away) / 1000)} s${wasRestarted ? `, restarted ${clock(view.started)}` : ""}.`);
   if (view.page !== document.documentElement.dataset.page) put(at("notice"), "This page is older than Cyan: ", element("a", { href: "" }, "reload"));
@@ -83,7 +87,7 @@ function draw() {
   shares.draw(view, marks);
   rollout.draw(view, entries);
   timeline.draw(view, entries, points);
-  rows.draw(view, marks);
+  rows.draw(view, marks, shown);
   drawFigures(marks);
   environments.draw(view, marks, actions.mayAct());
   put(at("footer"), [`Cyan ${view.version}, ${view.cores} cores`, ...view.warnings].join(" · "));
@@ -119,10 +123,13 @@ async function readJournal(isForced = false) {
   const of = `${name} ${generation} ${state}`;
   if (!name || (of === journalOf && !isForced)) return;
   journalOf = of;
+  const [, kind, id] = place();
+  const named = (of) => (kind === of ? Number(id) : undefined);
   try {
-    const [page, past] = await Promise.all([get(`/v1/journal?service=${name}&limit=${JOURNAL_ENTRIES}`), get(`/v1/services/${name}/rollouts?limit=10`)]);
-    entries = page.entries;
-    journal.releases(past.rollouts);
+    [entries, past] = await Promise.all([
+      withNamed(`/v1/journal?service=${name}&`, JOURNAL_ENTRIES, "entries", named("journal")),
+      withNamed(`/v1/services/${name}/rollouts?`, 10, "rollouts", named("rollout")),
+    ]);
     drawJournal();
     draw();
   } catch {
@@ -130,9 +137,23 @@ async function readJournal(isForced = false) {
   }
 }
 
+/** The newest of a list, and the one that the address names, however old it is. */
+async function withNamed(path, limit, what, id) {
+  const { [what]: newest } = await get(`${path}limit=${limit}`);
+  if (!id || newest.some((item) => item.id === id)) return newest;
+  const { [what]: older } = await get(`${path}limit=1&before=${id + 1}`);
+  return [...newest, ...older.filter((item) => item.id === id)];
+}
+
 function drawJournal() {
   const [, kind, id] = place();
   journal.draw(entries, at("filter").value, kind === "journal" ? id : undefined);
+  journal.releases(past, kind === "rollout" ? id : undefined);
+  if (!kind || shownPlace === location.hash) return;
+  const isPresent = kind === "rollout" && String(view.service.rollout?.id) === id && !at("rollout").hidden;
+  const node = isPresent ? at("rollout") : at(`${kind}-${id}`);
+  node?.scrollIntoView({ block: isPresent ? "start" : "center" });
+  if (node) shownPlace = location.hash;
 }
 
 function theme(isNext) {
@@ -159,11 +180,18 @@ const own = {
   nth: (number) => at("services").children[Number(number) - 1]?.click(),
   journal: () => at("journal-title").focus(),
   filter: () => at("filter").focus(),
-  tables: () => { shown.tables = !shown.tables; drawFigures(); },
+  open: (label) => {
+    if (!shown.opened.delete(label)) shown.opened.add(label);
+    draw();
+  },
+  tables: () => {
+    shown.tables = !shown.tables;
+    draw();
+  },
   form: () => {
     shown.form = shown.form === "shares" ? "quantiles" : "shares";
     localStorage.setItem("form", shown.form);
-    drawFigures();
+    draw();
   },
   "pause-or-resume": () => (bandButton("pause") ?? bandButton("resume"))?.click(),
 };
@@ -175,7 +203,7 @@ function pressed(press, name) {
 
 document.addEventListener("click", ({ target }) => {
   const button = target.closest("[data-press]");
-  if (button) pressed(button.dataset.press, button.dataset.environment ?? button.dataset.service);
+  if (button) pressed(button.dataset.press, button.dataset.environment ?? button.dataset.service ?? button.dataset.row);
 });
 document.addEventListener("keydown", (event) => {
   const found = help.meaning(event);
@@ -188,7 +216,7 @@ document.addEventListener("keydown", (event) => {
 at("actions").addEventListener("focusout", ({ target }) => target.dataset.press === "rollback" && actions.disarm());
 at("filter").addEventListener("input", drawJournal);
 addEventListener("resize", draw);
-addEventListener("hashchange", () => (place()[0] === view.service?.name ? drawJournal() : begin()));
+addEventListener("hashchange", () => (place()[0] === view.service?.name ? readJournal(true) : begin()));
 setInterval(age, 500);
 theme(false);
 begin();

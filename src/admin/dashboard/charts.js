@@ -12,14 +12,17 @@ const TICKS = [1, 10, 100, 1000, 10_000, 60_000, 600_000];
 /** Draws all figures into a place, in the form that somebody chose: `quantiles` or `shares`. */
 export function draw(place, figures, marks, { form, tables }) {
   const width = Math.max(240, Math.min(520, place.firstElementChild?.clientWidth || place.clientWidth));
-  put(place, figures.map((figure) => {
-    const sides = Object.entries(figure.sides).filter(([, { n }]) => n > 0);
-    const drawing = form === "shares" ? shares(figure, sides, marks, width) : quantiles(figure, sides, marks, width);
-    return element("figure", {},
-      element("figcaption", {}, element("b", {}, figure.title), ...legend(sides, marks)),
-      shape("svg", { width, height: HEIGHT + BELOW, role: "img", "aria-label": `${figure.title}: ${spoken(sides)}` }, drawing),
-      tables ? table(sides) : element("p", { class: "muted" }, missing(sides)));
-  }));
+  put(place, figures.map((figure) => one(figure, marks, { form, tables }, width)));
+}
+
+/** One figure, this wide. */
+export function one(figure, marks, { form, tables }, width) {
+  const sides = Object.entries(figure.sides).filter(([, { n }]) => n > 0);
+  const drawing = form === "shares" ? shares(figure, sides, marks, width) : quantiles(figure, sides, marks, width);
+  return element("figure", {},
+    element("figcaption", {}, element("b", {}, figure.title), ...legend(sides, marks)),
+    shape("svg", { width, height: HEIGHT + BELOW, role: "img", "aria-label": `${figure.title}: ${spoken(sides)}` }, drawing),
+    tables ? table(sides) : element("p", { class: "muted" }, missing(sides)));
 }
 
 const legend = (sides, marks) => sides.flatMap(([name, { n }]) => [" ", mark(marks[name]), ` ${name} ${count(n)}`]);

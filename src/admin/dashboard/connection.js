@@ -10,9 +10,19 @@ const OPENS_WITHIN = 3000;
 const POLL_EVERY = 2000;
 const TRY_EVERY = 1000;
 
-/** Follows a service. `heard` gets what has changed and how it came, `lost` since when there is no news. */
+/** What was known with what has changed of it; of an array only the items that differ may be told. */
+export function merge(old, news) {
+  const isPart = news !== null && typeof news === "object" && !Array.isArray(news);
+  if (!isPart || old === null || typeof old !== "object") return news;
+  for (const [name, value] of Object.entries(news)) old[name] = merge(old[name], value);
+  return old;
+}
+
+/** Follows a service. `heard` gets everything that is known and how it came, `lost` since when there is no news. */
 export function follow({ service, heard, lost, refused }) {
   let stream;
+  /** Everything that the stream has told. */
+  let whole;
   let timer;
   let last = Date.now();
   let attempts = 0;
@@ -29,11 +39,13 @@ export function follow({ service, heard, lost, refused }) {
     clearTimeout(timer);
     stream?.close();
     if (isOver || document.hidden) return;
+    whole = {};
     stream = new EventSource(`/dashboard/live${query()}`);
     timer = setTimeout(poll, OPENS_WITHIN);
     stream.onmessage = ({ data }) => {
       clearTimeout(timer);
-      take(JSON.parse(data), "live");
+      whole = merge(whole, JSON.parse(data));
+      take(whole, "live");
     };
     stream.onerror = () => {
       stream.close();

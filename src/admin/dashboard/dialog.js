@@ -2,6 +2,7 @@
 
 import { Problem } from "./api.js";
 import { at, element } from "./dom.js";
+import { nameOf } from "./questions.js";
 
 /** Shows something to read, or to choose from; it closes by Esc or its button. */
 export function tell(title, ...content) {
@@ -16,17 +17,22 @@ export const close = () => at("dialog").close();
 export const isOpen = () => at("dialog").open;
 
 /**
- * Asks before something is done. `plan` makes the question from the present state: title, lines, verb, fields,
+ * Asks before something is done. `plan` gets the question for the present state: title, lines, verb, fields,
  * the name to be typed, and `run`. When the state has changed meanwhile, the question is asked anew.
  */
 export async function ask(plan, renew) {
-  const question = plan();
-  if (!question) return close();
-  const { title, before = [], lines, verb, fields = [], typed } = question;
+  let question;
+  try {
+    question = await plan();
+  } catch (error) {
+    return tell("Not now", element("p", {}, sentence(error)));
+  }
+  const { title, changes, lines, verb, fields, typed, run } = question;
+  if (!run) return tell(title, lines.map((text) => element("p", {}, text)));
   const alert = element("p", { role: "alert", class: "alert" });
   const form = element("form", { method: "dialog" },
-    element("h2", { id: "dialog-title" }, title), before.length ? change(before) : null, lines.map((text) => element("p", {}, text)),
-    [...fields, ...(typed ? [{ name: "typed", label: `This cannot be undone by one press. To be sure, write ${typed}`, required: true }] : [])].map(field),
+    element("h2", { id: "dialog-title" }, title), changes.length ? change(changes) : null, lines.map((text) => element("p", {}, text)),
+    [...fields, ...(typed ? [{ path: ["typed"], label: `This cannot be undone by one press. To be sure, write ${typed}`, value: "", choices: [], is_required: true }] : [])].map(field),
     alert, element("div", { class: "buttons" },
       element("button", { type: "button", "data-press": "close" }, "Leave it"), element("button", { class: "filled" }, verb)));
   form.addEventListener("submit", async (event) => {
@@ -38,7 +44,7 @@ export async function ask(plan, renew) {
     }
     try {
       form.inert = true;
-      await question.run(values);
+      await run(values);
       close();
     } catch (error) {
       form.inert = false;
@@ -63,17 +69,18 @@ export function sentence(error) {
   return [error.message, error.hint].filter(Boolean).map((text) => `${text[0].toUpperCase()}${text.slice(1)}`.replace(/\.?$/, ".")).join(" ");
 }
 
-function change(before) {
+function change(changes) {
   const head = element("tr", {}, ["", "now", "then"].map((text) => element("th", { scope: "col" }, text)));
   return element("table", { class: "change" }, element("thead", {}, head),
-    element("tbody", {}, before.map(([name, now, then]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, now), element("td", {}, then)))));
+    element("tbody", {}, changes.map(([name, now, then]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, now), element("td", {}, then)))));
 }
 
-function field({ name, label, value = "", required, type = "text", min, max, choices }) {
-  const attributes = { name, required, autocomplete: "off" };
-  return element("label", {}, label, choices
+function field({ path, label, value, is_number, choices, is_required }) {
+  const attributes = { name: nameOf({ path }), required: is_required, autocomplete: "off" };
+  const number = is_number ? { type: "number", min: 0, max: 100, step: "any" } : { type: "text" };
+  return element("label", {}, label, choices.length
     ? element("select", attributes, choices.map((choice) => element("option", { value: choice, selected: choice === value }, choice)))
-    : element("input", { ...attributes, value, type, min, max, step: type === "number" ? "any" : undefined }));
+    : element("input", { ...attributes, ...number, value }));
 }
 
 function show(...content) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::super::api::{Service, standing::State};
+use super::super::explain::evidence::{Said, said};
 use super::super::state::Admin;
 use super::super::status;
 use super::figures::Figure;
@@ -40,6 +41,8 @@ pub(super) struct Document {
     /// Whether a switch would be safe, in a sentence.
     comparison: Option<String>,
     evidence: Option<f64>,
+    /// What that says, in words.
+    said: Option<Said>,
     #[serde(skip_serializing_if = "Option::is_none")]
     figures: Option<Vec<Figure>>,
 }
@@ -81,6 +84,8 @@ pub(super) fn document(
     let mut service = view.map(|view| admin.described(view));
     let compared = service.as_ref().and_then(compared);
     let judged = service.as_ref().and_then(judged).cloned();
+    let evidence =
+        judged.as_ref().and_then(|details| details.get("explanation")?.get("evidence")?.as_f64());
     let rows = view.zip(compared.as_ref()).map(|(view, names)| {
         rows(
             admin,
@@ -108,9 +113,10 @@ pub(super) fn document(
         services: views.iter().map(chip).collect(),
         comparison: view.and_then(|view| comparison(admin, &view.name)),
         sides: view.map(|view| sides(admin, view)).unwrap_or_default(),
-        evidence: judged
+        said: service
             .as_ref()
-            .and_then(|details| details.get("explanation")?.get("evidence")?.as_f64()),
+            .and_then(|service| Some(said(service.rollout.as_deref()?, evidence))),
+        evidence: evidence.map(two_digits),
         figures: view.and_then(figures),
         rows: rows.unwrap_or_default(),
         compared,
@@ -160,6 +166,11 @@ fn sides(admin: &Admin, view: &ServiceView) -> BTreeMap<Name, Side> {
     };
     let names = view.environments.iter().map(|environment| &environment.name);
     names.map(|name| (name.clone(), side(name))).collect()
+}
+
+/// Without the digits that nobody can see in a drawing: they change with every request.
+fn two_digits(evidence: f64) -> f64 {
+    (evidence * 100.0).round() / 100.0
 }
 
 /// A rate to a tenth.

@@ -13,7 +13,7 @@ export function draw({ service }, marks, mayAct) {
       role === "active" ? null : element("button", { type: "button", class: "small", "data-press": "switch", "data-environment": name }, `Switch to ${name}…`),
       weight_percent > 0 ? null : element("button", { type: "button", class: "small", "data-press": "drain", "data-environment": name }, `Drain ${name}…`),
     ] : [];
-    const notes = [drain && `${drain.state}: ${drain.in_flight} in flight`, served_by && `${served_by} serves its requests`,
+    const notes = [drain && `${drain.state}: ${drain.in_flight} in flight${drain.oldest_ms ? `, the oldest for ${Math.floor(drain.oldest_ms / 1000)} s` : ""}`, served_by && `${served_by} serves its requests`,
       overridden.length ? `${overridden.join(", ")} set by the API` : ""].filter(Boolean);
     return element("div", { class: "environment", "data-key": name }, element("div", { class: "row" }, element("h3", {}, title), element("span", {}, buttons)),
       notes.length ? element("p", { class: "muted" }, notes.join("; ")) : null, element("ul", {}, upstreams.map(upstream)));

@@ -15,8 +15,8 @@ export function draw(entries, filter, marked) {
 }
 
 /** Draws the last rollouts. */
-export function releases(rollouts) {
-  put(at("releases"), rollouts.length ? rollouts.map(({ id, candidate, version, started, end, cause, started_by, has_records }) => element("li", { "data-key": id },
+export function releases(rollouts, marked) {
+  put(at("releases"), rollouts.length ? rollouts.map(({ id, candidate, version, started, end, cause, started_by, has_records }) => element("li", { "data-key": id, id: `rollout-${id}`, class: String(id) === marked ? "marked" : "" },
     element("time", { datetime: started, class: "muted" }, clock(started)),
     element("span", {}, `${id}: ${candidate}${version ? ` (${version})` : ""}, ${end.replaceAll("_", " ")}${cause ? `: ${cause.text}` : ""}`,
       element("span", { class: "muted" }, ` ${started_by}${has_records ? ` · cyan replay --rollout ${id}` : ""}`))))

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::super::event_stream::{self, Piece};
 use super::super::problem::{Problem, ProblemKind};
 use super::super::state::{Admin, FOLLOWERS_MAX};
+use super::difference::difference;
 use super::document::{Document, document};
 use super::evidence_log::{EvidenceLog, History};
 use super::figures::figures;
@@ -122,11 +123,14 @@ fn fields(value: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// Those fields that were not told with the same value before.
+/// What was not told with the same value before. A field that is left out, as figures are, stays as it was.
 fn changed(told: &mut Map<String, Value>, news: Map<String, Value>) -> Map<String, Value> {
-    let is_news = |(name, value): &(String, Value)| told.get(name) != Some(value);
-    let changed: Map<String, Value> = news.into_iter().filter(is_news).collect();
-    told.extend(changed.clone());
+    let mut changed = Map::new();
+    for (name, value) in news {
+        let difference = told.get(&name).map_or(Some(value.clone()), |old| difference(old, &value));
+        changed.extend(difference.map(|difference| (name.clone(), difference)));
+        told.insert(name, value);
+    }
     changed
 }
 
