@@ -57,7 +57,7 @@ pub(super) fn show_errors(errors: &ConfigErrors) {
 }
 
 fn json(read: &Result<Config, ConfigErrors>) -> serde_json::Value {
-    let errors: Vec<_> = read.as_ref().err().into_iter().flat_map(ConfigErrors::lines).collect();
+    let errors = read.as_ref().err().map(ConfigErrors::findings).unwrap_or_default();
     serde_json::json!({ "schema": 1, "valid": errors.is_empty(), "errors": errors })
 }
 

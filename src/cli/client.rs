@@ -200,7 +200,7 @@ impl Client {
     }
 
     fn late(&self, limit: Duration) -> Failure {
-        let message = format!("no answer from {} within {}", self.address, duration::print(limit));
+        let message = format!("no answer from {} within {}", self.address, duration::spoken(limit));
         let hint = "it may still happen; look with `cyan status`";
         Failure { exit_code: exit_code::STILL_RUNNING, message, hint: Some(hint.to_owned()) }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::exit_code;
 use super::failure::Failure;
 use super::session::Session;
-use super::stats::duration;
+use super::stats::{duration, length};
 use super::status::mark;
 use super::terminal::{Ink, Terminal};
 use crate::admin::api::comparison::{Compared, Comparison, Interval, Row};
@@ -94,12 +94,10 @@ fn head(found: &Comparison, terminal: Terminal) -> String {
         let version = side.version.as_ref().map_or(String::new(), |version| format!(" {version}"));
         terminal.paint(ink, &format!("{glyph} {}{version}", side.environment))
     };
-    let length = match found.covers_s.round() {
-        seconds if seconds < 120.0 => format!("{seconds} s"),
-        seconds => format!("{:.0} min", seconds / 60.0),
-    };
+    let length = length(found.covers_s);
     let time = match found.window.as_str() {
         "step" => format!("requests since the weights changed {length} ago"),
+        _ if found.covers_s < 1.0 => "no requests counted yet".to_owned(),
         _ => format!("requests of the last {length}"),
     };
     let (active, candidate) = (side(&found.active, 0), side(&found.candidate, 1));

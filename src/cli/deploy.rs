@@ -83,7 +83,7 @@ async fn wait(session: &Session, path: &str, within: Duration) -> Result<Ready, 
         }
         let seconds = passed.as_secs();
         let state = format!("{} is not ready: {problem}", ready.environment);
-        line.show(&state, &format!("{state} ({seconds} s of {})", duration::print(within)));
+        line.show(&state, &format!("{state} ({seconds} s of {})", duration::spoken(within)));
         tokio::time::sleep(ASK_INTERVAL.min(left)).await;
     }
 }
@@ -91,7 +91,7 @@ async fn wait(session: &Session, path: &str, within: Duration) -> Result<Ready, 
 fn late(ready: &Ready, within: Duration, asked: u32) -> Failure {
     let name = &ready.environment;
     let problem = ready.problem.as_deref().unwrap_or_default();
-    let within = duration::print(within);
+    let within = duration::spoken(within);
     let times = if asked == 1 { "asked once" } else { &format!("asked {asked} times") };
     Failure {
         exit_code: exit_code::STILL_RUNNING,

@@ -57,9 +57,7 @@ async fn watch(session: &Session, path: &str) -> Failure {
         tokio::time::sleep(LOOK_INTERVAL).await;
         match session.client.get::<Environment>(path).await {
             Ok(Environment { drain: Some(drain), .. }) => {
-                let in_flight = format!("{} in flight", drain.in_flight);
-                let left = drain.left_ms.div_ceil(1000);
-                line.show(&in_flight, &format!("{in_flight}, {left} s left"));
+                line.show(&drain.in_flight.to_string(), &drain.progress());
             }
             Ok(_) => {}
             Err(failure) => return failure,

@@ -48,6 +48,13 @@ impl LiveLine {
         self.last = Some((state.to_owned(), now));
     }
 
+    /// Leaves a line above: what is finished stays readable. Where lines are not redrawn, it stands there.
+    pub(super) fn finish(&mut self, line: &str) {
+        if self.redraws && !self.is_silent {
+            eprintln!("\r\x1b[K{line}");
+        }
+    }
+
     /// Says for how long something has been going on, while it is.
     pub(super) async fn during<T>(mut self, what: &str, work: impl Future<Output = T>) -> T {
         let began = Instant::now();

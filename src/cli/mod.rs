@@ -22,6 +22,7 @@ pub mod healthcheck;
 pub mod init;
 pub mod journal;
 mod live_line;
+mod local_time;
 pub mod log_level;
 pub mod man;
 pub mod outcome;

@@ -1,5 +1,7 @@
 //! `cyan rollout`: starts a release, follows it, and takes part in it.
 
+mod follow;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -7,19 +9,17 @@ use http::Method;
 
 use super::client::ANSWER_LIMIT;
 use super::confirm::{Consent, consent};
-use super::exit_code;
 use super::failure::Failure;
 use super::outcome;
 use super::past_rollouts;
 use super::plan_flags::{InWords, PlanFlags};
 use super::session::Session;
-use crate::admin::api::Applied;
+use super::weights::before_and_after;
 use crate::admin::api::rollout::{ActOnRollout, Rollout, StartRollout};
+use crate::admin::api::{Applied, Preview, Service};
 use crate::config::duration;
 use crate::model::name::Name;
-
-/// Between two looks at a rollout.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+use follow::follow;
 
 /// What can be done with a rollout.
 #[derive(Debug, clap::Subcommand)]
@@ -34,6 +34,8 @@ pub enum Verb {
     Pause(OfService),
     /// Take automatic steps again, and let go what is held
     Resume(OfService),
+    /// Keep it held; its alert rests for 30 minutes
+    Mute(OfService),
     /// Take the next step now
     Promote(Promote),
     /// Everything back; never asks
@@ -108,6 +110,7 @@ pub async fn run(verb: &Verb, session: &Session) -> Result<(), Failure> {
         Verb::List(args) => past_rollouts::run(args, session).await,
         Verb::Pause(args) => act(args, session, "pause").await,
         Verb::Resume(args) => act(args, session, "resume").await,
+        Verb::Mute(args) => act(args, session, "mute").await,
         Verb::Promote(args) => promote(args, session).await,
         // One way back, by whatever name it is called.
         Verb::Rollback(args) => super::rollback::run(args, session).await,
@@ -164,6 +167,10 @@ async fn status(args: &Status, session: &Session) -> Result<(), Failure> {
 
 async fn promote(args: &Promote, session: &Session) -> Result<(), Failure> {
     let service = session.service(args.service.as_deref()).await?;
+    if session.globals.dry_run {
+        let act = ActOnRollout { full: args.full, ..ActOnRollout::default() };
+        return preview(session, &service, "promote", act).await;
+    }
     let rollout: Rollout = session.client.get(&path(&service.name)).await?;
     let to = match rollout.next_percent {
         Some(next) if !args.full => format!("{next} %"),
@@ -190,6 +197,9 @@ async fn promote(args: &Promote, session: &Session) -> Result<(), Failure> {
 /// The environment before is given up, which nothing undoes.
 async fn release(args: &OfService, session: &Session) -> Result<(), Failure> {
     let service = session.service(args.service.as_deref()).await?;
+    if session.globals.dry_run {
+        return preview(session, &service, "release", ActOnRollout::default()).await;
+    }
     let change = format!(
         "{}: the environment before is drained; a rollback is possible no more",
         service.name
@@ -203,8 +213,7 @@ async fn release(args: &OfService, session: &Session) -> Result<(), Failure> {
 async fn act(args: &OfService, session: &Session, action: &str) -> Result<(), Failure> {
     let service = session.service(args.service.as_deref()).await?;
     if session.globals.dry_run {
-        eprintln!("{}: {action}\ndry run: nothing was changed", service.name);
-        return Ok(());
+        return preview(session, &service, action, ActOnRollout::default()).await;
     }
     ask(session, &service.name, action, ActOnRollout::default()).await
 }
@@ -221,58 +230,25 @@ async fn ask(
     outcome::tell(session, &applied)
 }
 
+/// What it would do, worked out by the server as it would do it; what would be refused is.
+async fn preview(
+    session: &Session,
+    service: &Service,
+    action: &str,
+    act: ActOnRollout,
+) -> Result<(), Failure> {
+    let act = ActOnRollout { reason: session.globals.reason.clone(), ..act };
+    let path = format!("{}/{action}?dry_run=true", path(&service.name));
+    let preview: Preview = session.client.change(Method::POST, &path, &act, ANSWER_LIMIT).await?;
+    for line in before_and_after(service, &preview) {
+        eprintln!("{line}");
+    }
+    eprintln!("dry run: nothing was changed");
+    Ok(())
+}
+
 fn path(service: &Name) -> String {
     format!("/v1/services/{service}/rollout")
-}
-
-/// Shows a rollout until it has come to its end, or needs somebody.
-async fn follow(
-    session: &Session,
-    service: &Name,
-    timeout: Option<Duration>,
-) -> Result<(), Failure> {
-    let path = path(service);
-    let began = tokio::time::Instant::now();
-    let mut live = session.live_line();
-    loop {
-        let rollout: Rollout = session.client.get(&path).await?;
-        if let Some(end) = end(&rollout) {
-            drop(live);
-            tell(session, &rollout)?;
-            return end;
-        }
-        live.show(&state(&rollout), &line(&rollout));
-        if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
-            drop(live);
-            let message = format!("still {}", rollout.place);
-            let hint = "it goes on; follow it with `cyan rollout status --wait`";
-            return Err(failure(exit_code::STILL_RUNNING, message, hint));
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
-}
-
-/// How following ends: well, or with the exit code of what became of it.
-fn end(rollout: &Rollout) -> Option<Result<(), Failure>> {
-    match rollout.stage.as_str() {
-        "done" | "switched" => Some(Ok(())),
-        "rolled_back" => {
-            let why = rollout.cause.as_ref().map_or("", |cause| cause.text.as_str());
-            let hint = "look at it with `cyan journal`, then release another version";
-            let message = format!("{} was rolled back: {why}", rollout.candidate);
-            Some(Err(failure(exit_code::ROLLED_BACK, message, hint)))
-        }
-        _ => {
-            let held = rollout.held.as_ref().filter(|_| rollout.needs_somebody)?;
-            let hint = "go on with `cyan rollout resume`, or back with `cyan rollback`";
-            let message = format!("{} is held: {held}", rollout.candidate);
-            Some(Err(failure(exit_code::HELD, message, hint)))
-        }
-    }
-}
-
-fn failure(exit_code: u8, message: String, hint: &str) -> Failure {
-    Failure { exit_code, message, hint: Some(hint.to_owned()) }
 }
 
 fn tell(session: &Session, rollout: &Rollout) -> Result<(), Failure> {
@@ -312,22 +288,4 @@ fn text(rollout: &Rollout) -> String {
         line("unarmed", unarmed);
     }
     text
-}
-
-/// What is a change where lines are not redrawn: a step, or that something stops it or lets it go.
-fn state(rollout: &Rollout) -> String {
-    let Rollout { place, paused, held, frozen, .. } = rollout;
-    format!("{place} {} {held:?} {frozen:?}", paused.is_some())
-}
-
-/// A rollout in one line, redrawn while it is followed.
-fn line(rollout: &Rollout) -> String {
-    let mut line = format!("{} {}", rollout.candidate, rollout.place);
-    if let Some(judge) = &rollout.judge {
-        let _ = write!(line, ", {} requests", judge.requests);
-    }
-    if !rollout.waits_for.is_empty() {
-        let _ = write!(line, ", waits for {}", rollout.waits_for.join(" and "));
-    }
-    line
 }

@@ -12,6 +12,9 @@ use crate::admin::api::stats::{Quantiles, Stats};
 /// The windows that the admin API knows.
 const WINDOWS: [&str; 6] = ["10s", "1m", "5m", "15m", "step", "start"];
 
+/// Counts come in once a second: of less there is nothing to say.
+const COUNTED_MIN_S: f64 = 1.0;
+
 /// `cyan stats [SERVICE] [ENVIRONMENT]`
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -94,13 +97,20 @@ fn text(rows: &[Stats], terminal: Terminal) -> String {
 
 /// The window in words: `last 5 min`, `since the weights changed, 42 s ago`.
 fn covered(stats: &Stats) -> String {
-    let seconds = stats.covers_s.round();
-    let length =
-        if seconds < 120.0 { format!("{seconds} s") } else { format!("{:.0} min", seconds / 60.0) };
     match stats.window.as_str() {
-        "step" => format!("since the weights changed, {length} ago"),
-        "start" => format!("since the start, {length} ago"),
-        _ => format!("last {length}"),
+        "step" => format!("since the weights changed, {} ago", length(stats.covers_s)),
+        "start" => format!("since the start, {} ago", length(stats.covers_s)),
+        _ if stats.covers_s < COUNTED_MIN_S => "nothing is counted yet".to_owned(),
+        _ => format!("last {}", length(stats.covers_s)),
+    }
+}
+
+/// `42 s`, `5 min`; `a moment` where no second has been counted yet.
+pub(super) fn length(seconds: f64) -> String {
+    match seconds.round() {
+        s if s < COUNTED_MIN_S => "a moment".to_owned(),
+        s if s < 120.0 => format!("{s} s"),
+        s => format!("{:.0} min", s / 60.0),
     }
 }
 
@@ -193,6 +203,8 @@ chat  last 5 min
     #[test]
     fn windows_and_times_are_told_as_people_say_them() {
         for (window, covers_s, words) in [
+            ("10s", 0.0, "nothing is counted yet"),
+            ("step", 0.2, "since the weights changed, a moment ago"),
             ("10s", 10.9, "last 11 s"),
             ("15m", 909.0, "last 15 min"),
             ("step", 42.0, "since the weights changed, 42 s ago"),

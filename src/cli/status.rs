@@ -312,8 +312,13 @@ chat   – SPLIT  97.5 % goes to blue and 2.5 % to green (v42), the candidate.
         let mut hung = upstream(Probe::Up, false);
         hung.suspect = Some("2 streams open, no content for 63 s, though /health says 200".into());
         green.upstreams.push(hung);
-        green.drain =
-            Some(Drain { state: "draining".into(), in_flight: 4, left_ms: 11_900, ended: 0 });
+        green.drain = Some(Drain {
+            state: "draining".into(),
+            in_flight: 4,
+            left_ms: 11_900,
+            ended: 0,
+            oldest_ms: None,
+        });
         let service = service(vec![environment("blue", 100.0, "active", 0), green.clone()]);
         assert_eq!(
             environment_text(&service, &green, terminal(false, false)),

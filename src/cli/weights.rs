@@ -70,6 +70,7 @@ pub fn before_and_after(service: &Service, preview: &Preview) -> Vec<String> {
         let line = format!("{}: active {} -> {}", service.name, active.before, active.after);
         lines.push(line);
     }
+    lines.extend(preview.note.iter().map(|note| format!("{}: {note}", service.name)));
     if lines.is_empty() {
         lines.push(format!("{}: weights stay as they are", service.name));
     }

@@ -73,5 +73,10 @@ async fn a_config_is_checked_and_refused_alike_by_check_and_serve() {
     let json = cyan(&["check", path, "--json"]).await;
     let answer: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((json.code, &answer["valid"]), (3, &serde_json::json!(false)));
+    let found = &answer["errors"][0];
+    let place = ["file", "line", "column", "field"].map(|key| found[key].clone());
+    assert_eq!(place, [path.into(), 2.into(), 8.into(), "listen.http".into()], "{answer}");
+    assert!(found["problem"].as_str().unwrap().contains("`nowhere`"), "{answer}");
+    assert!(found["remedy"].is_string(), "{answer}");
     assert_eq!(cyan(&["serve"]).await.code, 2);
 }

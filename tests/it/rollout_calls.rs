@@ -166,7 +166,7 @@ async fn following_a_rollout_ends_with_what_became_of_it() {
     let switched = proxy.cyan(&follow).await;
     assert_eq!((switched.code, switched.stderr.as_str()), (0, ""), "{switched:?}");
     let status = proxy.cyan(&["status"]).await.stdout;
-    assert!(status.starts_with("chat   ✓ SWITCHED  Green is active since "), "{status}");
+    assert!(status.starts_with("chat   ✓ DONE  Green is active since "), "{status}");
     assert!(status.lines().next().unwrap().ends_with(" UTC. Blue stays ready."), "{status}");
     assert!(status.contains("you can  cyan rollback chat, cyan rollout release chat"), "{status}");
     let unasked = proxy.cyan(&["rollout", "release"]).await;

@@ -6,22 +6,10 @@ use crate::admin::api::rollout::Rollout;
 /// A state: its glyph, the glyph in ASCII, and its word, which always stand together.
 pub(in crate::cli) type State = (&'static str, &'static str, &'static str);
 
-/// What a service is at.
+/// What a service is at, in the words of the API.
 pub(in crate::cli) fn state(service: &Service) -> State {
-    let split = service.environments.iter().filter(|e| !e.weight_percent.is_zero()).count() > 1;
-    let alone = ("–", "-", if split { "SPLIT" } else { "IDLE" });
-    let Some(last) = service.rollout.as_deref() else { return alone };
-    match last.stage.as_str() {
-        "done" => alone,
-        "rolled_back" if !last.is_still_back(service) => alone,
-        "rolled_back" => ("↩", "<", "ROLLED BACK"),
-        "rolling_back" => ("↩", "<", "ROLLING BACK"),
-        _ if last.held.is_some() => ("!", "!", "HELD"),
-        _ if last.paused.is_some() => ("‖", "||", "PAUSED"),
-        "switched" => ("✓", "v", "SWITCHED"),
-        "ramp" => ("→", ">", "RAMPING"),
-        _ => ("→", ">", "STARTING"),
-    }
+    let state = service.state;
+    (state.glyph(), state.ascii_glyph(), state.word())
 }
 
 /// What there is to say of it below the environments, each with its label.
@@ -52,11 +40,11 @@ fn under_way(rollout: &Rollout) -> Vec<(&'static str, String)> {
 pub(super) fn you_can(service: &Service) -> Option<String> {
     let name = &service.name;
     let rollout = service.rollout.as_deref().filter(|rollout| !rollout.is_over())?;
-    let stopped = rollout.paused.is_some() || rollout.held.is_some();
     let verbs = match rollout.stage.as_str() {
         "rolling_back" => return Some(format!("cyan rollback {name}")),
         "switched" => "release",
-        _ if stopped => "resume|promote",
+        _ if rollout.held.is_some() => "resume|mute|promote",
+        _ if rollout.paused.is_some() => "resume|promote",
         _ => "pause|promote",
     };
     Some(format!("cyan rollback {name}, cyan rollout {verbs} {name}"))
@@ -96,22 +84,22 @@ mod tests {
     }
 
     #[test]
-    fn each_state_has_its_word_and_its_commands() {
+    fn each_state_has_its_commands() {
         let paused = json!({"paused": {"by": "cli:ana", "reason": null}});
-        for (stage, more, word, commands) in [
-            ("ready", json!({}), "STARTING", Some("pause|promote")),
-            ("smoke", json!({}), "STARTING", Some("pause|promote")),
-            ("ramp", json!({}), "RAMPING", Some("pause|promote")),
-            ("ramp", paused, "PAUSED", Some("resume|promote")),
-            ("ramp", json!({"held": "few requests"}), "HELD", Some("resume|promote")),
-            ("switched", json!({}), "SWITCHED", Some("release")),
-            ("rolled_back", json!({}), "ROLLED BACK", None),
-            ("done", json!({}), "IDLE", None),
+        for (stage, more, commands) in [
+            ("ready", json!({}), Some("pause|promote")),
+            ("smoke", json!({}), Some("pause|promote")),
+            ("ramp", json!({}), Some("pause|promote")),
+            ("ramp", paused, Some("resume|promote")),
+            ("ramp", json!({"held": "few requests"}), Some("resume|mute|promote")),
+            ("switched", json!({}), Some("release")),
+            ("rolled_back", json!({}), None),
+            ("done", json!({}), None),
         ] {
             let service = service(stage, &more);
             let can =
                 commands.map(|verbs| format!("cyan rollback chat, cyan rollout {verbs} chat"));
-            assert_eq!((state(&service).2, you_can(&service)), (word, can), "{stage}");
+            assert_eq!(you_can(&service), can, "{stage}");
         }
     }
 

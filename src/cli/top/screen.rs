@@ -10,12 +10,12 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::failure::Failure;
+use super::super::local_time;
 use super::super::status::release;
 use super::super::terminal::{Ink, Terminal};
 use super::look::{Look, Measured, WINDOW};
 use super::{axis, evidence, table};
 use crate::admin::api::Service;
-use crate::model::rfc3339;
 
 /// Columns from which the evidence stands in the band and not below it.
 const WIDE: usize = 76;
@@ -75,19 +75,18 @@ fn keep(mut rows: Vec<Row>, room: usize) -> Vec<Row> {
     rows
 }
 
-/// `cyan 0.1.0, 15.9 req/s                       live 14:18:02 UTC`
+/// `cyan 0.1.0, 15.9 req/s                       live 14:18:02`
 fn clock(
     look: &Look,
     lost: Option<(&Failure, Duration)>,
     width: usize,
     terminal: Terminal,
 ) -> Line<'static> {
-    let time = rfc3339::format(look.at_unix_ms);
-    let time = time.get(11..19).unwrap_or_default();
+    let time = local_time::time_of_day(look.at_unix_ms);
     let (right, ink) = match lost {
-        None => (format!("live {time} UTC"), Ink::Plain),
+        None => (format!("live {time}"), Ink::Plain),
         Some((_, since)) => {
-            (format!("no answer for {} s, as of {time} UTC", since.as_secs()), Ink::Red)
+            (format!("no answer for {} s, as of {time}", since.as_secs()), Ink::Red)
         }
     };
     let left = match lost {
@@ -207,7 +206,7 @@ pub(super) mod testing {
         };
         let service = |name: &&str| {
             json!({
-                "name": name, "generation": 7, "active": "blue", "frozen": null,
+                "name": name, "generation": 7, "active": "blue", "frozen": null, "state": "ramping",
                 "explanation": "Green is holding up at 25 %: 0.9 % failed, blue 1.0 %.",
                 "environments": [environment("blue", 75.0, "active"), environment("green", 25.0, "candidate")],
                 "rollout": {
@@ -281,12 +280,17 @@ mod tests {
             .collect()
     }
 
+    /// Of the look, on whatever clock this machine has.
+    fn time() -> String {
+        local_time::time_of_day(1_700_000_000_000)
+    }
+
     #[test]
     fn eighty_columns_hold_everything() {
         assert_eq!(
             drawn(&testing::look(&["chat"]), (80, 13), None),
             [
-                "cyan 0.1.0, last 1m                                            live 22:13:20 UTC",
+                &*format!("cyan 0.1.0, last 1m{:48}live {}", "", time()),
                 "→ RAMPING chat 25 %  evidence 1.4 of 100  ▕████████····5···20···▏100",
                 "Green is holding up at 25 %: 0.9 % failed, blue 1.0 %.",
                 "           share   req/s   failed  TTFT p50      p99  gap p99   run  healthy",
@@ -308,7 +312,7 @@ mod tests {
         assert_eq!(
             drawn(&testing::look(&["chat"]), (40, 7), None),
             [
-                "cyan 0.1.0, last 1m    live 22:13:20 UTC",
+                &*format!("cyan 0.1.0, last 1m{:8}live {}", "", time()),
                 "→ RAMPING chat 25 %",
                 "evidence 1.4 of 100",
                 "           share   failed      p99   run",
@@ -327,8 +331,8 @@ mod tests {
         let failure = Failure::unexpected("cannot reach the admin API");
         let lines = drawn(&testing::look(&["chat"]), (80, 13), Some(&failure));
         let first =
-            "cannot reach the admin API                  no answer for 3 s, as of 22:13:20 UTC";
-        assert_eq!(lines[0], first.replacen("  ", " ", 1));
+            format!("cannot reach the admin API{:21}no answer for 3 s, as of {}", "", time());
+        assert_eq!(lines[0], first);
         assert!(lines[1].starts_with("→ RAMPING chat 25 %"), "{lines:?}");
     }
 }
