@@ -21,7 +21,8 @@ from docs.stage import stage
 from docs.toml_text import completed
 
 PAGES = pages()
-LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def with_blocks(kind) -> list:
@@ -78,13 +79,26 @@ def test_config(page: Page, tmp_path: Path) -> None:
 def test_form(page: Page) -> None:
     """No command hides from the tests, and no link leads nowhere."""
     dead = [
-        f"{page.name}: no such file: {target}"
-        for target, _ in LINK.findall(page.path.read_text())
+        f"{page.name}: leads nowhere: {target}{anchor}"
+        for target, anchor in LINK.findall(FENCED.sub("", page.path.read_text()))
         if "://" not in target
         and not target.startswith("mailto:")
-        and not (page.path.parent / target).exists()
+        and not leads_somewhere(page.path, target, anchor[1:])
     ]
     assert not page.problems + dead, "\n".join(page.problems + dead)
+
+
+def leads_somewhere(page: Path, target: str, anchor: str) -> bool:
+    """Whether a relative link has a file, and its anchor a heading there."""
+    file = page.parent / target if target else page
+    return file.exists() and (not anchor or file.suffix != ".md" or anchor in anchors(file))
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as those who show Markdown make them."""
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-") for text in plain}
 
 
 def test_titles_of_troubles_are_sentences_of_the_program() -> None:

@@ -9,16 +9,23 @@ import re
 import shutil
 import subprocess
 import tomllib
+import urllib.request
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 from harness.cyan import PROGRAM
+from harness.process import Process, free_port
+from mock_llm import MockLlm
 
 from docs.page import ROOT
 
 DOCKER = ROOT / "docker"
 CONFIGS = sorted(DOCKER.rglob("*.toml"))
+MANIFESTS = [p for p in sorted(DOCKER.rglob("kubernetes/*/*.yaml")) if p.stem != "kustomization"]
+KUBERNETES = ["1.29", "1.37"]
+"""The oldest with sidecars, and the newest that the schemas are there of."""
 KUSTOMIZATIONS = sorted(path.parent for path in DOCKER.rglob("kustomization.yaml"))
 METRIC = re.compile(r"\b(?:cyan|gen_ai|process)_[a-z_]+(?=[{[])")
 
@@ -84,6 +91,24 @@ def test_a_pod_has_time_to_end_and_probes_that_exist(folder: Path) -> None:
     assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=name_of)
+def test_a_manifest_has_the_form_that_kubernetes_asks_for(manifest: Path, version: str) -> None:
+    """By the schemas that Kubernetes publishes; strict, so that a misspelt field is no field."""
+    documents = list(yaml.safe_load_all(manifest.read_text()))
+    assert documents
+    for document in documents:
+        kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_a_misspelt_field_is_found() -> None:
+    text = (DOCKER / "kubernetes/standalone/deployment.yaml").read_text()
+    (deployment,) = [d for d in yaml.safe_load_all(text) if d["kind"] == "Deployment"]
+    deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = 5
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, KUBERNETES[0], strict=True)
+
+
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=name_of)
 def test_kustomize_can_build_it(folder: Path) -> None:
     if shutil.which("kubectl") is None:
@@ -103,6 +128,28 @@ def test_the_units_are_valid(tmp_path: Path) -> None:
     command = ["systemd-analyze", "verify", tmp_path / "cyan.service", tmp_path / "cyan.socket"]
     said = subprocess.run(command, capture_output=True, text=True)
     assert said.returncode == 0 and not said.stderr, said.stderr
+
+
+def test_the_first_client_of_a_socket_of_systemd_starts_cyan(tmp_path: Path) -> None:
+    """The command of docs/how-to/systemd.md."""
+    if shutil.which("systemd-socket-activate") is None:
+        pytest.skip("systemd-socket-activate is not installed")
+    page = (ROOT / "docs/how-to/systemd.md").read_text()
+    (shown,) = re.findall(r"^systemd-socket-activate -l (\S+) cyan serve cyan.toml$", page, re.M)
+    port, admin = free_port(), free_port()
+    config = tmp_path / "cyan.toml"
+    with MockLlm("blue", tmp_path) as blue:
+        config.write_text(
+            f'state_dir = "{tmp_path}/state"\n[listen]\nhttp = "{shown.split(":")[0]}:{port}"\n'
+            f'[admin]\naddress = "127.0.0.1:{admin}"\n'
+            f'[service.chat.environment.blue]\nupstreams = ["{blue.url}"]\n'
+        )
+        listen = ["systemd-socket-activate", "-l", f"{shown.split(':')[0]}:{port}"]
+        command = [*listen, str(PROGRAM), "serve", str(config)]
+        with Process("systemd-socket-activate", command, tmp_path / "activate.log") as activated:
+            activated.wait_ready(f"http://127.0.0.1:{port}/health")
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5) as answer:
+                assert answer.status == 200
 
 
 def test_the_image_asks_the_program_what_it_knows() -> None:
