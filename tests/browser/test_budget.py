@@ -59,7 +59,7 @@ def test_nothing_jumps_while_a_rollout_goes_on(stage, browser):
         return (service["rollout"]["judge"] or {}).get("requests", 0)
 
     before = requests(stage.service())
-    stage.wait_until("40 more requests", lambda s: requests(s) >= before + 40, 60)
+    stage.wait_until("20 more requests", lambda s: requests(s) >= before + 20, 60)
     stage.act("promote", to_percent=50)
     stage.wait_until("green has 50 %", lambda s: s["rollout"]["share_percent"] == 50)
     before = requests(stage.service())
@@ -82,9 +82,9 @@ def test_the_stream_stays_small(in_state, open_page):
             await reader.read();
             let bytes = 0;
             const began = performance.now();
-            while (performance.now() - began < 10000) bytes += (await reader.read()).value.length;
+            while (performance.now() - began < 5000) bytes += (await reader.read()).value.length;
             reader.cancel();
-            return bytes / 10;
+            return bytes / 5; // the largest part, figures, comes once in that time
         }"""
     )
     print(f"\nthe stream has {size:.0f} bytes per second")
