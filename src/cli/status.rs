@@ -185,8 +185,8 @@ fn you_can(service: &Service) -> String {
         Some(candidate) => {
             let active = &service.active;
             format!(
-                "cyan weights {name} {active}=95 {}=5, cyan switch {name} {}",
-                candidate.name, candidate.name
+                "cyan rollout start {name} {c}, cyan weights {name} {active}=95 {c}=5",
+                c = candidate.name
             )
         }
         None => format!("cyan environment put {name} NAME --upstream URL"),
@@ -297,7 +297,7 @@ chat   – SPLIT  97.5 % goes to blue and 2.5 % to green (v42), the candidate.
             (vec![blue()], "cyan environment put chat NAME --upstream URL"),
             (
                 vec![blue(), green("candidate")],
-                "cyan weights chat blue=95 green=5, cyan switch chat green",
+                "cyan rollout start chat green, cyan weights chat blue=95 green=5",
             ),
             (vec![blue(), green("previous")], "cyan rollback chat"),
         ] {

@@ -27,7 +27,6 @@ REQUESTS_PER_SECOND = 80
 USERS = 200
 
 CONFIG = """
-# The window judge: on a busy machine the two emulators are not alike, and the other one would say so.
 state_dir = "state"
 [listen]
 http = "127.0.0.1:8080"
@@ -37,8 +36,6 @@ address = "127.0.0.1:9901"
 force.trusted = ["127.0.0.1"]
 [service.chat.rollout]
 steps = ["10% 2s 10", "50% 2s 30", "100%"]
-judge = "window"
-check_interval = "1s"
 armed_for = "1h"
 [service.chat.rollout.comparison]
 latency_p99_margin = "5s"

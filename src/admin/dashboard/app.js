@@ -43,7 +43,7 @@ function begin() {
   connection = follow({ service: place()[0], heard, lost, refused: login });
 }
 
-function heard(news, by) {
+function heard(news, by, hasFigures = true) {
   const wasRestarted = view.started && news.started && Math.abs(news.started - view.started) > 1500;
   const away = lostSince;
   view = { ...news, heardAt: Date.now() };
@@ -54,7 +54,7 @@ function heard(news, by) {
   if (away) told(`Cyan was away ${Math.round((Date.now() - away) / 1000)} s${wasRestarted ? `, restarted ${clock(view.started)}` : ""}.`);
   if (view.page !== document.documentElement.dataset.page) put(at("notice"), "This page is older than Cyan: ", element("a", { href: "" }, "reload"));
   at("main").classList.remove("stale");
-  draw();
+  draw(hasFigures);
   readJournal();
 }
 
@@ -76,7 +76,8 @@ function lost(since, attempt) {
   actions.use(view, true, async () => connection.tryNow());
 }
 
-function draw() {
+/** Draws everything; distributions are the larger part of the work, and news only now and then. */
+function draw(withFigures = true) {
   if (!view.service) return;
   const { who } = document.documentElement.dataset;
   put(at("role"), `${actions.mayAct() ? "operate" : "read only"}${who ? `: ${who}` : ""}`);
@@ -88,7 +89,7 @@ function draw() {
   rollout.draw(view, entries);
   timeline.draw(view, entries, points);
   rows.draw(view, marks, shown);
-  drawFigures(marks);
+  if (withFigures) drawFigures(marks);
   environments.draw(view, marks, actions.mayAct());
   put(at("footer"), [`Cyan ${view.version}, ${view.cores} cores`, ...view.warnings].join(" · "));
   age();

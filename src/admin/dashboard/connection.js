@@ -18,7 +18,10 @@ export function merge(old, news) {
   return old;
 }
 
-/** Follows a service. `heard` gets everything that is known and how it came, `lost` since when there is no news. */
+/**
+ * Follows a service. `heard` gets everything that is known, how it came and whether its figures are new; `lost`
+ * since when there is no news.
+ */
 export function follow({ service, heard, lost, refused }) {
   let stream;
   /** Everything that the stream has told. */
@@ -29,10 +32,10 @@ export function follow({ service, heard, lost, refused }) {
   let isOver = false;
 
   const query = () => (service ? `?service=${encodeURIComponent(service)}` : "");
-  const take = (news, how) => {
+  const take = (news, how, hasFigures = true) => {
     last = Date.now();
     attempts = 0;
-    heard(news, how);
+    heard(news, how, hasFigures);
   };
 
   function open() {
@@ -44,8 +47,9 @@ export function follow({ service, heard, lost, refused }) {
     timer = setTimeout(poll, OPENS_WITHIN);
     stream.onmessage = ({ data }) => {
       clearTimeout(timer);
-      whole = merge(whole, JSON.parse(data));
-      take(whole, "live");
+      const part = JSON.parse(data);
+      whole = merge(whole, part);
+      take(whole, "live", "figures" in part);
     };
     stream.onerror = () => {
       stream.close();
