@@ -75,7 +75,8 @@ async fn a_config_is_checked_and_refused_alike_by_check_and_serve() {
     assert_eq!((json.code, &answer["valid"]), (3, &serde_json::json!(false)));
     let found = &answer["errors"][0];
     let place = ["file", "line", "column", "field"].map(|key| found[key].clone());
-    assert_eq!(place, [path.into(), 2.into(), 8.into(), "listen.http".into()], "{answer}");
+    let expected = serde_json::json!([path, 2, 8, "listen.http"]);
+    assert_eq!(serde_json::json!(place), expected, "{answer}");
     assert!(found["problem"].as_str().unwrap().contains("`nowhere`"), "{answer}");
     assert!(found["remedy"].is_string(), "{answer}");
     assert_eq!(cyan(&["serve"]).await.code, 2);
