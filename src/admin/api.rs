@@ -92,6 +92,9 @@ pub struct Environment {
     pub weight_percent: Weight,
     /// Exchanges in flight, streams and tunnels included.
     pub in_flight: u32,
+    /// Requests that wait for a place, because `in_flight_max` are in flight.
+    #[serde(default)]
+    pub queued: u32,
     /// Its upstreams.
     pub upstreams: Vec<Upstream>,
     /// Fields that the API changed, and the file no longer decides.

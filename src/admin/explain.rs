@@ -155,6 +155,7 @@ mod tests {
             role: role.map(str::to_owned),
             weight_percent: Weight::from_percent(percent).unwrap(),
             in_flight: 0,
+            queued: 0,
             upstreams: vec![upstream],
             overridden: vec![],
             served_by: None,

@@ -51,6 +51,7 @@ impl From<&EnvironmentView> for Environment {
             role: view.role.map(str::to_owned),
             weight_percent: view.weight,
             in_flight: view.in_flight,
+            queued: view.queued,
             upstreams: view.upstreams.iter().map(Upstream::from).collect(),
             overridden: view.overridden.iter().map(|&field| field.to_owned()).collect(),
             served_by: view.served_by.clone(),

@@ -235,6 +235,7 @@ mod tests {
             role: Some(role.to_owned()),
             weight_percent: Weight::from_percent(percent).unwrap(),
             in_flight,
+            queued: 0,
             upstreams: vec![upstream(Probe::Up, false), upstream(Probe::Up, false)],
             overridden: vec![],
             served_by: None,

@@ -78,6 +78,10 @@ fn of_process(config: &Config) -> Vec<Entry> {
                 text(if listener.expects_proxy_header { "v2" } else { "off" }),
             ),
             entry("listen.connections_max", text(listener.connections_max)),
+            entry(
+                "listen.connections_per_address_max",
+                optional(listener.connections_per_address_max),
+            ),
             entry("listen.head_bytes_max", bytes(listener.head_bytes_max)),
             entry("listen.timeouts.handshake", time(listener.timeouts.handshake)),
             entry("listen.timeouts.head", time(listener.timeouts.head)),
@@ -137,6 +141,9 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         entry("force.trusted", force.map_or(Shown::Nothing, |force| list(&force.trusted))),
         entry("force.secret", hidden(force.and_then(|force| force.secret.as_ref()))),
     ];
+    for (path, max) in &service.body_bytes_by_path {
+        entries.push(entry(&format!("body_max_by_path.'{path}'"), bytes(*max)));
+    }
     entries.extend(rollout::of_plans(&service.plans));
     entries.extend(quality::of_quality(service.quality.as_deref()));
     entries.extend(smoke::of_smoke(&service.smoke));
@@ -156,6 +163,8 @@ fn of_environment(environment: &EnvironmentSpec, initial: &InitialSplit) -> Vec<
         entry("model", optional(environment.models.otherwise.as_ref())),
         entry("remove_headers", list(environment.remove_headers.iter().map(|id| id.name()))),
         entry("in_flight_max", optional(environment.in_flight_max)),
+        entry("queue.max", text(environment.queue_max)),
+        entry("queue.wait", time(environment.queue_wait)),
         entry("replay", text(replay(environment.replay))),
         entry("inspect", text(if environment.inspect { "on" } else { "off" })),
         entry("connect_retries", text(environment.connect_retries)),

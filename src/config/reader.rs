@@ -220,7 +220,9 @@ impl<'a> Section<'a> {
     }
 
     fn place_at(&self, key: &str, span: Range<usize>) -> Place {
-        Place { field: join(&self.place.field, key), span }
+        // A path as a key is written in quotes.
+        let key = if key.contains('/') { format!("'{key}'") } else { key.to_owned() };
+        Place { field: join(&self.place.field, &key), span }
     }
 
     fn refuse_unknown_keys(&self, known: &[&'static str]) {

@@ -85,6 +85,7 @@ fn toml() -> String {
             "NAME" => match path.rsplit('.').next() {
                 Some("models") => "gpt-4o",
                 Some("plans") => "fast",
+                Some("body_max_by_path") => "'/v1/audio'",
                 _ => "x-api-key",
             },
             name => name,

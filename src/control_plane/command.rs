@@ -258,6 +258,8 @@ pub struct EnvironmentView {
     pub weight: Weight,
     /// Exchanges in flight.
     pub in_flight: u32,
+    /// Requests that wait for a place.
+    pub queued: u32,
     /// Its upstreams.
     pub upstreams: Vec<UpstreamView>,
     /// Fields that the API changed and the file no longer decides.

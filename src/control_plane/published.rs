@@ -106,6 +106,7 @@ impl Published {
             role: role(&table.assignment, environment.name()),
             weight: table.weight(environment.name()),
             in_flight: environment.in_flight.count(),
+            queued: environment.in_flight.waiting(),
             upstreams: environment.upstreams.iter().map(|upstream| view(upstream)).collect(),
             overridden: service.overridden.get(environment.name()).cloned().unwrap_or_default(),
             served_by: self.fallbacks.get(&environment.id).cloned(),

@@ -32,6 +32,12 @@ pub struct Totals {
     pub log_lines_lost: u64,
     /// Panics caught.
     pub panics: u64,
+    /// Requests that were not tried again, because too many were.
+    pub retries_withheld: u64,
+    /// Connections of addresses that had as many as they may.
+    pub connections_refused: u64,
+    /// Times that accepting paused, by reason.
+    pub accept_pauses: BTreeMap<&'static str, u64>,
     /// What each core said last, in the order of their numbers.
     pub cores: Vec<CoreNow>,
     /// Keys that carry too much of a service's traffic.
@@ -89,6 +95,9 @@ impl Totals {
             reports_lost: 0,
             log_lines_lost: 0,
             panics: 0,
+            retries_withheld: 0,
+            connections_refused: 0,
+            accept_pauses: BTreeMap::new(),
             cores: vec![CoreNow::default(); cores],
             heavy_keys: BTreeMap::new(),
         }
@@ -151,9 +160,11 @@ impl Totals {
                 totals.counts.add(counts);
             }
         }
-        for (sums, counts) in
-            [(&mut self.refused, &report.refused), (&mut self.key_missed, &report.key_missed)]
-        {
+        for (sums, counts) in [
+            (&mut self.refused, &report.refused),
+            (&mut self.key_missed, &report.key_missed),
+            (&mut self.accept_pauses, &report.accept_pauses),
+        ] {
             for (reason, count) in counts {
                 *sums.entry(reason).or_default() += count;
             }
@@ -162,6 +173,8 @@ impl Totals {
         self.reports_lost += report.reports_lost;
         self.log_lines_lost += report.log_lines_lost;
         self.panics += report.panics;
+        self.retries_withheld += report.retries_withheld;
+        self.connections_refused += report.connections_refused;
         if let Some(now) = self.cores.get_mut(core) {
             now.connections = report.connections;
             now.pooled = report.pooled;

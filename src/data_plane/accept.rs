@@ -14,9 +14,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admission::{AddressCounts, Admission, TOO_MANY};
 use super::client_io::{Carrier, ClientIo, IoState};
 use super::clients::{Arrival, Graceful};
 use super::core::{Core, Handover};
+use super::descriptors::is_exhaustion;
 use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore, set_options};
 use super::engine::serve::serve;
 use super::exchange::head::Peer;
@@ -26,7 +28,7 @@ use super::proxy_protocol::{self, Sender};
 use crate::model::listener::ListenerSpec;
 use crate::tls::server::ServerTls;
 
-/// How long accepting pauses when the process has no file descriptors left.
+/// Accepting that has paused because file descriptors are short looks again after this long.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Most streams that a client may have open on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
@@ -41,6 +43,8 @@ pub struct Entrance {
     pub tls: Option<Arc<ServerTls>>,
     /// Bounds its connections over all cores.
     pub permits: Arc<Semaphore>,
+    /// Bounds the connections of one address over all cores; `None` without a limit.
+    pub addresses: Option<Arc<AddressCounts>>,
     /// Peers that are believed.
     pub trusted: Rc<[ipnet::IpNet]>,
 }
@@ -98,35 +102,57 @@ pub async fn run(core: Rc<Core>, entrance: Rc<Entrance>, socket: Socket) {
         let permit = tokio::select! {
             biased;
             () = stop.as_mut() => break,
-            permit = Arc::clone(&entrance.permits).acquire_owned() => permit,
+            permit = has_room(&core, &entrance) => permit,
         };
-        let Ok(permit) = permit else { break };
+        let Some(permit) = permit else { break };
         tokio::select! {
             biased;
             () = stop.as_mut() => break,
-            accepted = socket.accept() => take_in(&core, &entrance, accepted, permit).await,
+            accepted = socket.accept() => take_in(&core, &entrance, accepted, permit),
         }
     }
     while let Ok(permit) = Arc::clone(&entrance.permits).try_acquire_owned() {
         let waiting = tokio::time::timeout(Duration::ZERO, socket.accept()).await;
         let Ok(accepted @ Ok(_)) = waiting else { break };
-        take_in(&core, &entrance, accepted, permit).await;
+        take_in(&core, &entrance, accepted, permit);
     }
 }
 
-async fn take_in(
+/// Waits until one more client may come in. What waits meanwhile waits in the kernel's queue.
+async fn has_room(core: &Core, entrance: &Entrance) -> Option<OwnedSemaphorePermit> {
+    if core.descriptors.are_short() {
+        core.recorder.accepting_paused("descriptors");
+        while core.descriptors.are_short() {
+            tokio::time::sleep(NO_DESCRIPTORS).await;
+            core.descriptors.look_again();
+        }
+    }
+    let permits = Arc::clone(&entrance.permits);
+    match permits.try_acquire_owned() {
+        Ok(permit) => Some(permit),
+        Err(_) => {
+            core.recorder.accepting_paused("connections_max");
+            Arc::clone(&entrance.permits).acquire_owned().await.ok()
+        }
+    }
+}
+
+fn take_in(
     core: &Rc<Core>,
     entrance: &Rc<Entrance>,
     accepted: io::Result<Carrier>,
     permit: OwnedSemaphorePermit,
 ) {
+    if let Ok(carrier) = &accepted {
+        core.descriptors.took(carrier.fd());
+    }
     match accepted {
         Ok(Carrier::Tcp(stream)) => match less_loaded(core) {
             Some(other) => hand_over(core, entrance, stream, permit, other),
             None => welcome_tcp(core, entrance, stream, permit),
         },
         Ok(carrier) => welcome(core, entrance, carrier, None, permit),
-        Err(error) if is_out_of_descriptors(&error) => tokio::time::sleep(NO_DESCRIPTORS).await,
+        Err(error) if is_exhaustion(&error) => core.descriptors.ran_out(),
         Err(_) => {} // the client was gone before we looked
     }
 }
@@ -186,6 +212,37 @@ fn welcome(
     });
 }
 
+/// Counts a connection against the limits; `None` when its address has as many as it may.
+fn admit(
+    core: &Core,
+    entrance: &Entrance,
+    carrier: &Carrier,
+    address: Option<IpAddr>,
+    permit: OwnedSemaphorePermit,
+) -> Option<Admission> {
+    // A trusted proxy brings many clients on its own address.
+    let is_counted = |a: &IpAddr| !entrance.trusted.iter().any(|net| net.contains(a));
+    let counted = address.filter(is_counted).zip(entrance.addresses.as_ref());
+    match counted.map(|(address, counts)| counts.enter(address)) {
+        Some(None) => {
+            turn_away(core, entrance, carrier);
+            None
+        }
+        place => Some(Admission { permit, address: place.flatten() }),
+    }
+}
+
+/// Lets a client go that has as many connections as it may.
+fn turn_away(core: &Core, entrance: &Entrance, carrier: &Carrier) {
+    core.recorder.connection_refused();
+    if let (Carrier::Tcp(stream), None) = (carrier, &entrance.tls) {
+        // Past the event loop, which knows nothing of the socket yet. A fresh one has room.
+        let socket = socket2::SockRef::from(stream);
+        let _ = socket.send(TOO_MANY);
+        let _ = socket.shutdown(std::net::Shutdown::Write);
+    }
+}
+
 /// Counts the panic that drops it.
 struct PanicCount(Rc<Core>);
 
@@ -197,7 +254,7 @@ impl Drop for PanicCount {
     }
 }
 
-/// Talks to a client until its connection ends. The permit stays with the client: a tunnel that goes on
+/// Talks to a client until its connection ends. The admission stays with the client: a tunnel that goes on
 /// after the connection was handed over still counts against the listener's limit.
 async fn talk(
     core: Rc<Core>,
@@ -209,6 +266,7 @@ async fn talk(
     let timeouts = entrance.spec.timeouts.clone();
     let named = entrance.client_address(&mut carrier, address);
     let Ok(Ok(address)) = tokio::time::timeout(timeouts.handshake, named).await else { return };
+    let Some(admission) = admit(&core, &entrance, &carrier, address, permit) else { return };
     let shaken = handshake::shake(carrier, entrance.tls.as_deref(), &core.handshakes);
     let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else { return };
     let mut carrier = shaken.carrier;
@@ -224,7 +282,7 @@ async fn talk(
         fd: carrier.fd(),
         is_http2,
         timeouts,
-        permit,
+        admission,
     });
     let client = Rc::clone(place.client());
     let (carrier, ahead) = if core.is_lean && !is_http2 {
@@ -283,10 +341,6 @@ impl Socket {
             Self::Unix(listener) => Ok(Carrier::Unix(listener.accept().await?.0)),
         }
     }
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 impl<I, S, B> Graceful for http1::UpgradeableConnection<I, S>

@@ -11,10 +11,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::admission::Admission;
 use super::client_io::IoState;
 use super::exchange::head::Peer;
+use super::rounds::Rounds;
 use super::socket;
 use crate::model::timeouts::ClientTimeouts;
 
@@ -37,7 +38,7 @@ pub struct Client {
     is_cut: Cell<bool>,
     is_closing: Cell<bool>,
     waker: RefCell<Option<Waker>>,
-    _permit: OwnedSemaphorePermit,
+    _admission: Admission,
 }
 
 /// A connection that has just come in.
@@ -52,8 +53,8 @@ pub struct Arrival {
     pub is_http2: bool,
     /// How long it may be idle or slow.
     pub timeouts: ClientTimeouts,
-    /// Counts it against its listener's limit.
-    pub permit: OwnedSemaphorePermit,
+    /// Counts it against the limits on connections.
+    pub admission: Admission,
 }
 
 /// An exchange on a client's connection; the connection is busy until it is dropped.
@@ -69,6 +70,8 @@ pub struct Clients {
     /// The same number for the other cores to see.
     open: Arc<AtomicU32>,
     now: Cell<Instant>,
+    ticked: Rounds,
+    swept: Rounds,
 }
 
 /// A connection's place in the table; given back on drop.
@@ -87,7 +90,14 @@ pub trait Graceful: Future {
 impl Clients {
     /// No connections; `open` shows other cores how many there are.
     pub fn new(open: Arc<AtomicU32>, now: Instant) -> Self {
-        Self { table: RefCell::default(), is_closing: Cell::new(false), open, now: Cell::new(now) }
+        Self {
+            table: RefCell::default(),
+            is_closing: Cell::new(false),
+            open,
+            now: Cell::new(now),
+            ticked: Rounds::default(),
+            swept: Rounds::default(),
+        }
     }
 
     /// Takes a connection in.
@@ -104,7 +114,7 @@ impl Clients {
             is_cut: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
             waker: RefCell::default(),
-            _permit: arrival.permit,
+            _admission: arrival.admission,
         });
         let slot = self.table.borrow_mut().insert(Rc::clone(&client));
         // Relaxed: a hint for balancing.
@@ -137,14 +147,20 @@ impl Clients {
     /// Ends connections that were idle or slow for too long.
     pub fn tick(&self, now: Instant) {
         self.now.set(now);
-        self.table.borrow().iter().for_each(|(_, client)| client.tick(now));
+        let table = self.table.borrow();
+        let looked_at = self.ticked.next(table.capacity(), 1);
+        looked_at.filter_map(|place| table.get(place)).for_each(|client| client.tick(now));
     }
 
-    /// Cuts busy connections whose client has gone.
-    pub fn sweep(&self) {
+    /// Cuts busy connections whose client has gone. All are seen within so many calls, unless they are
+    /// thousands.
+    pub fn sweep(&self, calls: usize) {
         let table = self.table.borrow();
-        let busy: Vec<&Rc<Client>> =
-            table.iter().map(|(_, client)| client).filter(|c| c.in_flight.get() > 0).collect();
+        let looked_at = self.swept.next(table.capacity(), calls);
+        let busy: Vec<&Rc<Client>> = looked_at
+            .filter_map(|place| table.get(place))
+            .filter(|client| client.in_flight.get() > 0)
+            .collect();
         if busy.is_empty() {
             return;
         }

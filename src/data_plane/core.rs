@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use super::accept::{self, Entrance, Socket};
 use super::budget::BufferBudget;
 use super::clients::Clients;
+use super::descriptors::Descriptors;
 use super::engine::serve::Engine;
 use super::flight::Flights;
 use super::handshake::Turns;
@@ -24,8 +25,8 @@ use crate::model::snapshot::Snapshot;
 
 /// Deadlines are kept to this precision: one wake-up per core instead of one timer per request.
 const TICK: Duration = Duration::from_millis(50);
-/// Ticks between two looks for clients that have gone: 150 ms.
-const SWEEP_TICKS: u32 = 3;
+/// Ticks within which it is seen that a client has gone: 150 ms.
+const SWEEP_TICKS: usize = 3;
 /// Ticks between two looks at resting connections: 1 s.
 const EXPIRE_TICKS: u32 = 20;
 /// Rounds of the run queue after which whatever chose on an older table has written its first byte.
@@ -56,6 +57,8 @@ pub struct Core {
     pub lean: LeanEngine,
     /// Whether plain requests are served by the lean engine.
     pub is_lean: bool,
+    /// File descriptors that are left for clients.
+    pub descriptors: Descriptors,
     /// Connections open on each core.
     pub open: Arc<[Arc<AtomicU32>]>,
     /// Where connections are handed to other cores.
@@ -118,9 +121,7 @@ impl Core {
         self.flights.tick(now);
         self.clients.tick(now);
         self.lean.tick();
-        if count.is_multiple_of(SWEEP_TICKS) {
-            self.clients.sweep();
-        }
+        self.clients.sweep(SWEEP_TICKS);
         if count.is_multiple_of(EXPIRE_TICKS) {
             self.engine.pool.borrow_mut().expire(now);
             self.lean.pool.borrow_mut().expire(now);

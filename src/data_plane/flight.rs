@@ -10,10 +10,14 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use slab::Slab;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Next};
+use super::rounds::Rounds;
+use super::turns::Turns;
 use crate::model::environment::EnvironmentId;
+use crate::model::snapshot::Snapshot;
 
 /// One exchange, and what its core needs to wake it.
 pub struct Flight {
@@ -31,6 +35,8 @@ pub struct Flight {
 #[derive(Default)]
 pub struct Flights {
     table: RefCell<Slab<Weak<Flight>>>,
+    turns: Turns,
+    ticked: Rounds,
     now: Cell<Option<Instant>>,
 }
 
@@ -86,9 +92,11 @@ impl Flights {
     /// waits for a client that takes nothing. It is ended from here.
     pub fn tick(&self, now: Instant) {
         self.now.set(Some(now));
+        self.turns.tick();
         let mut stuck = Vec::new();
-        for (_, flight) in &*self.table.borrow() {
-            let Some(flight) = flight.upgrade() else { continue };
+        let table = self.table.borrow();
+        for place in self.ticked.next(table.capacity(), 1) {
+            let Some(flight) = table.get(place).and_then(Weak::upgrade) else { continue };
             let is_late = flight.deadline.get().is_some_and(|deadline| deadline <= now);
             if !is_late && !flight.is_evicted() {
                 continue;
@@ -99,6 +107,7 @@ impl Flights {
                 waker.wake_by_ref();
             }
         }
+        drop(table);
         // Letting go drops connections, and they may look at the table.
         stuck.iter().for_each(|flight| flight.end(now));
     }
@@ -182,6 +191,16 @@ impl FlightOwner {
         self.flight.is_evicted()
     }
 
+    /// Waits until its environment has a place for it. Cancel safe; `wait` keeps its deadline.
+    pub async fn turn(&self, snapshot: &ArcSwap<Snapshot>) -> Next {
+        self.with(|exchange| exchange.on_waiting_for_turn(self.flights.coarse_now()));
+        let ask = || match self.with(|exchange| exchange.on_turn(&snapshot.load())) {
+            Next::Wait => None,
+            next => Some(next),
+        };
+        self.flights.turns.wait(ask).await
+    }
+
     /// How to let go of the upstream while the engine cannot run.
     pub fn on_stuck(&self, let_go: impl FnOnce() + 'static) {
         *self.flight.let_go.borrow_mut() = Some(Box::new(let_go));
@@ -221,5 +240,6 @@ impl Drop for FlightOwner {
     fn drop(&mut self) {
         self.flights.table.borrow_mut().remove(self.slot);
         self.flight.exchange.borrow_mut().close(Instant::now());
+        self.flights.turns.one_ended();
     }
 }

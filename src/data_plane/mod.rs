@@ -2,10 +2,12 @@
 
 mod accept;
 mod access_log;
+mod admission;
 pub mod budget;
 mod client_io;
 mod clients;
 mod core;
+mod descriptors;
 pub mod engine;
 pub mod exchange;
 mod flight;
@@ -16,8 +18,11 @@ pub mod observed;
 mod pool;
 mod proxy_protocol;
 pub mod recorder;
+pub mod retries;
+mod rounds;
 mod socket;
 mod start;
+mod turns;
 mod upgrade;
 
 pub use start::{DataPlane, ReopenLog, StartError};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::observed::Observed;
+use super::retries::Retries;
 use crate::link::CoreReport;
 use crate::metrics::cohort::Mark;
 use crate::metrics::exchange_record::ExchangeRecord;
@@ -29,6 +30,8 @@ pub struct Recorder {
     shard: RefCell<ShardReport>,
     /// Exchanges that are noted one by one, for judges.
     pub observed: Observed,
+    /// How many requests may be tried again.
+    pub retries: Retries,
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
     listeners: Vec<Box<dyn Listener>>,
@@ -78,8 +81,9 @@ impl Recorder {
         listeners: Vec<Box<dyn Listener>>,
     ) -> Self {
         let shard = RefCell::default();
-        let (observed, random) = (Observed::default(), RefCell::new(random));
-        Self { epoch, shard, observed, random, reports, listeners, trace_share: None }
+        let (observed, retries) = (Observed::default(), Retries::default());
+        let random = RefCell::new(random);
+        Self { epoch, shard, observed, retries, random, reports, listeners, trace_share: None }
     }
 
     /// The same, with traces exported: `share` of those begun here are recorded.
@@ -174,6 +178,21 @@ impl Recorder {
     /// Counts a panic that was caught.
     pub fn panicked(&self) {
         self.shard.borrow_mut().panics += 1;
+    }
+
+    /// A request was not tried again, because too many were.
+    pub fn retry_withheld(&self) {
+        self.shard.borrow_mut().retries_withheld += 1;
+    }
+
+    /// A client had as many connections as it may.
+    pub fn connection_refused(&self) {
+        self.shard.borrow_mut().connections_refused += 1;
+    }
+
+    /// Nobody is let in for the moment.
+    pub fn accepting_paused(&self, reason: &'static str) {
+        *self.shard.borrow_mut().accept_pauses.entry(reason).or_default() += 1;
     }
 
     /// Whether anybody is told of exchanges: if not, nothing needs to be remembered for it.

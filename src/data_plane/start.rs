@@ -13,9 +13,11 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::accept::{Entrance, Socket};
 use super::access_log::{self, AccessLog, LogWriter};
+use super::admission::AddressCounts;
 use super::budget::BufferBudget;
 use super::clients::Clients;
 use super::core::{Core, Handover};
+use super::descriptors::Descriptors;
 use super::engine::serve::Engine;
 use super::flight::Flights;
 use super::handshake::Turns;
@@ -101,6 +103,7 @@ struct EntranceSeed {
     bound: Bound,
     tls: Option<Arc<ServerTls>>,
     permits: Arc<Semaphore>,
+    addresses: Option<Arc<AddressCounts>>,
 }
 
 impl DataPlane {
@@ -201,6 +204,7 @@ impl Seed {
             engine: Engine::default(),
             lean: LeanEngine::default(),
             is_lean: self.is_lean,
+            descriptors: Descriptors::of_this_process(),
             open: self.open,
             handovers: self.handovers,
             handshakes: Turns::default(),
@@ -235,8 +239,9 @@ impl EntranceSeed {
             Bound::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Socket::Unix),
         };
         let trusted = self.spec.trusted_proxies.clone().into();
-        let (spec, tls, permits) = (self.spec, self.tls, self.permits);
-        Some((Rc::new(Entrance { number, spec, tls, permits, trusted }), socket.ok()?))
+        let Self { spec, tls, permits, addresses, .. } = self;
+        let entrance = Entrance { number, spec, tls, permits, addresses, trusted };
+        Some((Rc::new(entrance), socket.ok()?))
     }
 }
 
@@ -251,6 +256,8 @@ fn open_entrances(
     for spec in &config.listeners {
         let tls = tls.filter(|_| spec.tls.is_some());
         let permits = Arc::new(Semaphore::new(spec.connections_max as usize));
+        let by_address =
+            spec.connections_per_address_max.map(|max| AddressCounts::new(max, fastrand::u64(..)));
         let bound = listen::bind(&spec.address, cores)?;
         addresses.extend(bound.first().and_then(Bound::address));
         for (core, bound) in bound.into_iter().enumerate() {
@@ -259,6 +266,7 @@ fn open_entrances(
                 bound,
                 tls: tls.cloned(),
                 permits: Arc::clone(&permits),
+                addresses: by_address.clone(),
             });
         }
     }

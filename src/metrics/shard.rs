@@ -56,6 +56,12 @@ pub struct ShardReport {
     pub log_lines_lost: u64,
     /// Panics caught.
     pub panics: u64,
+    /// Requests that were not tried again, because too many were.
+    pub retries_withheld: u64,
+    /// Connections of addresses that had as many as they may.
+    pub connections_refused: u64,
+    /// Times that accepting paused, by reason.
+    pub accept_pauses: HashMap<&'static str, u64>,
 }
 
 /// How one exchange ended, as the core counts it.

@@ -64,6 +64,7 @@ mod tests {
             expects_proxy_header: false,
             timeouts: ClientTimeouts::default(),
             connections_max: 1,
+            connections_per_address_max: None,
             head_bytes_max: 4096,
         }
     }

@@ -146,6 +146,10 @@ pub struct EnvironmentSpec {
     pub timeouts: Timeouts,
     /// Most exchanges in flight at once; beyond it 503 with `Retry-After`.
     pub in_flight_max: Option<u32>,
+    /// Most requests that wait for a place while so many are in flight. Default 0: none waits.
+    pub queue_max: u32,
+    /// How long one waits at most. Default 1 s.
+    pub queue_wait: Duration,
     /// Active probes.
     pub health: HealthSpec,
     /// Passive ejection.
@@ -180,6 +184,8 @@ impl EnvironmentSpec {
             models: Arc::default(),
             timeouts: Timeouts::default(),
             in_flight_max: None,
+            queue_max: 0,
+            queue_wait: Duration::from_secs(1),
             health: HealthSpec::default(),
             ejection: EjectionSpec::default(),
             replay: Replay::default(),

@@ -42,6 +42,8 @@ pub struct ListenerSpec {
     pub timeouts: ClientTimeouts,
     /// Most connections of the whole process on this listener; beyond it accepting pauses.
     pub connections_max: u32,
+    /// Most connections of one client address, trusted proxies excepted; `None` for no limit.
+    pub connections_per_address_max: Option<u32>,
     /// Most bytes of a request head. Default 32 KiB.
     pub head_bytes_max: u32,
 }

@@ -31,6 +31,8 @@ pub struct ServiceSpec {
     pub force: Option<ForceRule>,
     /// Most bytes of a request body. Default 32 MiB; beyond it 413.
     pub body_bytes_max: u64,
+    /// The same for paths with one of these prefixes, on a segment boundary; the longest prefix counts.
+    pub body_bytes_by_path: Vec<(Arc<str>, u64)>,
     /// What a candidate's answers must be worth before users come; `None` where nobody asks.
     pub quality: Option<Arc<QualitySpec>>,
     /// What upstreams must answer before users come.
@@ -43,6 +45,19 @@ pub struct ServiceSpec {
     pub initial: InitialSplit,
     /// What releases go through.
     pub plans: Plans,
+}
+
+impl ServiceSpec {
+    /// Most bytes of the body of a request for this path.
+    pub fn body_bytes_max(&self, path: &str) -> u64 {
+        let is_meant = |prefix: &str| {
+            let rest = path.strip_prefix(prefix);
+            rest.is_some_and(|rest| prefix == "/" || rest.is_empty() || rest.starts_with('/'))
+        };
+        let meant = self.body_bytes_by_path.iter().filter(|(prefix, _)| is_meant(prefix));
+        let longest = meant.max_by_key(|(prefix, _)| prefix.len());
+        longest.map_or(self.body_bytes_max, |(_, max)| *max)
+    }
 }
 
 /// Roles and weights of a service that has no state yet.

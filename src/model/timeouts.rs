@@ -20,7 +20,8 @@ pub struct Timeouts {
     pub stalled: Option<Duration>,
     /// From request head to last byte; `None` (the default) for no limit.
     pub total: Option<Duration>,
-    /// A client that takes no byte of a waiting answer for this long is let go. Default 60 s.
+    /// A client that is waited for this long is let go; each 16 KiB that it takes of the waiting answer make
+    /// up for 30 s. Default 60 s.
     pub write_stall: Duration,
     /// A tunnel (WebSocket) without a byte in either direction. Default 3600 s.
     pub tunnel_idle: Duration,

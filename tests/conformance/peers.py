@@ -112,6 +112,24 @@ proxy_protocol = "v2"
     + """trusted_proxies = ["192.0.2.0/24"]
 proxy_protocol = "v2"
 """,
+    "bounds": _CYAN_PLAIN
+    + """[listen.timeouts]
+head = "300ms"
+idle = "400ms"
+body_idle = "300ms"
+[service.bounded]
+hosts = ["b.test"]
+body_max = 1000
+[service.bounded.body_max_by_path]
+"/audio" = 3000
+[service.bounded.environment.blue]
+upstreams = ["http://127.0.0.1:{upstream}"]
+in_flight_max = 1
+[service.bounded.environment.blue.timeouts]
+response_head = "500ms"
+idle = "500ms"
+write_stall = "500ms"
+""",
     "tls": _CYAN_TLS
     + """[listen.certificates.b]
 certificate_file = "{b.certificate}"
@@ -119,7 +137,7 @@ key_file = "{b.key}"
 """,
     "mtls": _CYAN_TLS + 'client_ca_file = "{client.certificate}"',
 }
-"""Cyan's table `[listen]`."""
+"""Cyan's table `[listen]`, and what follows it."""
 
 CYAN = """
 state_dir = "{directory}/state"

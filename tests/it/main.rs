@@ -11,6 +11,7 @@ mod admin_events;
 mod admin_slow_clients;
 mod admin_stats;
 mod blame;
+mod bounded_memory;
 mod certificates;
 mod cli_changes;
 mod cli_errors;
@@ -45,6 +46,7 @@ mod observation;
 mod openapi;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod overload;
 mod process;
 mod refusals;
 mod replay;

@@ -94,6 +94,35 @@ async fn a_body_over_the_limit_is_refused_and_the_client_hears_it() {
 }
 
 #[tokio::test]
+async fn some_paths_may_have_longer_bodies() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let proxy = Builder::new(vec![environment("blue", &[&upstream])])
+        .service(|service| {
+            service.body_bytes_max = 1000;
+            service.body_bytes_by_path =
+                vec![("/v1/audio".into(), 3000), ("/v1/audio/tiny".into(), 10)];
+        })
+        .start();
+    let chunked = "host: a\r\nx-user-id: a\r\ntransfer-encoding: chunked\r\n\r\n800\r\n";
+    for (path, status) in [
+        ("/v1/chat", 413),
+        ("/v1/audiobooks", 413),
+        ("/v1/audio", 200),
+        ("/v1/audio/speech?x=1", 200),
+        ("/v1/audio/tiny/x", 413),
+    ] {
+        let answer = proxy.client().await.post(path, "", &"x".repeat(2000)).await;
+        assert_eq!(answer.status, status, "{path}");
+        let mut client = proxy.client().await;
+        client.send(format!("POST {path} HTTP/1.1\r\n{chunked}{}", "x".repeat(0x800))).await;
+        let _ = client.try_send("\r\n0\r\n\r\n").await; // it may be refused by now
+        assert_eq!(client.answer().await.status, status, "{path}, chunked");
+    }
+    assert!(upstream.bodies().iter().all(|body| (2000..=0x800).contains(&body.len())));
+    proxy.adds_up().await;
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_a_502_at_once() {
     let gone = Upstream::replying(200, "ok").await.address;
     let mut blue = environment("blue", &[]);

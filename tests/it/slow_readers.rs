@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use cyan::control_plane::command::Command;
+use cyan::data_plane::exchange::OnTime;
+use cyan::model::snapshot::Snapshot;
 use cyan::model::verdict::Verdict;
 
 use crate::support::eventually;
+use crate::support::memory_engine::{Head, MemoryEngine};
 use crate::support::proxy::{Builder, Proxy, environment, name};
+use crate::support::tables::{assignment, table_with};
 use crate::support::upstream::Upstream;
 
 /// An upstream that sends as fast as it can, until it is left.
@@ -51,4 +55,50 @@ async fn a_client_that_takes_nothing_does_not_outlive_a_drain() {
     eventually("nothing is in flight", || proxy.in_flight("blue") == 0).await;
     proxy.settles("blue", Verdict::Shed, 1).await;
     drop(client);
+}
+
+/// A client that takes a piece of this length each time that so much has passed, of a stream that always
+/// has one for it: after how many of them it is let go.
+fn let_go_after(piece: usize, pause: Duration, is_waited_for: bool) -> Option<usize> {
+    let table = table_with(&assignment(&[10_000], 1), 1, |_, _| {});
+    let mut engine = MemoryEngine::new(Snapshot::new(vec![std::sync::Arc::new(table)]), []);
+    let mut exchange = engine.begin(&Head::request("GET", "/", &[("x-user-id", "ana")]));
+    engine.answers(&mut exchange);
+    let piece = vec![b'x'; piece];
+    for count in 0..1000 {
+        exchange.on_response_data(&piece, engine.now);
+        if !is_waited_for {
+            exchange.on_waiting_for_upstream(engine.now);
+        }
+        engine.now += pause;
+        match exchange.on_time(engine.now) {
+            OnTime::Nothing if is_waited_for => exchange.on_waiting_for_upstream(engine.now),
+            OnTime::Nothing => {}
+            OnTime::Abort => {
+                exchange.close(engine.now);
+                assert_eq!(engine.verdicts(0), [(Verdict::ClientGone, 1)]);
+                return Some(count);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    None
+}
+
+#[test]
+fn a_byte_now_and_then_is_not_enough_and_16_kib_in_30_s_are() {
+    let s = Duration::from_secs;
+    for (piece, pause, is_waited_for, expected) in [
+        (1, s(10), true, Some(6)),
+        (1, s(1), true, Some(60)),
+        (16 << 10, s(30), true, None),
+        (16 << 10, s(59), true, Some(2)),
+        (1 << 10, s(2), true, Some(464)),
+        (1, s(10), false, None), // it takes at once what little the stream has to say
+        (1 << 20, s(59), true, None),
+        (1 << 20, s(60), true, Some(0)),
+    ] {
+        let after = let_go_after(piece, pause, is_waited_for);
+        assert_eq!(after, expected, "{piece} bytes each {pause:?}, waited for: {is_waited_for}");
+    }
 }

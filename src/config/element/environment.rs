@@ -22,7 +22,7 @@ pub(super) fn read(name: &Name, section: &Section<'_>) -> PlacedEnvironment {
     let upstreams = upstreams::read(section);
     let addresses = upstreams.iter().map(|(_, upstream)| upstream.clone()).collect();
     let default = EnvironmentSpec::new(name.clone(), addresses);
-    let pool = section.section("pool");
+    let (pool, queue) = (section.section("pool"), section.section("queue"));
     let set_headers = rewrite::read_set_headers(section);
     let spec = EnvironmentSpec {
         version: read_version(section),
@@ -35,6 +35,8 @@ pub(super) fn read(name: &Name, section: &Section<'_>) -> PlacedEnvironment {
         models: Arc::new(rewrite::read_models(section)),
         timeouts: timeouts::read(&section.section("timeouts")),
         in_flight_max: section.whole("in_flight_max", 1..=1_000_000),
+        queue_max: read_queue_max(section, &queue).unwrap_or(default.queue_max),
+        queue_wait: queue.duration("wait", default.queue_wait),
         health: health::read(&section.section("health")),
         ejection: ejection::read(&section.section("ejection")),
         replay: read_replay(section),
@@ -57,6 +59,15 @@ fn read_version(section: &Section<'_>) -> Option<Arc<str>> {
         section.reader.error(&section.place_of("version"), sentence);
     }
     Some(version.into())
+}
+
+fn read_queue_max(section: &Section<'_>, queue: &Section<'_>) -> Option<u32> {
+    let max = queue.whole("max", 0..=100_000)?;
+    if max > 0 && !section.has("in_flight_max") {
+        let sentence = "nothing waits without a limit; write in_flight_max too";
+        section.reader.error(&queue.place_of("max"), sentence);
+    }
+    Some(max)
 }
 
 fn read_protocol(section: &Section<'_>) -> Protocol {
@@ -165,6 +176,7 @@ mod tests {
             ),
             ("inspect = \"no\"", "inspect: `no` is not known; write on or off"),
             ("in_flight_max = -1", "in_flight_max: -1 is out of range; write 1 to 1000000"),
+            ("queue.max = 8", "queue.max: nothing waits without a limit; write in_flight_max too"),
             ("pool.idle = \"0s\"", "pool.idle: must not be zero; write at least 1ms"),
             (
                 "tls.server_name = \"a b\"",

@@ -26,6 +26,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
     let expects_proxy_header = read_proxy_protocol(section, &trusted_proxies);
     let timeouts = read_timeouts(&section.section("timeouts"));
     let connections_max = section.whole("connections_max", 1..=1_000_000);
+    let connections_per_address_max = section.whole("connections_per_address_max", 1..=1_000_000);
     let head_bytes_max = read_head_bytes_max(section);
     let listener = |address, tls: Option<&ListenerTls>| ListenerSpec {
         address,
@@ -34,6 +35,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
         expects_proxy_header,
         timeouts: timeouts.clone(),
         connections_max: connections_max.unwrap_or(CONNECTIONS_MAX),
+        connections_per_address_max,
         head_bytes_max,
     };
     let plain = read_addresses(section, "http").into_iter();

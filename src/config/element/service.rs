@@ -50,6 +50,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         headers: header::read_names(&section.section("headers")),
         force,
         body_bytes_max: section.size("body_max", BODY_BYTES_MAX, 0..=super::super::size::SIZE_MAX),
+        body_bytes_by_path: read_body_by_path(&section.section("body_max_by_path")),
         quality,
         smoke: smoke::read(&section.section("rollout")),
         warm_up: warm_up::read(&section.section("rollout").section("warm_up")),
@@ -61,6 +62,21 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
     let upstreams =
         environments.into_iter().flat_map(|environment| environment.upstreams).collect();
     Some(PlacedService { spec, endpoints, upstreams })
+}
+
+fn read_body_by_path(section: &Section<'_>) -> Vec<(std::sync::Arc<str>, u64)> {
+    let mut limits = Vec::new();
+    for (written, value) in section.chosen_values(Kind::Size) {
+        match endpoint::parse_path(written) {
+            Some(path) => limits.extend(value.size().map(|max| (path, max))),
+            None => {
+                let sentence =
+                    format!("`{written}` is no path prefix; write for example \"/v1/audio\"");
+                value.error(sentence);
+            }
+        }
+    }
+    limits
 }
 
 fn endpoints<'a>(
@@ -143,6 +159,7 @@ mod tests {
             ("[service.Chat.environment.blue]\nupstreams = \"http://127.0.0.1:1\"", "a.toml:2: service.Chat: `Chat` is not a name; use 1 to 60 of a-z, 0-9, `-` and `_`, beginning with a letter or digit".to_owned()),
             ("[environment.blue]\nupstreams = []", "a.toml:2: environment.blue: gets 100 % of the traffic and has no upstream; add one, or write weight = 0".to_owned()),
             ("[environment.blue]\nupstreams = \"http://a\"\n[service.chat.environment.blue]\nupstreams = \"http://b\"\n", "a.toml:2: keys of a service stand at the top beside [service.chat]; move them into a [service.NAME] of their own".to_owned()),
+            ("body_max_by_path.audio = 1\n[environment.blue]\nupstreams = \"http://a\"", "a.toml:2: body_max_by_path.audio: `audio` is no path prefix; write for example \"/v1/audio\"".to_owned()),
             ("environment = 1", "a.toml:2: environment: must be a table; write [environment]".to_owned()),
         ] {
             let errors = errors(&format!("listen.http = \"127.0.0.1:80\"\n{text}"));

@@ -144,6 +144,7 @@ pub fn with_names(path: &str) -> String {
         path.replace("headers.NAME", "headers.x-api-key").replace("smoke.NAME", "smoke.ready");
     let path =
         path.replace("smoke_hooks.NAME", "smoke_hooks.own").replace("hooks.NAME", "hooks.page");
+    let path = path.replace("body_max_by_path.NAME", "body_max_by_path.'/v1/audio'");
     path.replacen("NAME", "chat", 1).replacen("NAME", "blue", 1)
 }
 

@@ -30,6 +30,8 @@ pub(super) const KEYS: &[Key] = &[
         "`v2`: every connection begins with a PROXY header of version 2, which names the client; who is not in `trusted_proxies` or does not send one is turned away. `off`: none is read."),
     preset("listen.connections_max", Whole, "20000", "5000",
         "Most open connections per address, 1 to 1000000; beyond it accepting pauses."),
+    unset("listen.connections_per_address_max", Whole, "100",
+        "Most open connections of one client address, an IPv6 network of 64 bits counting as one, 1 to 1000000; beyond it 429, over TLS a closed connection. Those of `trusted_proxies` are not counted; when not written, no limit."),
     preset("listen.head_bytes_max", Size, "'32KiB'", "'64KiB'",
         "Most bytes of a request head, 4KiB to 1MiB; beyond it 431."),
     preset("listen.timeouts.handshake", Duration, "'5s'", "'10s'",

@@ -19,6 +19,8 @@ pub(super) const KEYS: &[Key] = &[
         "The environment that serves when the active one has no usable upstream."),
     short("service.NAME.sticky", Texts, "['header:x-user-id', 'json:/user']",
         "Short for `sticky.sources`."),
+    unset("service.NAME.body_max_by_path.NAME", Size, "'100MiB'",
+        "Instead of `body_max` for requests whose path begins with this one, on a segment boundary; the longest counts."),
     preset("service.NAME.sticky.sources", Texts,
         "['header:x-session-id', 'header:x-user-id', 'json:/user', 'json:/safety_identifier', 'json:/prompt_cache_key']",
         "['cookie:sid', 'query:user', 'bearer', 'client-address']",

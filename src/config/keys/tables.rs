@@ -93,6 +93,14 @@ pub const TABLES: &[(&str, &str)] = &[
         "service.NAME.environment.NAME.ejection",
         "Failures of connections that take an upstream out.",
     ),
+    (
+        "service.NAME.body_max_by_path",
+        "Longest request bodies of some paths, such as those for audio and images.",
+    ),
+    (
+        "service.NAME.environment.NAME.queue",
+        "Requests that wait while `in_flight_max` are in flight.",
+    ),
     ("service.NAME.environment.NAME.pool", "Idle connections that are kept."),
     ("service.NAME.environment.NAME.tls", "TLS towards upstreams that are written `https://`."),
 ];

@@ -68,8 +68,8 @@ impl Serving {
                         self.flight.note(|exchange| exchange.on_connected(Instant::now()));
                         connection
                     }
-                    Err(problem) => {
-                        self.after(Stage::Connect, &problem, false)?;
+                    Err((stage, problem)) => {
+                        self.after(stage, &problem, false)?;
                         continue;
                     }
                 },
@@ -113,13 +113,13 @@ impl Serving {
         stream.map(UpstreamConnection::Http2)
     }
 
-    /// Makes a new connection. The error is a text for people.
+    /// Makes a new connection. The error has a text for people.
     async fn connect(
         &self,
         upstream: &Arc<Upstream>,
         environment: &Environment,
         outgoing: &Outgoing,
-    ) -> Result<UpstreamConnection, String> {
+    ) -> Result<UpstreamConnection, (Stage, String)> {
         let spec = &environment.spec;
         // A WebSocket over HTTP/2 would need extended CONNECT; HTTP/1.1 works everywhere.
         let protocol = match outgoing.upgrade {
@@ -129,20 +129,23 @@ impl Serving {
         let engine = &self.core.engine;
         let tls = if upstream.spec.tls {
             let settings = engine.tls.of(environment.id, spec, protocol);
-            Some(settings.map_err(|error| error.to_string())?)
+            Some(settings.map_err(|error| (error.stage(), error.to_string()))?)
         } else {
             None
         };
+        let unmade = |problem: &str| (Stage::Connect, problem.to_owned());
         let dialed = loop {
             match self.flight.wait(dial(upstream, spec, tls.clone(), protocol)).await {
-                Ok(dialed) => break dialed.map_err(|error: DialError| error.to_string())?,
-                Err(_due) if self.flight.is_evicted() => return Err("being drained".to_owned()),
+                Ok(dialed) => {
+                    break dialed.map_err(|error: DialError| (error.stage(), error.to_string()))?;
+                }
+                Err(_due) if self.flight.is_evicted() => return Err(unmade("being drained")),
                 Err(_due) => {
                     let on_time = |exchange: &mut Exchange| exchange.on_time(Instant::now());
                     match self.flight.with(on_time) {
                         OnTime::Nothing => {} // the tick was early; dialling begins anew
-                        OnTime::Failed(_, problem) => return Err(problem),
-                        _ => return Err("the exchange took too long".to_owned()),
+                        OnTime::Failed(stage, problem) => return Err((stage, problem)),
+                        _ => return Err(unmade("the exchange took too long")),
                     }
                 }
             }
@@ -150,7 +153,8 @@ impl Serving {
         Ok(match dialed {
             Dialed::Http1(connection) => UpstreamConnection::Http1(connection),
             Dialed::Http2(connection) => {
-                let stream = connection.stream(false).ok_or("the connection closed at once")?;
+                let stream = connection.stream(false);
+                let stream = stream.ok_or_else(|| unmade("the connection closed at once"))?;
                 let mut http2 = engine.http2.borrow_mut();
                 let connections = http2.entry(upstream.id).or_default();
                 // Beyond the limit it serves this one request and is closed.

@@ -19,6 +19,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::connection::{Http1Connection, Http2Connection};
 use crate::data_plane::client_io::Carrier;
+use crate::data_plane::descriptors::is_exhaustion;
+use crate::data_plane::exchange::Stage;
 use crate::model::environment::{EnvironmentId, EnvironmentSpec, Protocol, UpstreamTls};
 use crate::model::upstream::{Upstream, UpstreamAddress};
 use crate::tls::client::{TlsClientError, client_config, server_name};
@@ -59,6 +61,16 @@ pub enum DialError {
     NotHttp2(String),
     /// The HTTP handshake failed.
     Http(hyper::Error),
+}
+
+impl DialError {
+    /// Whose failure it is: a process without descriptors says nothing of the upstream.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Io(_, error) if is_exhaustion(error) => Stage::Exhausted,
+            _ => Stage::Connect,
+        }
+    }
 }
 
 impl fmt::Display for DialError {

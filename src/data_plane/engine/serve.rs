@@ -113,7 +113,7 @@ impl Serving {
         incoming: Incoming,
     ) -> Result<Outgoing, Option<Refusal>> {
         let mut next = self.ask(&mut parts, length_of(&incoming));
-        let goes_on = matches!(next, Next::Route | Next::NeedBody(_));
+        let goes_on = matches!(next, Next::Route | Next::Wait | Next::NeedBody(_));
         let body = (goes_on && self.is_body_pending).then(|| self.body(incoming)).flatten();
         if goes_on {
             self.begin_copy(&parts, body.as_ref());
@@ -122,6 +122,7 @@ impl Serving {
             next = match (next, &body) {
                 (Next::Reply(refusal), _) => return Err(Some(refusal)),
                 (Next::Options, _) => return Err(None),
+                (Next::Wait, _) => self.wait_for_turn().await.map_err(Some)?,
                 (Next::NeedBody(_), Some(body)) => self.read_on(body).await.map_err(Some)?,
                 (Next::Route | Next::NeedBody(_), _) => break,
             };
@@ -147,10 +148,11 @@ impl Serving {
 
     fn body(&self, incoming: Incoming) -> Option<Rc<RequestBody>> {
         let service = self.flight.note(|exchange| exchange.service().cloned())?;
+        let bytes_max = self.flight.note(|exchange| exchange.body_bytes_max());
         Some(RequestBody::new(
             incoming,
             self.version == http::Version::HTTP_2,
-            service.body_bytes_max,
+            bytes_max,
             service.headers.clone(),
             &self.core.budget,
             self.flight.share(),
@@ -176,6 +178,18 @@ impl Serving {
             Some(Ok(piece)) => exchange.on_body_prefix(Ok(&piece), body.is_ended(), &snapshot),
             Some(Err(reason)) => exchange.on_body_prefix(Err(reason), false, &snapshot),
         }))
+    }
+
+    /// Waits until its environment has a place.
+    async fn wait_for_turn(&self) -> Result<Next, Refusal> {
+        // Boxed, because it is rare: the future of every request would be as large.
+        let mut turn = Box::pin(self.flight.turn(&self.core.snapshot));
+        loop {
+            match self.flight.wait(turn.as_mut()).await {
+                Ok(next) => return Ok(next),
+                Err(_due) => self.on_due()?,
+            }
+        }
     }
 
     /// A deadline has passed, or a drain ends it: the refusal to answer with.

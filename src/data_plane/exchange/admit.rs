@@ -7,12 +7,10 @@ use super::edits::Edits;
 use super::head::RequestHead;
 use super::key::{self, KeyInHead};
 use super::{
-    Exchange, Next, Place, Refusal, Search, access, compared, forwarded, route, sanity, strip,
-    trace,
+    Exchange, Next, Refusal, Search, access, compared, forwarded, route, sanity, strip, trace,
 };
 use crate::metrics::cohort::Mark;
 use crate::model::api::Api;
-use crate::model::environment::Environment;
 use crate::model::header_id::HeaderId;
 use crate::model::routing_table::RoutingTable;
 use crate::model::service::ServiceSpec;
@@ -51,7 +49,8 @@ impl Exchange {
         }
         let table = service_for(head, snapshot)?;
         let service = &table.service;
-        sanity::check_length(head, service.body_bytes_max)?;
+        self.body_bytes_max = service.body_bytes_max(head.path());
+        sanity::check_length(head, self.body_bytes_max)?;
         self.service = Some(Arc::clone(service));
         self.client = forwarded::client_address(head, &self.peer);
         if self.recorder.is_logging() {
@@ -67,12 +66,12 @@ impl Exchange {
         if let Some(environment) = route::forced(head, table, self.client)? {
             self.is_forced = true;
             self.key = Some(StickyKey::without(self.unique));
-            return self.enter(table, &environment).map(|()| Next::Route);
+            return self.enter(table, &environment);
         }
         self.ask_tap(head, table);
         match key::in_head(head, &service.sticky, self.client) {
-            KeyInHead::Found(key) => self.choose(table, key).map(|()| Next::Route),
-            KeyInHead::Missing => self.choose_without_key(table).map(|()| Next::Route),
+            KeyInHead::Found(key) => self.choose(table, key),
+            KeyInHead::Missing => self.choose_without_key(table),
             KeyInHead::InBody { scan, sources, otherwise } => {
                 let left = service.sticky.body_bytes_max as usize;
                 self.search = Some(Search { scan, sources, otherwise, left });
@@ -135,12 +134,12 @@ impl Exchange {
             },
         };
         match chosen {
-            Ok(()) => Next::Route,
+            Ok(next) => next,
             Err(refusal) => Next::Reply(self.refuse(refusal)),
         }
     }
 
-    fn choose_without_key(&mut self, table: &RoutingTable) -> Result<(), Refusal> {
+    fn choose_without_key(&mut self, table: &RoutingTable) -> Result<Next, Refusal> {
         let random = self.recorder.random();
         if table.service.sticky.set_cookie.is_none() {
             return self.choose(table, StickyKey::without(random));
@@ -151,7 +150,7 @@ impl Exchange {
         self.choose(table, key)
     }
 
-    pub(super) fn choose(&mut self, table: &RoutingTable, key: StickyKey) -> Result<(), Refusal> {
+    pub(super) fn choose(&mut self, table: &RoutingTable, key: StickyKey) -> Result<Next, Refusal> {
         let is_first = self.key.replace(key).is_none();
         if is_first && self.unique.is_multiple_of(KEYS_LOOKED_AT) {
             self.recorder.key_seen(&table.service.name, key);
@@ -163,26 +162,6 @@ impl Exchange {
             self.mark_at(cohort, Mark::Began, Duration::ZERO);
         }
         self.enter(table, environment)
-    }
-
-    /// Enters an environment: from here on it counts the exchange as in flight.
-    pub(super) fn enter(
-        &mut self,
-        table: &RoutingTable,
-        environment: &Arc<Environment>,
-    ) -> Result<(), Refusal> {
-        let guard = match environment.spec.in_flight_max {
-            None => environment.in_flight.enter(),
-            Some(cap) => environment
-                .in_flight
-                .try_enter(cap)
-                .ok_or_else(|| Refusal::InFlightMax(environment.name().to_string()))
-                .inspect_err(|_| self.counted_for = Some(Arc::clone(environment)))?,
-        };
-        (self.generation, self.rollout) = (table.generation, table.rollout);
-        self.place =
-            Some(Place { environment: Arc::clone(environment), _in_flight: guard, upstream: None });
-        Ok(())
     }
 }
 

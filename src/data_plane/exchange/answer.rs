@@ -69,8 +69,11 @@ impl Exchange {
         self.note_asked(piece, is_last, now);
     }
 
-    /// Bytes of the answer came from the upstream and are about to be written to the client.
+    /// Bytes of the answer came from the upstream and are about to be written to the client, which has
+    /// taken those before.
     pub fn on_response_data(&mut self, data: &[u8], now: Instant) {
+        self.on_client_took(self.offered, now);
+        self.offered += data.len() as u64;
         self.response_bytes += data.len() as u64;
         self.phase = Phase::Answering { since: now, waits_for_client: true };
         self.measure(data, now);

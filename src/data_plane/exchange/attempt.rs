@@ -59,8 +59,9 @@ impl Exchange {
         }
         self.place = None;
         self.tried.clear();
-        // A refusal leaves `place` empty, and `pick` then answers.
+        // A refusal leaves `place` empty, and `pick` then answers. It does not wait a second time.
         let _ = self.choose(table, key);
+        self.waiting = None;
         false
     }
 
@@ -124,12 +125,17 @@ impl Exchange {
         snapshot: &Snapshot,
         now: Instant,
     ) -> AfterFailure {
+        if stage == Stage::Exhausted {
+            self.settle(Verdict::Shed);
+            return AfterFailure::Reply(self.refuse(Refusal::Descriptors));
+        }
         if stage != Stage::NotStarted && stage != Stage::Reused {
             self.note_failure(problem, now);
         }
         let refusal = match stage {
             Stage::Connect => {
-                if self.may_try_another() || self.hand_over(snapshot, now) {
+                if (self.may_try_another() && self.has_retry(now)) || self.hand_over(snapshot, now)
+                {
                     return AfterFailure::Retry;
                 }
                 Refusal::Connect
@@ -138,11 +144,13 @@ impl Exchange {
                 self.not_started += 1;
                 return AfterFailure::Retry;
             }
-            Stage::Reused if can_replay && self.may_replay() => {
+            Stage::Reused if can_replay && self.may_replay() && self.has_retry(now) => {
                 self.was_replayed = true;
                 return AfterFailure::Replay;
             }
-            Stage::NotStarted | Stage::Reused | Stage::Fresh => Refusal::Lost(problem.to_owned()),
+            Stage::NotStarted | Stage::Reused | Stage::Fresh | Stage::Exhausted => {
+                Refusal::Lost(problem.to_owned())
+            }
         };
         self.settle(Verdict::ConnectError);
         AfterFailure::Reply(self.refuse(refusal))
@@ -158,6 +166,16 @@ impl Exchange {
             let reason = problem.to_owned();
             self.recorder.report(CoreReport::UpstreamEjected { upstream: upstream.id, reason });
         }
+    }
+
+    /// Takes a retry from the environment's budget.
+    fn has_retry(&self, now: Instant) -> bool {
+        let id = self.environment_id();
+        let has = id.is_some_and(|id| self.recorder.retries.take(id, now));
+        if !has {
+            self.recorder.retry_withheld();
+        }
+        has
     }
 
     fn may_try_another(&self) -> bool {
@@ -198,8 +216,7 @@ impl Exchange {
         let Some(target) = target.filter(is_able) else { return false };
         let (from, to) = (own.id, target.id);
         let failed_upstream = self.upstream_id();
-        if self.enter(table, target).is_err() {
-            self.counted_for = None;
+        if !self.enter_at_once(table, target) {
             return false;
         }
         self.counted_for = Some(own);

@@ -28,6 +28,7 @@ mod mirror;
 mod model;
 mod note;
 mod pick;
+mod queue;
 pub mod reply;
 mod route;
 mod sanity;
@@ -55,7 +56,7 @@ use crate::inspect::asked::AskedScan;
 use crate::inspect::json_key::JsonKeyScan;
 use crate::metrics::shard::{Ended, Values};
 use crate::model::environment::{Environment, EnvironmentId};
-use crate::model::in_flight::InFlightGuard;
+use crate::model::in_flight::{InFlightGuard, WaitingGuard};
 use crate::model::mirror::tap::MirrorPermit;
 use crate::model::routing_table::RoutingTable;
 use crate::model::service::{HeaderNames, ServiceSpec};
@@ -74,6 +75,8 @@ pub enum Next {
     Options,
     /// Read up to this many more bytes of the body, and hand them to `on_body_prefix`.
     NeedBody(usize),
+    /// An environment was chosen, and has no place for now: ask `on_turn` until it has one.
+    Wait,
     /// An environment was chosen and entered: `pick` an upstream.
     Route,
 }
@@ -92,6 +95,8 @@ pub enum Pick {
 pub enum Stage {
     /// No connection could be made.
     Connect,
+    /// Cyan itself had no file descriptor for one.
+    Exhausted,
     /// The connection closed before a byte of the request was written.
     NotStarted,
     /// A pooled connection ended after the request was written: most likely it was closed at rest.
@@ -133,6 +138,8 @@ pub struct Exchange {
     /// The rollout under way when it entered its environment; 0 for none.
     rollout: u64,
     place: Option<Place>,
+    /// It waits for a place.
+    waiting: Option<WaitingGuard>,
     /// Leave to copy it, until the engine takes it.
     mirror: Option<MirrorPermit>,
     /// The environment that a request handed over counts for.
@@ -146,12 +153,18 @@ pub struct Exchange {
     unique: u64,
     status: u16,
     head_after: Option<Duration>,
+    /// Most bytes that its body may have.
+    body_bytes_max: u64,
     /// Bytes that the client has sent of its body, whether or not they went on.
     uploaded: u64,
     /// How long it was waited for.
     upload_waited: Duration,
     request_bytes: u64,
     response_bytes: u64,
+    /// Bytes of the answer that the client has not taken yet.
+    offered: u64,
+    /// How long it was waited for, less what it has earned by taking bytes.
+    stalled: Duration,
     keep_alive: Option<Duration>,
     connect: Option<Duration>,
     measured: Measured,
@@ -218,6 +231,7 @@ impl Exchange {
             generation: 0,
             rollout: 0,
             place: None,
+            waiting: None,
             mirror: None,
             counted_for: None,
             failed_upstream: None,
@@ -228,10 +242,13 @@ impl Exchange {
             unique,
             status: 0,
             head_after: None,
+            body_bytes_max: u64::MAX,
             uploaded: 0,
             upload_waited: Duration::ZERO,
             request_bytes: 0,
             response_bytes: 0,
+            offered: 0,
+            stalled: Duration::ZERO,
             keep_alive: None,
             connect: None,
             measured: Measured::default(),
@@ -308,6 +325,11 @@ impl Exchange {
     /// When its request head came.
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    /// Most bytes that its body may have.
+    pub fn body_bytes_max(&self) -> u64 {
+        self.body_bytes_max
     }
 
     /// The environment whose drain would end it.

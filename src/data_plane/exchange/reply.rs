@@ -32,6 +32,8 @@ pub enum Refusal {
     BodyTooLarge(u64),
     /// The environment has as many requests as it may.
     InFlightMax(String),
+    /// Cyan has no file descriptor for a connection to an upstream.
+    Descriptors,
     /// No connection to any upstream. Which, and why not, is for operators: what they are told of a failure
     /// names addresses that users must not learn.
     Connect,
@@ -64,7 +66,7 @@ impl Refusal {
             Self::Misdirected(_) => 421,
             Self::TransferCoding => 501,
             Self::Connect | Self::Lost(_) => 502,
-            Self::InFlightMax(_) | Self::NoUpstream(_) | Self::Draining => 503,
+            Self::InFlightMax(_) | Self::Descriptors | Self::NoUpstream(_) | Self::Draining => 503,
             Self::HeadTimeout(_) | Self::TotalTimeout(_) => 504,
         }
     }
@@ -81,6 +83,7 @@ impl Refusal {
             Self::UnknownEnvironment(_) => "unknown_environment",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::InFlightMax(_) => "in_flight_max",
+            Self::Descriptors => "descriptors",
             Self::Connect => "connect",
             Self::Lost(_) => "lost",
             Self::NoUpstream(_) => "no_upstream",
@@ -100,7 +103,7 @@ impl Refusal {
 
     /// Seconds after which it is worth trying again, where that is so.
     pub fn retry_after_s(&self) -> Option<u32> {
-        matches!(self, Self::InFlightMax(_) | Self::NoUpstream(_) | Self::Draining).then_some(1)
+        (self.status() == 503).then_some(1)
     }
 
     /// The headers that belong to it.
@@ -155,6 +158,9 @@ impl fmt::Display for Refusal {
             Self::InFlightMax(environment) => {
                 write!(f, "environment `{environment}` is at its limit of requests in flight")
             }
+            Self::Descriptors => f.write_str(
+                "the proxy has no file descriptor left; raise its limit (LimitNOFILE, ulimit -n)",
+            ),
             Self::Connect => f.write_str("no upstream could be connected to"),
             Self::Lost(problem) => {
                 write!(f, "the upstream closed the connection before it answered: {problem}")

@@ -12,6 +12,11 @@ use crate::model::verdict::Verdict;
 pub enum Phase {
     /// Its head was read; its body may be read for the key.
     Choosing,
+    /// It waits for a place in its environment.
+    Queued {
+        /// Since when.
+        since: Instant,
+    },
     /// A connection is being made.
     Connecting {
         /// Since when.
@@ -61,6 +66,13 @@ const UPLOAD_GRACE: Duration = Duration::from_secs(10);
 /// After that it has to bring so many bytes a second on average, or it would hold a slot of the model for
 /// ever with a byte now and then.
 const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 1024;
+/// A client that is waited for has to take a piece of this length within `PIECE_TIME`. Time beyond it
+/// adds up, over all of an answer, until `write_stall` is reached: a byte now and then, or an HTTP/2
+/// window opened by one, must not hold a slot of the model for ever. A stream that says less than that
+/// to a client that takes it at once is not waited for.
+const PIECE_BYTES: u64 = 16 * 1024;
+/// See `PIECE_BYTES`.
+const PIECE_TIME: Duration = Duration::from_secs(30);
 /// A client that was waited for during this part of the limit on the whole exchange, a tenth, may be why
 /// it passed. With less than that the upstream had the time to itself.
 const CLIENTS_PART_MIN: u32 = 10;
@@ -74,6 +86,7 @@ impl Exchange {
         let timeouts = self.timeouts();
         let by_phase = match self.phase {
             Phase::Choosing => Some(self.began + self.peer.body_idle),
+            Phase::Queued { since } => Some(since + self.queue_wait()),
             Phase::Ended => None,
             Phase::Connecting { since } => Some(since + timeouts.connect),
             Phase::Uploading { since } => {
@@ -85,7 +98,7 @@ impl Exchange {
             Phase::AwaitingHead { since } => Some(since + timeouts.response_head),
             Phase::Answering { since, waits_for_client: false } => Some(since + timeouts.idle),
             Phase::Answering { since, waits_for_client: true } => {
-                Some(since + timeouts.write_stall)
+                Some(since + timeouts.write_stall.saturating_sub(self.stalled))
             }
             Phase::Tunnel { since } => Some(since + timeouts.tunnel_idle),
         };
@@ -100,10 +113,21 @@ impl Exchange {
 
     /// The client has taken what there was: from here on the upstream is waited for.
     pub fn on_waiting_for_upstream(&mut self, now: Instant) {
-        if let Phase::Answering { waits_for_client: true, since } = self.phase {
-            self.measured.client_took(now.saturating_duration_since(since), now);
+        if let Phase::Answering { waits_for_client: true, .. } = self.phase {
+            self.on_client_took(self.offered, now);
             self.phase = Phase::Answering { since: now, waits_for_client: false };
         }
+    }
+
+    /// The client, while it is waited for, has taken these bytes of what there was.
+    pub fn on_client_took(&mut self, bytes: u64, now: Instant) {
+        let Phase::Answering { waits_for_client: true, since } = self.phase else { return };
+        let waited = now.saturating_duration_since(since);
+        self.measured.client_took(waited, now);
+        let earned_ms = bytes.saturating_mul(PIECE_TIME.as_secs() * 1000) / PIECE_BYTES;
+        self.stalled = (self.stalled + waited).saturating_sub(Duration::from_millis(earned_ms));
+        self.offered = self.offered.saturating_sub(bytes);
+        self.phase = Phase::Answering { since: now.max(since), waits_for_client: true };
     }
 
     /// The client is waited for in the middle of its body.
@@ -154,6 +178,7 @@ impl Exchange {
                 self.on_tunnel_idle(now);
                 OnTime::Abort
             }
+            Phase::Queued { .. } => OnTime::Reply(self.give_up_waiting()),
             _ if self.total_passed(now).is_some() => {
                 let is_client = self.was_client_too_slow(now);
                 let verdict = if is_client { Verdict::Shed } else { Verdict::Timeout };

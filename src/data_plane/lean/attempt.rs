@@ -139,7 +139,14 @@ impl Conversation {
             match self.outbox.poll_empty(&mut self.carrier, cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Outcome::Broken),
-                Poll::Pending => break,
+                Poll::Pending => {
+                    let (taken, now) =
+                        (self.outbox.take_progress(), self.core.flights.coarse_now());
+                    if taken > 0 {
+                        flight.with(|exchange| exchange.on_client_took(taken, now));
+                    }
+                    break;
+                }
             }
             if let State::Ending(end) = attempt.state {
                 flight.with(|exchange| exchange.on_response_end(end, Instant::now()));

@@ -12,6 +12,8 @@ use crate::data_plane::client_io::Carrier;
 pub struct Outbox {
     bytes: Vec<u8>,
     written: usize,
+    /// Of these, what `take_progress` has not told yet.
+    untold: usize,
     /// TLS may still hold what it was given.
     is_flushed: bool,
 }
@@ -64,7 +66,10 @@ impl Outbox {
         while self.written < self.bytes.len() {
             let rest = &self.bytes[self.written..];
             match ready!(Pin::new(&mut *carrier).poll_write(cx, rest)) {
-                Ok(count) if count > 0 => self.written += count,
+                Ok(count) if count > 0 => {
+                    self.written += count;
+                    self.untold += count;
+                }
                 _ => return Poll::Ready(Err(Gone { is_untouched: false })),
             }
         }
@@ -80,9 +85,15 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
+    /// How much of what is owed was taken since this was last asked.
+    pub fn take_progress(&mut self) -> u64 {
+        std::mem::take(&mut self.untold) as u64
+    }
+
     /// Gives up what is owed.
     pub fn forget(&mut self) {
         self.bytes = Vec::new();
         self.written = 0;
+        self.untold = 0;
     }
 }

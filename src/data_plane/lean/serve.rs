@@ -34,7 +34,7 @@ pub enum End {
 /// Why there is no connection.
 enum NoConnection {
     /// The exchange is told of this problem.
-    Failed(String),
+    Failed(Stage, String),
     /// The request is over.
     Over(End),
 }
@@ -47,7 +47,11 @@ impl Conversation {
         let flight = self.core.flights.depart(exchange);
         let work = self.client.work(&self.core.clients);
         let end = match self.admit(&flight) {
-            Ok(()) => self.obtain(&flight).await,
+            Ok(Next::Wait) => match self.wait_for_turn(&flight).await {
+                Ok(()) => self.obtain(&flight).await,
+                Err(end) => end,
+            },
+            Ok(_) => self.obtain(&flight).await,
             Err(end) => end,
         };
         match end {
@@ -62,7 +66,7 @@ impl Conversation {
     }
 
     /// Asks the exchange what the request is. Its body has come, so that it can be asked at once.
-    fn admit(&mut self, flight: &FlightOwner) -> Result<(), End> {
+    fn admit(&mut self, flight: &FlightOwner) -> Result<Next, End> {
         let (head, body) = (self.request.head_bytes, self.request.body_bytes());
         let snapshot = self.core.snapshot.load();
         let view = self.request.view(&self.input);
@@ -77,7 +81,23 @@ impl Conversation {
         match next {
             Next::Reply(refusal) => Err(End::Reply(refusal)),
             // A plain request has a path, so it is never `OPTIONS *`.
-            Next::Route | Next::NeedBody(_) | Next::Options => Ok(()),
+            next => Ok(next),
+        }
+    }
+
+    /// Waits until its environment has a place.
+    async fn wait_for_turn(&mut self, flight: &FlightOwner) -> Result<(), End> {
+        let core = Rc::clone(&self.core);
+        // Boxed, because it is rare: the future of every connection would be as large.
+        let mut turn = Box::pin(flight.turn(&core.snapshot));
+        loop {
+            match self.unless_gone(flight, turn.as_mut()).await {
+                Ok(Some(Next::Reply(refusal))) => return Err(End::Reply(refusal)),
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => on_due(flight).map_err(End::Reply)?,
+                Err(NoConnection::Over(end)) => return Err(end),
+                Err(NoConnection::Failed(..)) => {} // nothing was dialled
+            }
         }
     }
 
@@ -108,8 +128,8 @@ impl Conversation {
                         connection
                     }
                     Err(NoConnection::Over(end)) => return end,
-                    Err(NoConnection::Failed(problem)) => {
-                        match self.after(flight, Stage::Connect, &problem) {
+                    Err(NoConnection::Failed(stage, problem)) => {
+                        match self.after(flight, stage, &problem) {
                             Ok(_) => continue,
                             Err(refusal) => return End::Reply(refusal),
                         }
@@ -171,7 +191,7 @@ impl Conversation {
         let spec = &environment.spec;
         let tls = if upstream.spec.tls {
             let settings = self.core.engine.tls.of(environment.id, spec, Protocol::Http1);
-            Some(settings.map_err(|error| NoConnection::Failed(error.to_string()))?)
+            Some(settings.map_err(|error| NoConnection::Failed(error.stage(), error.to_string()))?)
         } else {
             None
         };
@@ -180,13 +200,18 @@ impl Conversation {
         loop {
             match self.unless_gone(flight, dialling.as_mut()).await? {
                 Some(Ok(carrier)) => return Ok(LeanConnection { carrier, is_reused: false }),
-                Some(Err(error)) => return Err(NoConnection::Failed(error.to_string())),
+                Some(Err(error)) => {
+                    return Err(NoConnection::Failed(error.stage(), error.to_string()));
+                }
                 None if flight.is_evicted() => {
-                    return Err(NoConnection::Failed("being drained".to_owned()));
+                    let problem = "being drained".to_owned();
+                    return Err(NoConnection::Failed(Stage::Connect, problem));
                 }
                 None => match flight.with(|exchange| exchange.on_time(Instant::now())) {
                     OnTime::Nothing => {} // the tick was early
-                    OnTime::Failed(_, problem) => return Err(NoConnection::Failed(problem)),
+                    OnTime::Failed(stage, problem) => {
+                        return Err(NoConnection::Failed(stage, problem));
+                    }
                     OnTime::Reply(refusal) => return Err(NoConnection::Over(End::Reply(refusal))),
                     OnTime::Abort => return Err(NoConnection::Over(End::Broken)),
                 },

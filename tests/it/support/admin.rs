@@ -267,6 +267,7 @@ fn chat() -> ServiceSpec {
         headers: HeaderNames::default(),
         force: None,
         body_bytes_max: 1 << 20,
+        body_bytes_by_path: Vec::new(),
         quality: None,
         smoke: Arc::default(),
         warm_up: None,

@@ -137,6 +137,12 @@ impl MemoryEngine {
         exchange
     }
 
+    /// Reads the head of its answer.
+    pub fn answers(&self, exchange: &mut Exchange) {
+        let head = Head { status: 200, has_body: true, ..Head::default() };
+        exchange.on_response(&head, &mut Edits::default(), self.now);
+    }
+
     /// Serves one request from its head to its end.
     pub fn serve(&mut self, mut head: Head, body: &[&[u8]]) -> Outcome {
         let peer = Rc::new(Peer::new(Some("192.0.2.1".parse().expect("an address"))));
@@ -154,6 +160,14 @@ impl MemoryEngine {
         match next {
             Next::Reply(refusal) => Outcome::Refused(refusal),
             Next::Options => Outcome::Answer(204, String::new()),
+            Next::Wait => {
+                exchange.on_waiting_for_turn(self.now);
+                self.now = exchange.deadline().expect("waiting has a limit");
+                let OnTime::Reply(refusal) = exchange.on_time(self.now) else {
+                    panic!("one that waits in vain is answered");
+                };
+                Outcome::Refused(refusal)
+            }
             Next::Route | Next::NeedBody(_) => self.obtain(&mut exchange, &head),
         }
     }

@@ -83,6 +83,7 @@ impl Builder {
             headers: HeaderNames::default(),
             force: None,
             body_bytes_max: 32 << 20,
+            body_bytes_by_path: Vec::new(),
             quality: None,
             smoke: std::sync::Arc::default(),
             warm_up: None,
@@ -97,6 +98,7 @@ impl Builder {
             expects_proxy_header: false,
             timeouts: ClientTimeouts::default(),
             connections_max: 10_000,
+            connections_per_address_max: None,
             head_bytes_max: 32 * 1024,
         };
         let config = Config {

@@ -79,6 +79,7 @@ pub fn table_with(
         headers: HeaderNames::default(),
         force: None,
         body_bytes_max: 1 << 20,
+        body_bytes_by_path: Vec::new(),
         quality: None,
         smoke: std::sync::Arc::default(),
         warm_up: None,

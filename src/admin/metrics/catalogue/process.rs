@@ -46,6 +46,28 @@ pub(super) const METRICS: &[Metric] = &[
         read: |seen, samples| samples.number(&[], seen.totals.connections()),
     },
     Metric {
+        name: "cyan_client_connections_refused",
+        kind: Kind::Counter,
+        unit: Unit::None,
+        labels: &[],
+        help: "Client connections let go at once, because their address had as many as it may.",
+        between: "accepted; see `listen.connections_per_address_max`",
+        read: |seen, samples| samples.number(&[], seen.totals.connections_refused),
+    },
+    Metric {
+        name: "cyan_accept_pauses",
+        kind: Kind::Counter,
+        unit: Unit::None,
+        labels: &["reason"],
+        help: "Times that a core stopped accepting: `connections_max` are open, or `descriptors` are short.",
+        between: "it found no room for one more; clients wait in the kernel's queue until there is",
+        read: |seen, samples| {
+            for (reason, count) in &seen.totals.accept_pauses {
+                samples.number(&[reason], count);
+            }
+        },
+    },
+    Metric {
         name: "cyan_pool_idle_connections",
         kind: Kind::Gauge,
         unit: Unit::None,
@@ -115,6 +137,15 @@ pub(super) const METRICS: &[Metric] = &[
                 samples.number(&[reason], count);
             }
         },
+    },
+    Metric {
+        name: "cyan_retries_withheld",
+        kind: Kind::Counter,
+        unit: Unit::None,
+        labels: &[],
+        help: "Requests not tried again, because a fifth of their environment's had been.",
+        between: "failure to connect to an upstream, or loss of a connection before an answer",
+        read: |seen, samples| samples.number(&[], seen.totals.retries_withheld),
     },
     Metric {
         name: "cyan_panics",

@@ -52,6 +52,20 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "cyan_queued",
+        kind: Kind::Gauge,
+        unit: Unit::None,
+        labels: OF_ENVIRONMENT,
+        help: "Requests that wait for a place, because `in_flight_max` are in flight.",
+        between: "since the environment was chosen, until a place was free or `queue.wait` had passed",
+        read: |seen, samples| {
+            for (service, environment) in seen.views() {
+                let labels = [service.name.as_str(), environment.name.as_str()];
+                samples.number(&labels, environment.queued);
+            }
+        },
+    },
+    Metric {
         name: "cyan_upstreams_usable",
         kind: Kind::Gauge,
         unit: Unit::None,
