@@ -1,0 +1,168 @@
+//! Slow clients: heads and bodies that trickle, answers that are not read.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Time over which the first connections are opened, so that not all are cut in the same moment.
+const OPENED_WITHIN: Duration = Duration::from_secs(8);
+/// Time between two bytes.
+const TRICKLE: Duration = Duration::from_secs(4);
+/// Before a connection that was cut is opened again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// What the kernel may keep for a reader that does not read.
+const RECEIVE_BYTES: u32 = 4096;
+/// Until nearly all are held.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What makes a client slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Its request head.
+    Head,
+    /// Its request body. Every other one has its key in the head, so that its request goes to an upstream.
+    Body,
+    /// It does not read.
+    Reader,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Head => "slow heads",
+            Self::Body => "slow bodies",
+            Self::Reader => "stalled readers",
+        })
+    }
+}
+
+/// How many connections of a kind there are.
+struct Crowd {
+    kind: Kind,
+    wanted: usize,
+    held: AtomicUsize,
+    cut: AtomicUsize,
+}
+
+/// The attack. It goes on until the process ends.
+pub(crate) struct Attack {
+    crowds: Vec<Arc<Crowd>>,
+}
+
+impl Attack {
+    /// Begins to open so many connections of each kind.
+    pub(crate) fn begin(address: SocketAddr, wanted: &[(Kind, usize)]) -> io::Result<Self> {
+        let crowd = |(kind, wanted): &(Kind, usize)| {
+            let (held, cut) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            Arc::new(Crowd { kind: *kind, wanted: *wanted, held, cut })
+        };
+        let crowds: Vec<_> = wanted.iter().map(crowd).collect();
+        let theirs = crowds.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("slow clients".into()).spawn(move || {
+            runtime.block_on(async {
+                for crowd in theirs {
+                    tokio::spawn(gather(address, crowd));
+                }
+                std::future::pending::<()>().await;
+            });
+        })?;
+        Ok(Self { crowds })
+    }
+
+    /// Waits until 19 of 20 connections are held; the others are just being opened again.
+    pub(crate) fn wait_until_held(&self) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let is_held =
+            |crowd: &Arc<Crowd>| crowd.held.load(Ordering::Relaxed) >= crowd.wanted * 19 / 20;
+        while !self.crowds.iter().all(is_held) {
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("not all are held: {:?}", self.held())));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// How many of each kind are held now, and how often one was cut.
+    pub(crate) fn held(&self) -> Vec<(Kind, usize, usize)> {
+        let counts = |crowd: &Arc<Crowd>| {
+            let (held, cut) = (&crowd.held, &crowd.cut);
+            (crowd.kind, held.load(Ordering::Relaxed), cut.load(Ordering::Relaxed))
+        };
+        self.crowds.iter().map(counts).collect()
+    }
+}
+
+async fn gather(address: SocketAddr, crowd: Arc<Crowd>) {
+    let Ok(count) = u32::try_from(crowd.wanted) else { return };
+    for number in 0..count {
+        tokio::spawn(come_back(address, Arc::clone(&crowd), number));
+        if number % 16 == 0 {
+            tokio::time::sleep(OPENED_WITHIN * 16 / count).await;
+        }
+    }
+}
+
+async fn come_back(address: SocketAddr, crowd: Arc<Crowd>, number: u32) {
+    loop {
+        if let Ok(stream) = open(address, crowd.kind).await {
+            crowd.held.fetch_add(1, Ordering::Relaxed);
+            let _ = stay(stream, crowd.kind, number).await; // an error is the end of it, too
+            crowd.held.fetch_sub(1, Ordering::Relaxed);
+            crowd.cut.fetch_add(1, Ordering::Relaxed);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Each kind comes from an address of its own, which has ports of its own.
+async fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    let last = match kind {
+        Kind::Head => 2,
+        Kind::Body => 3,
+        Kind::Reader => 4,
+    };
+    socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
+    if kind == Kind::Reader {
+        socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+    }
+    socket.connect(address).await
+}
+
+/// Stays until it is cut.
+async fn stay(mut stream: TcpStream, kind: Kind, number: u32) -> io::Result<()> {
+    let key = if number.is_multiple_of(2) { "x-user-id: slow\r\n" } else { "" };
+    let beginning = match kind {
+        Kind::Head => "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\nx-slow: ".to_owned(),
+        Kind::Body => format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\n{key}content-length: 100000\r\n\r\n{{"
+        ),
+        Kind::Reader => "GET /stream HTTP/1.1\r\nhost: test\r\nx-user-id: slow\r\n\r\n".to_owned(),
+    };
+    stream.write_all(beginning.as_bytes()).await?;
+    if kind == Kind::Reader {
+        stream.read_exact(&mut [0; 1024]).await?; // the stream is in progress
+        loop {
+            tokio::time::sleep(TRICKLE).await;
+            // An empty write finds no reset; the socket itself knows.
+            if let Some(error) = stream.take_error()? {
+                return Err(error);
+            }
+        }
+    }
+    let mut answer = [0; 1024];
+    loop {
+        tokio::select! {
+            read = stream.read(&mut answer) => if read? == 0 { return Ok(()) },
+            () = tokio::time::sleep(TRICKLE) => stream.write_all(b"a").await?,
+        }
+    }
+}

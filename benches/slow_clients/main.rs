@@ -1,0 +1,184 @@
+//! What slow clients cost the others, and what they make Cyan hold.
+//!
+//! Started by `benches/slow_clients/run`. First thousands of connections trickle request heads and
+//! bodies, and hundreds open streams that they do not read, all at once; normal requests go on beside
+//! them, and are timed before and meanwhile. Whatever Cyan cuts comes back at once. Then one client asks
+//! for a large answer and reads nothing for a minute, then all of it.
+
+mod attack;
+mod load;
+#[path = "../shared/machine.rs"]
+mod machine;
+#[path = "../shared/process.rs"]
+mod process;
+mod stall;
+mod upstream;
+#[path = "../shared/verdict.rs"]
+mod verdict;
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use attack::{Attack, Kind};
+use load::Timed;
+use machine::Machine;
+use process::Cyan;
+
+/// The 99th percentile of normal requests may grow by this factor.
+const P99_FACTOR_MAX: f64 = 2.0;
+/// What one held connection may cost.
+const KIB_PER_CONNECTION_MAX: f64 = 64.0;
+/// What an answer that nobody reads may cost.
+const KIB_OF_UNREAD_ANSWER_MAX: f64 = 256.0;
+
+#[derive(Debug, Parser)]
+#[command(name = "benches/slow_clients/run", about = "What slow clients cost the others")]
+struct Arguments {
+    /// Connections that trickle a request head
+    #[arg(long, default_value_t = 5000)]
+    heads: usize,
+    /// Connections that trickle a request body
+    #[arg(long, default_value_t = 5000)]
+    bodies: usize,
+    /// Connections that do not read the stream they asked for
+    #[arg(long, default_value_t = 500)]
+    readers: usize,
+    /// Normal requests per second
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    rate: u32,
+    /// Seconds for which they are timed, without and with slow clients
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Seconds for which the large answer is not read
+    #[arg(long, default_value_t = 60)]
+    stall: u64,
+    /// Another build of Cyan than the one of this checkout
+    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_cyan"), hide_default_value = true)]
+    cyan_binary: PathBuf,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if !arguments.bench {
+        eprintln!("nothing measured; start it with benches/slow_clients/run");
+        return ExitCode::SUCCESS;
+    }
+    verdict::exit_code(run(&arguments))
+}
+
+/// Whether the promises hold.
+fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
+    let mut machine = Machine::describe(&arguments.cyan_binary);
+    let upstream = upstream::start()?;
+    let crowd = beside_the_slow(arguments, upstream)?;
+    let unread = unread_answer(arguments, upstream)?;
+    machine.ended();
+    print!("{machine}");
+    Ok(crowd & unread)
+}
+
+/// Times normal requests without and with slow clients.
+fn beside_the_slow(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, Box<dyn Error>> {
+    let cyan = start(arguments, upstream, "")?;
+    let seconds = Duration::from_secs(arguments.seconds);
+    load::ask(cyan.address, arguments.rate, seconds / 4)?; // pools are full, memory is touched
+    let idle = load::ask(cyan.address, arguments.rate, seconds)?;
+    let rss_idle = resident_kib(&cyan)?;
+    let wanted = [
+        (Kind::Head, arguments.heads),
+        (Kind::Body, arguments.bodies),
+        (Kind::Reader, arguments.readers),
+    ];
+    let attack = Attack::begin(cyan.address, &wanted)?;
+    attack.wait_until_held()?;
+    let attacked = load::ask(cyan.address, arguments.rate, seconds)?;
+    let (held, rss) = (attack.held(), resident_kib(&cyan)?);
+    let counted = connections(&cyan)?;
+    print_timed(&idle, &attacked);
+    for (kind, held, reopened) in &held {
+        println!("{kind:<24} {held:>9} held, {reopened} cut and opened again");
+    }
+    let held: usize = held.iter().map(|(_, held, _)| held).sum();
+    let per_connection = (rss - rss_idle) / whole(held.max(1));
+    println!("RSS                      {rss_idle:>9.0} KiB before, {rss:.0} KiB with {held} held");
+    let is_whole = idle.failed + attacked.failed == 0;
+    println!("client connections       {counted:>9} open, as Cyan counts them");
+    println!("{} normal requests failed", idle.failed + attacked.failed);
+    let factor = attacked.p99().as_secs_f64() / idle.p99().as_secs_f64();
+    let is_fast = promise("p99 of normal requests, times idle", factor, P99_FACTOR_MAX);
+    let is_small = promise("KiB per held connection", per_connection, KIB_PER_CONNECTION_MAX);
+    Ok(is_whole & is_fast & is_small)
+}
+
+/// Lets a client leave a large answer unread, then read it.
+fn unread_answer(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, Box<dyn Error>> {
+    let limit = "[service.llm.environment.blue.timeouts]\nwrite_stall = \"10m\"\n";
+    let cyan = start(arguments, upstream, limit)?;
+    load::ask(cyan.address, arguments.rate, Duration::from_secs(5))?;
+    let rss = || resident_kib(&cyan);
+    let stalled = stall::unread(cyan.address, Duration::from_secs(arguments.stall), rss)?;
+    println!(
+        "{} MB answer, unread for {} s: RSS {:.0} KiB before, at most {:.0} KiB; then read whole: {}",
+        upstream::LARGE_BYTES / 1_000_000,
+        arguments.stall,
+        stalled.before_kib,
+        stalled.most_kib,
+        stalled.is_whole
+    );
+    let grown = stalled.most_kib - stalled.before_kib;
+    let is_small = promise("KiB for an answer nobody reads", grown, KIB_OF_UNREAD_ANSWER_MAX);
+    Ok(is_small & stalled.is_whole)
+}
+
+fn start(arguments: &Arguments, upstream: SocketAddr, more: &str) -> std::io::Result<Cyan> {
+    let services =
+        format!("[service.llm.environment.blue]\nupstreams = [\"http://{upstream}\"]\n{more}");
+    Cyan::start(&arguments.cyan_binary, &services)
+}
+
+fn print_timed(idle: &Timed, attacked: &Timed) {
+    println!("normal requests           requests    p50 ms    p99 ms    max ms");
+    for (name, timed) in [("idle", idle), ("beside slow clients", attacked)] {
+        let count = timed.latencies.len();
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| timed.quantile(q).as_secs_f64() * 1e3);
+        println!("{name:<24} {count:>9} {p50:>9.2} {p99:>9.2} {max:>9.2}");
+    }
+}
+
+fn promise(what: &str, value: f64, max: f64) -> bool {
+    let is_kept = value <= max;
+    println!("{} {what}: {value:.2} <= {max}", if is_kept { "met   " } else { "MISSED" });
+    is_kept
+}
+
+/// Memory of the process that is in RAM.
+fn resident_kib(cyan: &Cyan) -> std::io::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", cyan.child.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().strip_suffix("kB"));
+    let kib = number.and_then(|number| number.trim().parse().ok());
+    kib.ok_or_else(|| std::io::Error::other("the kernel does not tell VmRSS"))
+}
+
+/// Client connections that Cyan says are open, those of normal requests included.
+fn connections(cyan: &Cyan) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(cyan.admin)?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    let count = page.lines().find_map(|line| line.strip_prefix("cyan_client_connections "));
+    Ok(count.unwrap_or("not told how many").to_owned())
+}
+
+fn whole(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::MAX, f64::from)
+}
