@@ -5,6 +5,7 @@
 //! Requests are not logged here; they have the access log.
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tracing::level_filters::LevelFilter;
@@ -64,7 +65,20 @@ pub fn start(level: Option<&str>) -> Result<(), LogError> {
     };
     let reload = install(filter)?;
     let started = Started { reload, level: Mutex::new(level) };
-    STARTED.set(started).map_err(|_| LogError::NotOurs)
+    STARTED.set(started).map_err(|_| LogError::NotOurs)?;
+    std::panic::set_hook(Box::new(tell_panic));
+    Ok(())
+}
+
+/// A panic is a bug. What it ends is one task; what that means for the process, others say.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or_default();
+    tracing::error!(thread, place, "a bug has ended a task: {text}; please report this line");
 }
 
 /// What the log holds now.

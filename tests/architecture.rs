@@ -37,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "model",
             "link",
+            "listen",
             "metrics",
             "inspect",
             "config",
@@ -75,6 +76,28 @@ fn modules_use_only_what_lies_below_them() {
 #[test]
 fn decisions_know_nothing_of_what_carries_bytes() {
     assert_none(sources().iter().flat_map(|file| carriers(&file.path, &file.text)));
+}
+
+/// Every `unsafe` of the program, by file. Each has its argument beside it (clippy refuses one without);
+/// here is why the standard library or a safe crate does not do.
+const UNSAFE: &[(&str, usize, &str)] = &[
+    ("control_plane/program.rs", 2, "signals to a group of processes, which std does not send"),
+    ("data_plane/socket.rs", 2, "a look at a socket that lives in the event loop, by its number"),
+    ("listen/handed_over.rs", 1, "descriptors that a service manager hands over as numbers"),
+];
+
+#[test]
+fn unsafe_stands_only_where_it_is_known() {
+    let count = |source: &Source| {
+        let code = without_comments(&source.text);
+        words(&code, "unsafe").filter(|at| code[at + 6..].trim_start().starts_with('{')).count()
+    };
+    let found = sources().into_iter().map(|source| (count(&source), source.path));
+    let found: BTreeMap<String, usize> =
+        found.filter(|(count, _)| *count > 0).map(|(count, path)| (path, count)).collect();
+    let known: BTreeMap<String, usize> =
+        UNSAFE.iter().map(|(path, count, _)| ((*path).to_owned(), *count)).collect();
+    assert_eq!(found, known);
 }
 
 #[test]

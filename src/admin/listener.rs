@@ -3,9 +3,7 @@
 //! Whoever is slow here must not keep anybody from rolling back: connections are bounded in number, and
 //! a connection that sends no request, or takes none of its answer, is let go.
 
-use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +13,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 
 use super::patience::Patient;
-use crate::listen::{self, Bound};
+use crate::listen::{self, Bound, Listening, SocketSet};
 use crate::model::listener::ListenAddress;
 
 /// Most connections at once; beyond it accepting pauses.
@@ -27,6 +26,8 @@ const CONNECTIONS_MAX: usize = 256;
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Time without a byte taken after which a connection is let go.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
+/// Time to finish answers after another process has taken over; streams of events have no end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Pause after a failed accept: it fails for want of file descriptors, which takes a moment to pass.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,50 +36,35 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[error("admin.address: {0}")]
 pub struct ListenError(#[from] listen::ListenError);
 
-/// A bound admin listener.
+/// A bound admin listener. The file of a unix socket stays when it is dropped; `SocketSet::close` removes it.
 #[derive(Debug)]
 pub struct AdminListener {
-    socket: Socket,
+    sockets: Vec<Bound>,
     address: ListenAddress,
 }
 
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener, Option<UnixPath>),
-}
-
-/// Removes the socket's file when the listener goes.
-#[derive(Debug)]
-struct UnixPath(PathBuf);
-
-impl Drop for UnixPath {
-    fn drop(&mut self) {
-        // It may be gone already; the next start replaces a stale one anyway.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 impl AdminListener {
-    /// Listens on `address`; who connects waits for `serve`. Needs no runtime yet.
+    /// Listens on `address`; who connects waits for `serve`. Needs no runtime yet. Sockets that another
+    /// process has made are looked for in `inherited`; copies to be lent to the next one go to `kept`.
     ///
     /// # Errors
     /// When the address is taken or not ours.
-    pub fn bind(address: &ListenAddress) -> Result<Self, ListenError> {
-        let bound = listen::bind(address, 1)?.swap_remove(0);
-        let given = bound.address().map(ListenAddress::Tcp);
-        let path = match address {
-            // A service manager's own is there for the next process, too.
-            ListenAddress::Unix(path) if !listen::is_handed_over(address) => {
-                Some(UnixPath(path.clone()))
-            }
-            ListenAddress::Unix(_) | ListenAddress::Tcp(_) => None,
+    pub fn bind(
+        address: &ListenAddress,
+        inherited: &mut SocketSet,
+        kept: &mut SocketSet,
+    ) -> Result<Self, ListenError> {
+        let bound = match inherited.take(address) {
+            Some(listening) => listening,
+            None => listen::bind(address, 1)?,
         };
-        let socket = match bound {
-            Bound::Unix(listener) => Socket::Unix(listener, path),
-            Bound::Tcp(listener) => Socket::Tcp(listener),
-        };
-        Ok(Self { socket, address: given.unwrap_or_else(|| address.clone()) })
+        let given = bound.given().map_or_else(|| address.clone(), ListenAddress::Tcp);
+        let bound = Listening { address: address.clone(), ..bound };
+        kept.keep(&bound).map_err(|error| listen::ListenError::Refused {
+            address: address.to_string(),
+            problem: error.to_string(),
+        })?;
+        Ok(Self { sockets: bound.sockets, address: given })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -86,24 +72,22 @@ impl AdminListener {
         &self.address
     }
 
-    /// Serves `router` until it is dropped.
-    pub(super) async fn serve(self, router: Router) {
-        let (acceptor, _path) = match self.socket {
-            Socket::Tcp(listener) => {
-                (net::TcpListener::from_std(listener).map(Acceptor::Tcp), None)
-            }
-            Socket::Unix(listener, path) => {
-                (net::UnixListener::from_std(listener).map(Acceptor::Unix), path)
-            }
-        };
-        match acceptor {
-            Ok(acceptor) => acceptor.accept_all(router).await,
-            Err(error) => {
+    /// Serves `router` until it is dropped, or until `leaving` says that another process serves it: then
+    /// answers under way are finished, and every connection is closed.
+    pub(super) async fn serve(self, router: Router, leaving: watch::Receiver<bool>) {
+        let mut accepting = JoinSet::new();
+        for socket in self.sockets {
+            match Acceptor::new(socket) {
+                Ok(acceptor) => {
+                    accepting.spawn(acceptor.accept_all(router.clone(), leaving.clone()));
+                }
                 // Without the admin API users are still served; ending the process would help nobody.
-                tracing::error!(%error, address = %self.address, "the admin API is not served");
-                std::future::pending::<()>().await;
+                Err(error) => {
+                    tracing::error!(%error, address = %self.address, "the admin API is not served");
+                }
             }
         }
+        while accepting.join_next().await.is_some() {}
     }
 }
 
@@ -114,58 +98,108 @@ enum Acceptor {
 }
 
 impl Acceptor {
-    async fn accept_all(self, router: Router) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let place = place.expect("nobody closes this semaphore");
-            if let Err(error) = self.accept(router.clone(), place).await {
-                tracing::warn!(%error, "the admin listener cannot accept");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    fn new(socket: Bound) -> std::io::Result<Self> {
+        match socket {
+            Bound::Tcp(listener) => net::TcpListener::from_std(listener).map(Self::Tcp),
+            Bound::Unix(listener) => net::UnixListener::from_std(listener).map(Self::Unix),
         }
     }
 
-    /// Takes one connection, and has a task of its own converse with it.
-    async fn accept(&self, router: Router, place: OwnedSemaphorePermit) -> std::io::Result<()> {
+    async fn accept_all(self, router: Router, mut leaving: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut conversations = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = has_left(&mut leaving) => break,
+                _ = conversations.join_next(), if !conversations.is_empty() => continue,
+                accepted = self.accept(&places) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let talk = converse(stream, router.clone(), leaving.clone(), place);
+                    conversations.spawn(talk);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the admin listener cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self); // who comes now is the other process' to answer
+        while conversations.join_next().await.is_some() {}
+    }
+
+    /// The next connection, when there is a place for it. Cancel safe.
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> std::io::Result<(Box<dyn Duplex>, OwnedSemaphorePermit)> {
+        let place = Arc::clone(places).acquire_owned().await;
+        let place = place.expect("nobody closes this semaphore");
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // An event is worth more early than a packet full; without it, it is only late.
                 let _ = stream.set_nodelay(true);
-                tokio::spawn(converse(stream, router, place));
+                Ok((Box::new(stream), place))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                tokio::spawn(converse(stream, router, place));
+                Ok((Box::new(stream), place))
             }
         }
-        Ok(())
     }
 }
 
+/// A connection of either kind.
+trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
 /// One connection from its first request to its last.
-async fn converse<S>(stream: S, router: Router, _place: OwnedSemaphorePermit)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn converse(
+    stream: Box<dyn Duplex>,
+    router: Router,
+    mut leaving: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+) {
     let io = TokioIo::new(Patient::new(stream, WRITE_LIMIT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(64 << 10)
         .serve_connection(io, TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = has_left(&mut leaving) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(LAST_ANSWERS, connection).await.unwrap_or(Ok(()))
+        }
+    };
     // Clients that break off are their own affair.
-    if let Err(error) = connection.await {
+    if let Err(error) = ended {
         tracing::debug!(%error, "an admin connection ended early");
+    }
+}
+
+/// Waits until another process serves the admin API. Cancel safe.
+async fn has_left(leaving: &mut watch::Receiver<bool>) {
+    if leaving.wait_for(|is_leaving| *is_leaving).await.is_err() {
+        std::future::pending::<()>().await; // nobody will ever say so
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    fn bind(address: &ListenAddress, kept: &mut SocketSet) -> Result<AdminListener, ListenError> {
+        AdminListener::bind(address, &mut SocketSet::default(), kept)
+    }
 
     #[test]
     fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
@@ -173,22 +207,25 @@ mod tests {
         let path = directory.path().join("admin.sock");
         let address = ListenAddress::Unix(path.clone());
         drop(UnixListener::bind(&path).unwrap()); // leaves its file behind
-        let listener = AdminListener::bind(&address).unwrap();
+        let mut kept = SocketSet::default();
+        let listener = bind(&address, &mut kept).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        let error = AdminListener::bind(&address).unwrap_err().to_string();
+        let error = bind(&address, &mut SocketSet::default()).unwrap_err().to_string();
         assert!(error.contains("it is in use"), "{error}");
         drop(listener);
+        kept.close();
         assert!(!path.exists());
         std::fs::write(&path, "data").unwrap();
-        let error = AdminListener::bind(&address).unwrap_err().to_string();
+        let error = bind(&address, &mut SocketSet::default()).unwrap_err().to_string();
         assert!(error.contains("is no socket; move it away"), "{error}");
     }
 
     #[test]
     fn a_taken_port_is_named() {
         let address = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
-        let first = AdminListener::bind(&address).unwrap();
-        let error = AdminListener::bind(first.address()).unwrap_err().to_string();
+        let mut kept = SocketSet::default();
+        let first = bind(&address, &mut kept).unwrap();
+        let error = bind(first.address(), &mut kept).unwrap_err().to_string();
         assert!(error.starts_with(&format!("admin.address: cannot listen on {}", first.address())));
     }
 }

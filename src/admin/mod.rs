@@ -60,15 +60,24 @@ pub use state::{Admin, ReadConfig};
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
 use crate::config::resolved::AdminSpec;
 
-/// Serves the admin API on `listener`, under the rules of `spec`, until the future is dropped.
-pub async fn serve(listener: AdminListener, spec: &AdminSpec, admin: Admin) {
+/// Serves the admin API on `listener`, under the rules of `spec`, until the future is dropped, or until
+/// `leaving` says that another process serves it.
+pub async fn serve(
+    listener: AdminListener,
+    spec: &AdminSpec,
+    admin: Admin,
+    leaving: watch::Receiver<bool>,
+) {
     let access = access::Access::new(spec);
     let evidence = Arc::new(dashboard::EvidenceLog::default());
     let router = router::router(admin.clone(), access, Arc::clone(&evidence));
-    tokio::select! {
-        () = listener.serve(router) => {}
-        () = evidence.watch(&admin.controller) => {}
-    }
+    // A task of its own, so that a bug in it leaves the rest of the admin API alone.
+    let mut watching = JoinSet::new();
+    watching.spawn(async move { evidence.watch(&admin.controller).await });
+    listener.serve(router, leaving).await;
 }

@@ -53,6 +53,13 @@ impl ServiceManager {
         }
     }
 
+    /// Says that another process serves in place of this one, and is the one to be watched.
+    pub(super) fn say_main_process(&self, pid: Option<u32>) {
+        if let Some(pid) = pid {
+            self.say(&format!("MAINPID={pid}"));
+        }
+    }
+
     /// Says that Cyan ends as it was told to; from now on it is not asked whether it is alive.
     pub(super) fn say_stopping(&self) {
         self.say("STOPPING=1");

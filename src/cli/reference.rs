@@ -89,6 +89,7 @@ fn written(arg: &Arg) -> String {
     let values = arg.get_value_names().unwrap_or_default().iter().map(clap::builder::Str::as_str);
     let values = values.collect::<Vec<_>>().join(" ").replace('|', "\\|");
     match arg.get_long() {
+        Some(long) if arg.is_require_equals_set() => format!("--{long}[={values}]"),
         Some(long) if takes_value => format!("--{long} {values}"),
         Some(long) => format!("--{long}"),
         None => values,

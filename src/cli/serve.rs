@@ -11,7 +11,8 @@ use super::exit_code;
 use super::failure::Failure;
 use super::session::Globals;
 use crate::admin::ReadConfig;
-use crate::app::{self, App, Ended};
+use crate::app::serve::{self, Ended, Order};
+use crate::app::{App, takeover};
 use crate::config::watch::{Fingerprint, NamedFiles, watch};
 use crate::config::{Arguments, Config, ConfigErrors, without_a_file};
 use crate::log;
@@ -39,6 +40,10 @@ pub struct Args {
     /// Without a file: where the state is kept, so that weights survive a restart [default: ./cyan-state]
     #[arg(long, value_name = "DIRECTORY", requires = "blue")]
     state_dir: Option<String>,
+    /// Take over from the running Cyan: its listening sockets and its state, without a moment in which nobody
+    /// serves. PATH is its socket [default: `takeover.sock` in the state directory]
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    takeover: Option<Option<PathBuf>>,
 }
 
 /// What is served, and how it may change.
@@ -63,7 +68,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
         }
     };
     match plan {
-        Ok(plan) => serve(plan),
+        Ok(plan) => serve(plan, args),
         Err(errors) => {
             show_errors(&errors);
             Ok(ExitCode::from(exit_code::CONFIG_INVALID))
@@ -71,14 +76,23 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
     }
 }
 
-fn serve(plan: Plan) -> Result<ExitCode, Failure> {
+fn serve(plan: Plan, args: &Args) -> Result<ExitCode, Failure> {
     let state_dir = plan.config.state_dir.clone();
     let announce = |app: &App| announce(app, &state_dir);
-    match app::serve(&plan.config, plan.read_config, plan.changes, announce) {
+    let in_state_dir = || takeover::socket_path(&state_dir);
+    let takeover = args.takeover.as_ref().map(|path| path.clone().unwrap_or_else(in_state_dir));
+    let Plan { config, read_config, changes } = plan;
+    let order = Order { config: &config, read_config, changes, takeover: takeover.as_deref() };
+    match serve::serve(order, announce) {
         Ok(Ended::Drained) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Interrupted) => Err(Failure {
             exit_code: exit_code::INTERRUPTED,
             message: "ended at once by a second signal; what was in flight is cut".to_owned(),
+            hint: None,
+        }),
+        Ok(Ended::Broken) => Err(Failure {
+            exit_code: exit_code::UNEXPECTED,
+            message: "ended by a bug; start it again, the state is as it was".to_owned(),
             hint: None,
         }),
         // An address in use, or a state that another process holds: nothing was started.

@@ -135,6 +135,7 @@ impl Boot {
             published: ArcSwap::from_pointee(Published::default()),
             changed: watch::Sender::new(0),
             is_counted: watch::Sender::new(false),
+            is_broken: watch::Sender::new(false),
             probes: Remarks::default(),
             suspicions: Remarks::default(),
             events: Events::default(),
@@ -174,8 +175,12 @@ impl Boot {
         let deliveries = lanes.start(&shared);
         let evidence = self.evidence;
         // The one task that changes anything. It ends by `shutdown`, and the observers and deliveries with it.
+        let told = Arc::clone(&shared);
         tokio::spawn(async move {
-            controller.run(inbox, reports, evidence).await;
+            let running = tokio::spawn(controller.run(inbox, reports, evidence));
+            if running.await.is_err() {
+                told.is_broken.send_replace(true);
+            }
             drop((observers, deliveries));
         });
         ControllerHandle { requests, shared }

@@ -16,6 +16,9 @@ mod drain_tests;
 mod draining;
 mod effects;
 mod fallbacks;
+#[cfg(debug_assertions)]
+mod fault;
+pub mod handing_over;
 mod limits;
 mod observing;
 #[cfg(test)]
@@ -57,6 +60,7 @@ use decided::Decided;
 use disk::Disk;
 use draining::Drains;
 use fallbacks::Fallbacks;
+use handing_over::TakenBack;
 use limits::LimitsWatch;
 use rollouts::Happened;
 use runs::Runs;
@@ -101,7 +105,10 @@ pub(super) struct Controller {
     catching_up: bool,
     fallbacks: Fallbacks,
     limits: LimitsWatch,
-    lock: StateLock,
+    /// `None` while another process has the state.
+    lock: Option<StateLock>,
+    /// When the state is to be taken back, after that has failed.
+    retake_at: Option<Instant>,
 }
 
 /// A command with its caller.
@@ -124,6 +131,8 @@ enum Outcome {
     PatienceOver { change: u64 },
     /// A drain has finished.
     Drained(Box<draining::Finished>),
+    /// The state is back after another process has failed to take over.
+    TakenBack(Box<TakenBack>),
     /// Something that a rollout waited for.
     Rollout { service: Name, rollout: u64, happened: Happened },
 }
@@ -155,7 +164,8 @@ impl Controller {
             catching_up: false,
             fallbacks: Fallbacks::default(),
             limits: LimitsWatch::default(),
-            lock,
+            lock: Some(lock),
+            retake_at: None,
         }
     }
 
@@ -185,6 +195,11 @@ impl Controller {
                         self.take(Waiting { request, reply, since: Instant::now() });
                     }
                     Some(Asked::Remember(entry)) => self.remember(*entry),
+                    Some(Asked::HandOver(reply)) => {
+                        if self.hand_over(reply).await {
+                            return; // callers that wait are told by their closed channels
+                        }
+                    }
                     Some(Asked::ShutDown(done)) => break Some(done),
                     None => break None,
                 },
@@ -209,6 +224,8 @@ impl Controller {
 
     /// A command has come in.
     fn take(&mut self, asked: Waiting) {
+        #[cfg(debug_assertions)]
+        fault::strike(asked.request.reason.as_deref());
         if matches!(asked.request.command, Command::Drain { .. }) {
             return self.start_drain(asked);
         }

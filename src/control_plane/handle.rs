@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::command::{Applied, Command, Refused, ReleaseView, Request, ServiceView};
+pub use super::controller::handing_over::StateAway;
 use super::event::{Event, Events};
 use super::hooks::Hooks;
 use super::journal::{NewEntry, Page, Query};
@@ -50,6 +51,8 @@ pub(super) enum Asked {
     Change(Request, oneshot::Sender<Result<Applied, Refused>>),
     /// Nothing; only that something was found out shall stand in the journal.
     Remember(Box<NewEntry>),
+    /// Write what is unwritten, and leave the state to another process.
+    HandOver(oneshot::Sender<Result<StateAway, StoreError>>),
     /// Write what is unwritten, give the state directory back, and end.
     ShutDown(oneshot::Sender<()>),
 }
@@ -73,6 +76,8 @@ pub(super) struct Shared {
     pub(super) changed: watch::Sender<u64>,
     /// Every core has ended, and its last counts are in the totals.
     pub(super) is_counted: watch::Sender<bool>,
+    /// A bug has ended the controller: nobody changes anything any more.
+    pub(super) is_broken: watch::Sender<bool>,
     /// What probes were answered.
     pub(super) probes: Remarks,
     /// Why upstreams are suspect.
@@ -317,6 +322,31 @@ impl ControllerHandle {
     pub async fn counted(&self) {
         // The sender is in `shared`, so that it cannot be gone.
         let _ = self.shared.is_counted.subscribe().wait_for(|is_counted| *is_counted).await;
+    }
+
+    /// Has the controller write what is unwritten (2 s at most), and leave its state to another process:
+    /// until that one has taken it or is gone, nothing is judged, and changes wait.
+    ///
+    /// # Errors
+    /// When the disk does not take what is unwritten; the controller goes on then.
+    pub async fn hand_over(&self) -> Result<StateAway, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Asked::HandOver(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Another process serves from now on, and users' requests here are the last ones.
+    pub fn announce_heir(&self, pid: Option<u32>) {
+        self.shared.readiness.send_replace(Readiness::ShuttingDown);
+        let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+        let text = format!("{who} has taken over; what is in flight here is being finished");
+        self.shared.events.tell(None, "handed_over", text, serde_json::json!({ "pid": pid }));
+    }
+
+    /// Waits until a bug has ended the controller. Cancel safe.
+    pub async fn broken(&self) {
+        // The sender is in `shared`, so that it cannot be gone.
+        let _ = self.shared.is_broken.subscribe().wait_for(|is_broken| *is_broken).await;
     }
 
     /// Writes what is unwritten (2 s at most), gives the state directory back and ends the

@@ -12,7 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::admission::{AddressCounts, Admission, TOO_MANY};
 use super::client_io::{Carrier, ClientIo, IoState};
@@ -24,6 +24,7 @@ use super::engine::serve::serve;
 use super::exchange::head::Peer;
 use super::handshake;
 use super::lean::converse;
+use super::panics::Counted;
 use super::proxy_protocol::{self, Sender};
 use crate::model::listener::ListenerSpec;
 use crate::tls::server::ServerTls;
@@ -93,11 +94,22 @@ pub enum Socket {
     Unix(UnixListener),
 }
 
-/// Accepts connections until the core stops, and closes the socket then. What is waiting in the queue is
-/// still taken in, since closing would reset it; who comes later is refused, and goes elsewhere.
-pub async fn run(core: Rc<Core>, entrance: Rc<Entrance>, socket: Socket) {
+/// Accepts connections from when the gate is open until the core stops, and closes the socket then. What is
+/// waiting in the queue is still taken in, since closing would reset it; who comes later is refused, and
+/// goes elsewhere.
+pub async fn run(
+    core: Rc<Core>,
+    entrance: Rc<Entrance>,
+    socket: Socket,
+    mut gate: watch::Receiver<bool>,
+) {
     let stop = core.stop.notified();
     let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        biased;
+        () = stop.as_mut() => return, // nobody was let in, and another process still listens
+        _ = gate.wait_for(|is_open| *is_open) => {}
+    }
     loop {
         let permit = tokio::select! {
             biased;
@@ -207,7 +219,7 @@ fn welcome(
     let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));
     // One task per connection: a panic in it costs that connection only.
     tokio::task::spawn_local(async move {
-        let _counted = PanicCount(Rc::clone(&core));
+        let _counted = Counted;
         talk(core, entrance, carrier, address, permit).await;
     });
 }
@@ -240,17 +252,6 @@ fn turn_away(core: &Core, entrance: &Entrance, carrier: &Carrier) {
         let socket = socket2::SockRef::from(stream);
         let _ = socket.send(TOO_MANY);
         let _ = socket.shutdown(std::net::Shutdown::Write);
-    }
-}
-
-/// Counts the panic that drops it.
-struct PanicCount(Rc<Core>);
-
-impl Drop for PanicCount {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.recorder.panicked();
-        }
     }
 }
 

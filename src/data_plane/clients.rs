@@ -37,6 +37,8 @@ pub struct Client {
     was_head_begun: Cell<bool>,
     is_cut: Cell<bool>,
     is_closing: Cell<bool>,
+    /// It is closing, and was idle for long enough that no request is likely to be on its way.
+    is_rested: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     _admission: Admission,
 }
@@ -67,6 +69,8 @@ pub struct Work {
 pub struct Clients {
     table: RefCell<Slab<Rc<Client>>>,
     is_closing: Cell<bool>,
+    /// How long a closing connection has to be idle before it is closed.
+    rest: Cell<Duration>,
     /// The same number for the other cores to see.
     open: Arc<AtomicU32>,
     now: Cell<Instant>,
@@ -93,6 +97,7 @@ impl Clients {
         Self {
             table: RefCell::default(),
             is_closing: Cell::new(false),
+            rest: Cell::default(),
             open,
             now: Cell::new(now),
             ticked: Rounds::default(),
@@ -113,6 +118,7 @@ impl Clients {
             was_head_begun: Cell::new(false),
             is_cut: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
+            is_rested: Cell::new(false),
             waker: RefCell::default(),
             _admission: arrival.admission,
         });
@@ -132,10 +138,16 @@ impl Clients {
         self.is_closing.get()
     }
 
-    /// Asks every connection to end as soon as it is idle.
-    pub fn close_all(&self) {
+    /// Asks every connection to end after its next answer, or when it was idle for `rest`. A connection
+    /// of HTTP/1.1 that is closed while a request is on its way fails that request, and who has just been
+    /// answered is likely to ask again.
+    pub fn close_all(&self, rest: Duration) {
         self.is_closing.set(true);
-        self.table.borrow().iter().for_each(|(_, client)| client.close());
+        self.rest.set(rest);
+        for (_, client) in &*self.table.borrow() {
+            client.is_closing.set(true);
+            client.wake();
+        }
     }
 
     /// Cuts every connection.
@@ -147,9 +159,10 @@ impl Clients {
     /// Ends connections that were idle or slow for too long.
     pub fn tick(&self, now: Instant) {
         self.now.set(now);
+        let rest = self.rest.get();
         let table = self.table.borrow();
         let looked_at = self.ticked.next(table.capacity(), 1);
-        looked_at.filter_map(|place| table.get(place)).for_each(|client| client.tick(now));
+        looked_at.filter_map(|place| table.get(place)).for_each(|client| client.tick(now, rest));
     }
 
     /// Cuts busy connections whose client has gone. All are seen within so many calls, unless they are
@@ -182,9 +195,21 @@ impl Client {
         self.since.set(now);
     }
 
-    /// Whether it shall end as soon as it is idle.
+    /// Whether its next answer is its last.
     pub fn is_closing(&self) -> bool {
         self.is_closing.get()
+    }
+
+    /// Whether it shall end now that it is idle.
+    pub fn is_rested(&self) -> bool {
+        self.is_rested.get()
+    }
+
+    /// Whether the engine shall be told to end: a connection of HTTP/2 has a way to say so while it is
+    /// idle, one of HTTP/1.1 only with an answer.
+    fn may_be_asked(&self) -> bool {
+        let is_heard = self.is_http2 || self.in_flight.get() > 0 || self.is_rested.get();
+        self.is_closing.get() && is_heard
     }
 
     /// Ends the connection with a reset, for a client that takes a FIN for the end of an answer.
@@ -192,7 +217,7 @@ impl Client {
         socket::reset_on_close(self.fd);
     }
 
-    fn tick(&self, now: Instant) {
+    fn tick(&self, now: Instant, rest: Duration) {
         if self.in_flight.get() > 0 && !self.io.is_lingering() {
             return;
         }
@@ -208,7 +233,9 @@ impl Client {
             }
         } else if is_head_begun && waited >= self.timeouts.head {
             self.cut();
-        } else if !is_head_begun && waited >= self.timeouts.idle {
+        } else if !is_head_begun
+            && (waited >= self.timeouts.idle || self.is_closing_after(rest, waited))
+        {
             self.close();
         }
     }
@@ -228,8 +255,13 @@ impl Client {
         self.wake();
     }
 
+    fn is_closing_after(&self, rest: Duration, waited: Duration) -> bool {
+        self.is_closing.get() && !self.is_rested.get() && waited >= rest
+    }
+
     fn close(&self) {
         self.is_closing.set(true);
+        self.is_rested.set(true);
         self.wake();
     }
 
@@ -263,7 +295,7 @@ impl ClientPlace {
     pub async fn drive(&self, mut connection: Pin<&mut impl Graceful>) {
         let mut was_asked = false;
         let graceful = std::future::poll_fn(|cx| {
-            if self.client.is_closing() && !std::mem::replace(&mut was_asked, true) {
+            if self.client.may_be_asked() && !std::mem::replace(&mut was_asked, true) {
                 connection.as_mut().graceful_shutdown();
             }
             connection.as_mut().poll(cx).map(drop)

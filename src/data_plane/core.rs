@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::accept::{self, Entrance, Socket};
@@ -81,16 +81,20 @@ pub struct Handover {
 }
 
 impl Core {
-    /// Runs until it is told to stop and nothing is open any more.
+    /// Accepts once `gate` is open, and runs until it is told to stop and nothing is open any more.
     pub async fn run(
         self: Rc<Self>,
-        entrances: Vec<(Rc<Entrance>, Socket)>,
+        entrances: Vec<(Rc<Entrance>, Vec<Socket>)>,
+        gate: watch::Receiver<bool>,
         mailbox: &mut mpsc::Receiver<CoreMessage>,
         mut handed: mpsc::Receiver<Handover>,
     ) {
-        // One task per listener, for as long as it listens.
-        let listen = |(entrance, socket): (Rc<Entrance>, Socket)| {
-            tokio::task::spawn_local(accept::run(Rc::clone(&self), Rc::clone(&entrance), socket));
+        // One task per socket, for as long as it listens.
+        let listen = |(entrance, sockets): (Rc<Entrance>, Vec<Socket>)| {
+            for socket in sockets {
+                let (core, entrance) = (Rc::clone(&self), Rc::clone(&entrance));
+                tokio::task::spawn_local(accept::run(core, entrance, socket, gate.clone()));
+            }
             entrance
         };
         let entrances: Vec<Rc<Entrance>> = entrances.into_iter().map(listen).collect();
@@ -165,10 +169,10 @@ impl Core {
             CoreMessage::HandOverNotes(environments, reply) => {
                 let _ = reply.send(self.recorder.observed.hand_over(environments, Instant::now()));
             }
-            CoreMessage::StopAccepting => {
+            CoreMessage::StopAccepting(rest) => {
                 stopped_at.get_or_insert_with(Instant::now);
                 self.stop.notify_waiters();
-                self.clients.close_all();
+                self.clients.close_all(rest);
             }
             CoreMessage::EndAll => {
                 stopped_at.get_or_insert_with(Instant::now);

@@ -15,6 +15,7 @@ mod handshake;
 mod lean;
 mod log_file;
 pub mod observed;
+mod panics;
 mod pool;
 mod proxy_protocol;
 pub mod recorder;
@@ -25,4 +26,4 @@ mod start;
 mod turns;
 mod upgrade;
 
-pub use start::{DataPlane, ReopenLog, StartError};
+pub use start::{DataPlane, Prepared, ReopenLog, StartError};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::observed::Observed;
+use super::panics;
 use super::retries::Retries;
 use crate::link::CoreReport;
 use crate::metrics::cohort::Mark;
@@ -175,11 +176,6 @@ impl Recorder {
         }
     }
 
-    /// Counts a panic that was caught.
-    pub fn panicked(&self) {
-        self.shard.borrow_mut().panics += 1;
-    }
-
     /// A request was not tried again, because too many were.
     pub fn retry_withheld(&self) {
         self.shard.borrow_mut().retries_withheld += 1;
@@ -217,6 +213,7 @@ impl Recorder {
         let mut report = self.shard.take();
         report.collected_at = Some(now);
         self.observed.expire(now);
+        report.panics += panics::take();
         report.log_lines_lost += self.listeners.iter().map(|l| l.take_lost()).sum::<u64>();
         report
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::accept::{Entrance, Socket};
 use super::access_log::{self, AccessLog, LogWriter};
@@ -25,7 +25,7 @@ use super::lean::LeanEngine;
 use super::recorder::{Listener, Recorder};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, MAILBOX_MESSAGES_MAX};
-use crate::listen::{self, Bound, ListenError};
+use crate::listen::{self, Bound, ListenError, Listening, SocketSet};
 use crate::metrics::feed::Feed;
 use crate::model::listener::ListenerSpec;
 use crate::model::snapshot::Snapshot;
@@ -53,6 +53,15 @@ pub struct DataPlane {
     pub tls: Option<Arc<ServerTls>>,
     threads: Vec<JoinHandle<()>>,
     log: Option<LogWriter>,
+    gate: watch::Sender<bool>,
+}
+
+/// Everything that a config asks of the system, taken and checked, before a core runs.
+pub struct Prepared {
+    entrances: Vec<Vec<EntranceSeed>>,
+    addresses: Vec<SocketAddr>,
+    tls: Option<Arc<ServerTls>>,
+    log: Option<(AccessLog, LogWriter)>,
 }
 
 /// Has the access log opened anew.
@@ -75,7 +84,7 @@ pub enum StartError {
         /// What the system said.
         problem: String,
     },
-    /// A thread or its event loop.
+    /// A thread, its event loop, or a descriptor.
     #[error("cannot start a core: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -94,36 +103,56 @@ struct Seed {
     trace_share: Option<f64>,
     is_lean: bool,
     entrances: Vec<EntranceSeed>,
+    gate: watch::Receiver<bool>,
     mailbox: mpsc::Receiver<CoreMessage>,
     handed: mpsc::Receiver<Handover>,
 }
 
 struct EntranceSeed {
     spec: ListenerSpec,
-    bound: Bound,
+    sockets: Vec<Bound>,
     tls: Option<Arc<ServerTls>>,
     permits: Arc<Semaphore>,
     addresses: Option<Arc<AddressCounts>>,
 }
 
-impl DataPlane {
-    /// Binds every listener and starts one thread per core. They serve from the first moment, and tell
-    /// `feed` of every exchange while somebody watches it.
+impl Prepared {
+    /// Takes every listener that `inherited` has, binds the others, and reads certificates. Copies of all
+    /// sockets go to `kept`, to be lent to a process that takes over.
     ///
     /// # Errors
-    /// When an address, a certificate or the log cannot be had. Nothing is left running then.
-    pub fn start(
+    /// When an address, a certificate or the log cannot be had.
+    pub fn new(
         config: &Config,
-        snapshot: &Arc<ArcSwap<Snapshot>>,
-        reports: &mpsc::Sender<CoreReport>,
-        feed: &Feed,
+        inherited: &mut SocketSet,
+        kept: &mut SocketSet,
     ) -> Result<Self, StartError> {
         let cores = config.workers.unwrap_or_else(available_cores);
         // One for all listeners: the config has one part about TLS.
         let tls = config.listeners.iter().find_map(|listener| listener.tls.as_ref());
         let tls = tls.map(ServerTls::new).transpose()?.map(Arc::new);
-        let (mut entrances, addresses) = open_entrances(config, cores, tls.as_ref())?;
-        let (log, writer) = open_log(config)?.unzip();
+        let (entrances, addresses) = open_entrances(config, cores, tls.as_ref(), inherited, kept)?;
+        Ok(Self { entrances, addresses, tls, log: open_log(config)? })
+    }
+}
+
+impl DataPlane {
+    /// Starts one thread per core. They accept once the gate is open, and tell `feed` of every exchange
+    /// while somebody watches it.
+    ///
+    /// # Errors
+    /// When a thread or an event loop cannot be had.
+    pub fn start(
+        config: &Config,
+        prepared: Prepared,
+        snapshot: &Arc<ArcSwap<Snapshot>>,
+        reports: &mpsc::Sender<CoreReport>,
+        feed: &Feed,
+    ) -> Result<Self, StartError> {
+        let Prepared { mut entrances, addresses, tls, log } = prepared;
+        let cores = entrances.len();
+        let (log, writer) = log.unzip();
+        let (gate, is_open) = watch::channel(false);
         let is_lean = std::env::var_os(ENGINE_VARIABLE).is_none_or(|engine| engine != "hyper");
         let (links, mailboxes): (Vec<_>, Vec<_>) =
             (0..cores).map(|_| mpsc::channel(MAILBOX_MESSAGES_MAX)).unzip();
@@ -148,6 +177,7 @@ impl DataPlane {
                 trace_share: config.otlp.as_ref().map(|otlp| otlp.sample),
                 is_lean,
                 entrances: entrances.remove(0),
+                gate: is_open.clone(),
                 mailbox,
                 handed,
             };
@@ -170,7 +200,12 @@ impl DataPlane {
             has_started.recv().unwrap_or(Ok(()))?;
             threads.push(thread);
         }
-        Ok(Self { links, addresses, tls, threads, log: writer })
+        Ok(Self { links, addresses, tls, threads, log: writer, gate })
+    }
+
+    /// From now on the cores accept. Clients that came before have waited in the sockets.
+    pub fn open_gate(&self) {
+        self.gate.send_replace(true);
     }
 
     /// Whether every core has ended.
@@ -211,9 +246,9 @@ impl Seed {
             stop: Notify::new(),
         });
         let entrances = self.entrances.into_iter().enumerate();
-        let entrances = entrances.filter_map(|(number, seed)| seed.grow(number)).collect();
+        let entrances = entrances.map(|(number, seed)| seed.grow(number)).collect();
         let mut mailbox = self.mailbox;
-        Rc::clone(&core).run(entrances, &mut mailbox, self.handed).await;
+        Rc::clone(&core).run(entrances, self.gate, &mut mailbox, self.handed).await;
         // Before the mailbox closes: whoever sees that finds the report.
         self.links.leave(self.number, core.report());
     }
@@ -232,16 +267,16 @@ impl Seed {
 }
 
 impl EntranceSeed {
-    /// Puts the socket into this thread's event loop.
-    fn grow(self, number: usize) -> Option<(Rc<Entrance>, Socket)> {
-        let socket = match self.bound {
+    /// Puts the sockets into this thread's event loop.
+    fn grow(self, number: usize) -> (Rc<Entrance>, Vec<Socket>) {
+        let register = |bound| match bound {
             Bound::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Socket::Tcp),
             Bound::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Socket::Unix),
         };
+        let sockets = self.sockets.into_iter().filter_map(|bound| register(bound).ok()).collect();
         let trusted = self.spec.trusted_proxies.clone().into();
         let Self { spec, tls, permits, addresses, .. } = self;
-        let entrance = Entrance { number, spec, tls, permits, addresses, trusted };
-        Some((Rc::new(entrance), socket.ok()?))
+        (Rc::new(Entrance { number, spec, tls, permits, addresses, trusted }), sockets)
     }
 }
 
@@ -250,6 +285,8 @@ fn open_entrances(
     config: &Config,
     cores: usize,
     tls: Option<&Arc<ServerTls>>,
+    inherited: &mut SocketSet,
+    kept: &mut SocketSet,
 ) -> Result<(Vec<Vec<EntranceSeed>>, Vec<SocketAddr>), StartError> {
     let mut by_core: Vec<Vec<EntranceSeed>> = (0..cores).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
@@ -258,12 +295,16 @@ fn open_entrances(
         let permits = Arc::new(Semaphore::new(spec.connections_max as usize));
         let by_address =
             spec.connections_per_address_max.map(|max| AddressCounts::new(max, fastrand::u64(..)));
-        let bound = listen::bind(&spec.address, cores)?;
-        addresses.extend(bound.first().and_then(Bound::address));
-        for (core, bound) in bound.into_iter().enumerate() {
+        let listening = match inherited.take(&spec.address) {
+            Some(listening) => Listening { address: spec.address.clone(), ..listening },
+            None => listen::bind(&spec.address, cores)?,
+        };
+        addresses.extend(listening.given());
+        kept.keep(&listening)?;
+        for (core, sockets) in listening.share(cores)?.into_iter().enumerate() {
             by_core[core].push(EntranceSeed {
                 spec: spec.clone(),
-                bound,
+                sockets,
                 tls: tls.cloned(),
                 permits: Arc::clone(&permits),
                 addresses: by_address.clone(),

@@ -35,8 +35,8 @@ pub enum CoreMessage {
     Collect(oneshot::Sender<ShardReport>),
     /// Hand over the notes of an active environment and its candidate, and go on noting for some seconds.
     HandOverNotes([EnvironmentId; 2], oneshot::Sender<NoteReport>),
-    /// Accept nothing new; close connections as soon as they are idle.
-    StopAccepting,
+    /// Accept nothing new; close connections after their next answer, or when they were idle for this long.
+    StopAccepting(Duration),
     /// End everything that is still open.
     EndAll,
 }

@@ -5,15 +5,18 @@
 
 mod handed_over;
 mod port_owner;
+mod socket_set;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use self::socket_set::{Listening, SocketSet};
 use crate::model::listener::ListenAddress;
 
 /// Connections the kernel may hold for us before they are accepted.
@@ -51,18 +54,24 @@ pub enum ListenError {
     },
 }
 
-/// Binds one socket per core, or takes the one that a service manager has made for this address. A port of
-/// 0 becomes the same free port for all of them.
+/// Binds one TCP socket per core or one unix socket, or takes the one that a service manager has made for
+/// this address. A port of 0 becomes the same free port for all of them.
 ///
 /// # Errors
 /// When the address is in use or not to be had.
-pub fn bind(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenError> {
-    if let Some(taken) = handed_over::take(address, cores) {
-        return taken.map_err(|error| ListenError::Refused {
-            address: address.to_string(),
-            problem: format!("the service manager's socket cannot be shared by the cores: {error}"),
-        });
-    }
+pub fn bind(address: &ListenAddress, cores: usize) -> Result<Listening, ListenError> {
+    let refused = |error: io::Error| ListenError::Refused {
+        address: address.to_string(),
+        problem: format!("the service manager's socket cannot be used: {error}"),
+    };
+    let (sockets, is_ours) = match handed_over::take(address) {
+        Some(taken) => (vec![taken.map_err(refused)?], false),
+        None => (bind_anew(address, cores)?, true),
+    };
+    Ok(Listening { address: address.clone(), sockets, is_ours })
+}
+
+fn bind_anew(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenError> {
     match address {
         ListenAddress::Tcp(address) => bind_tcp(*address, cores).map_err(|error| {
             let shown = address.to_string();
@@ -72,13 +81,8 @@ pub fn bind(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenE
                 ListenError::Refused { address: shown, problem: error.to_string() }
             }
         }),
-        ListenAddress::Unix(path) => bind_unix(path, cores),
+        ListenAddress::Unix(path) => bind_unix(path).map(|socket| vec![socket]),
     }
-}
-
-/// Whether a service manager has made the socket of this address.
-pub fn is_handed_over(address: &ListenAddress) -> bool {
-    handed_over::find(address).is_some()
 }
 
 fn bind_tcp(address: SocketAddr, cores: usize) -> io::Result<Vec<Bound>> {
@@ -114,7 +118,7 @@ fn local_port(socket: &Socket) -> io::Result<u16> {
     Ok(address.as_socket().map_or(0, |address| address.port()))
 }
 
-fn bind_unix(path: &Path, cores: usize) -> Result<Vec<Bound>, ListenError> {
+fn bind_unix(path: &Path) -> Result<Bound, ListenError> {
     let address = format!("unix:{}", path.display());
     if UnixStream::connect(path).is_ok() {
         return Err(ListenError::Busy { address, by: String::new() });
@@ -132,13 +136,35 @@ fn bind_unix(path: &Path, cores: usize) -> Result<Vec<Bound>, ListenError> {
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
         listener.set_nonblocking(true)?;
-        (0..cores).map(|_| listener.try_clone().map(Bound::Unix)).collect::<io::Result<_>>()
+        Ok(Bound::Unix(listener))
     };
     listen().map_err(|error| ListenError::Refused { address, problem: error.to_string() })
 }
 
 impl Bound {
-    /// The same socket once more, for another core.
+    /// Takes over a socket that another process has made.
+    ///
+    /// # Errors
+    /// When it is no listening stream socket.
+    pub fn adopt(descriptor: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(descriptor);
+        if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+            let problem = "it is no listening stream socket";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        socket.set_nonblocking(true)?;
+        socket.set_cloexec(true)?; // hooks and evaluations are no heirs
+        let address = socket.local_addr()?;
+        if address.is_unix() {
+            Ok(Self::Unix(UnixListener::from(OwnedFd::from(socket))))
+        } else if address.as_socket().is_some() {
+            Ok(Self::Tcp(TcpListener::from(socket)))
+        } else {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// The same socket once more.
     fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
@@ -153,6 +179,26 @@ impl Bound {
             Self::Unix(_) => None,
         }
     }
+
+    /// Where it listens: the port that was given, or the path.
+    fn listen_address(&self) -> Option<ListenAddress> {
+        match self {
+            Self::Tcp(_) => self.address().map(ListenAddress::Tcp),
+            Self::Unix(listener) => {
+                let address = listener.local_addr().ok()?;
+                address.as_pathname().map(|path| ListenAddress::Unix(path.to_owned()))
+            }
+        }
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -163,8 +209,9 @@ mod tests {
     fn a_free_port_is_shared_by_our_cores_and_by_nobody_else() {
         let any = ListenAddress::Tcp("127.0.0.1:0".parse().unwrap());
         let bound = bind(&any, 3).unwrap();
-        let address = bound[0].address().unwrap();
-        assert!(bound.iter().all(|socket| socket.address() == Some(address)));
+        let address = bound.given().unwrap();
+        assert_eq!(bound.sockets.len(), 3);
+        assert!(bound.sockets.iter().all(|socket| socket.address() == Some(address)));
         let error = bind(&ListenAddress::Tcp(address), 1).unwrap_err().to_string();
         assert!(error.starts_with(&format!("cannot listen on {address}: it is in use")), "{error}");
         if cfg!(target_os = "linux") {

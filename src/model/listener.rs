@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use super::timeouts::ClientTimeouts;
 
 /// An address Cyan listens on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ListenAddress {
     /// `127.0.0.1:8080`, `[::]:443`
     Tcp(SocketAddr),

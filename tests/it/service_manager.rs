@@ -114,3 +114,38 @@ async fn the_manager_is_told_of_the_start_of_life_and_of_the_end() {
     }
     assert_eq!(last, "STOPPING=1");
 }
+
+/// SIGUSR2: the program that stands at the same place now takes over, as a child of the service.
+#[tokio::test]
+async fn the_manager_is_told_of_a_process_that_takes_over() {
+    let upstream = Upstream::replying(200, "hello").await;
+    let mut unit = Unit::new(&upstream);
+    unit.start();
+    assert_eq!(unit.hear().await, "READY=1");
+    let address = unit.socket.local_addr().unwrap();
+    let mut before = unit.child.take().unwrap();
+    let pid = i32::try_from(before.id().unwrap()).unwrap();
+    // SAFETY: no memory is touched; the process is our child and has not been waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGUSR2) }, 0);
+    let mut told = Vec::new();
+    let heir = loop {
+        let words = unit.hear().await;
+        if let Some(pid) = words.strip_prefix("MAINPID=") {
+            break pid.parse::<i32>().unwrap();
+        }
+        told.push(words);
+    };
+    assert_ne!(heir, pid);
+    assert!(in_time(before.wait()).await.unwrap().success(), "it ends when it has drained");
+    assert_eq!(Client::connect(address).await.get("/", "").await.body, b"hello");
+    while !told.iter().any(|words| words == "READY=1") {
+        told.push(unit.hear().await);
+    }
+    assert!(!told.iter().any(|words| words == "STOPPING=1"), "the service goes on: {told:?}");
+    // SAFETY: no memory is touched; the process was started for this test and has just answered.
+    assert_eq!(unsafe { libc::kill(heir, libc::SIGTERM) }, 0);
+    let mut last = unit.hear().await;
+    while last != "STOPPING=1" {
+        last = unit.hear().await;
+    }
+}

@@ -24,6 +24,7 @@ impl Controller {
             }
             Outcome::PatienceOver { change } => self.settlings.patience_is_over(change),
             Outcome::Drained(finished) => self.drain_finished(*finished),
+            Outcome::TakenBack(back) => self.taken_back(*back),
             Outcome::Rollout { service, rollout, happened } => {
                 self.rollout_happened(&service, rollout, happened);
             }

@@ -28,7 +28,8 @@ const SCORES_MAX: usize = 10_000;
 /// The store's thread as the controller sees it.
 #[derive(Debug)]
 pub(super) struct Disk {
-    writer: Writer,
+    /// `None` while another process has the state.
+    writer: Option<Writer>,
     under_way: Option<UnderWay>,
     /// Since when the disk has had it.
     since: Instant,
@@ -70,7 +71,13 @@ pub(super) struct Raise {
 impl Disk {
     pub(super) fn new(writer: Writer) -> Self {
         let unwritten = Unwritten::default();
-        Self { writer, under_way: None, since: Instant::now(), unwritten, problem: None }
+        Self {
+            writer: Some(writer),
+            under_way: None,
+            since: Instant::now(),
+            unwritten,
+            problem: None,
+        }
     }
 
     /// Whether a raise may be handed in: nothing is under way or owed.
@@ -97,7 +104,7 @@ impl Disk {
         let (records, journal) = (decided.records(), decided.entries.clone());
         let write = Write { records, journal, ..Write::default() };
         let recall = Recall::default();
-        match self.writer.commit(write, recall.clone()) {
+        match self.commit(write, recall.clone()) {
             Ok(answer) => {
                 let services = decided.change.next.iter().map(|n| n.file.name.clone()).collect();
                 let raise = Raise { decided: Some(decided), services, recall };
@@ -158,7 +165,7 @@ impl Disk {
             lines: flushed.lines.iter().cloned().collect(),
             scores: flushed.scores.iter().cloned().collect(),
         };
-        match self.writer.commit(write, Recall::default()) {
+        match self.commit(write, Recall::default()) {
             Ok(answer) => {
                 self.hand_in(UnderWay::Flush(flushed));
                 Some(answer)
@@ -220,9 +227,22 @@ impl Disk {
         }
     }
 
-    /// Takes no more writes; the thread ends when the one under way has.
-    pub(super) fn close(self) -> std::thread::JoinHandle<()> {
-        self.writer.close()
+    /// Takes no more writes; the thread ends when the one under way has. `None` when it was closed before.
+    pub(super) fn close(&mut self) -> Option<std::thread::JoinHandle<()>> {
+        self.writer.take().map(Writer::close)
+    }
+
+    /// Takes writes again.
+    pub(super) fn open(&mut self, writer: Writer) {
+        self.writer = Some(writer);
+    }
+
+    fn commit(
+        &self,
+        write: Write,
+        recall: Recall,
+    ) -> Result<oneshot::Receiver<CommitResult>, StoreError> {
+        self.writer.as_ref().ok_or(StoreError::Closed)?.commit(write, recall)
     }
 
     /// Puts back what could not be written, behind what was published since.

@@ -113,6 +113,7 @@ impl Controller {
             self.retry_at = None;
             self.flush();
         }
+        self.look_for_state();
         self.serve_waiting();
         self.look_at_rollouts(Instant::now());
         self.look_at_fallbacks(Instant::now());
@@ -133,7 +134,7 @@ impl Controller {
     }
 
     /// The disk is to have the scores that came in.
-    fn owe_scores(&mut self) {
+    pub(super) fn owe_scores(&mut self) {
         self.scores_kept_at = Instant::now();
         let scores = self.shared.new_scores(self.scores_kept_at);
         self.disk.owe_scores(scores);
@@ -150,7 +151,7 @@ impl Controller {
     }
 
     /// Takes note of how a write went, and tells when that is news.
-    fn note_disk(&mut self, failure: Option<StoreError>) {
+    pub(super) fn note_disk(&mut self, failure: Option<StoreError>) {
         let text = failure
             .as_ref()
             .map(|error| format!("{error}; raising is refused, lowering and rollback still work"));
@@ -218,30 +219,9 @@ impl Controller {
         for asked in std::mem::take(&mut self.waiting) {
             self.refuse(asked, Refused::ShuttingDown);
         }
-        self.retry_at = None;
-        let watched = self.services.list.iter().map(|live| live.file.name.clone());
-        for service in watched.collect::<Vec<_>>() {
-            self.owe_evidence(&service, Instant::now());
-        }
-        self.owe_scores();
-        self.flush();
-        let settle = async {
-            while !self.disk.is_free() || !self.settlings.is_empty() {
-                match self.work.join_next().await {
-                    Some(Ok(outcome)) => self.conclude(outcome),
-                    Some(Err(_)) => {}
-                    None => break,
-                }
-            }
-        };
-        if tokio::time::timeout(DISK_MAX, settle).await.is_err() {
+        if !self.write_everything().await {
             tracing::warn!("the disk has not taken the last changes within {DISK_MAX:?}");
         }
-        let Self { disk, lock, .. } = self;
-        let thread = disk.close();
-        let joined = tokio::task::spawn_blocking(move || thread.join());
-        // A hung disk keeps its thread; the process may end all the same.
-        let _ = tokio::time::timeout(DISK_MAX, joined).await;
-        drop(lock);
+        self.let_go_of_state().await;
     }
 }

@@ -21,6 +21,7 @@ use super::connection::{Http1Connection, Http2Connection};
 use crate::data_plane::client_io::Carrier;
 use crate::data_plane::descriptors::is_exhaustion;
 use crate::data_plane::exchange::Stage;
+use crate::data_plane::panics::Counted;
 use crate::model::environment::{EnvironmentId, EnvironmentSpec, Protocol, UpstreamTls};
 use crate::model::upstream::{Upstream, UpstreamAddress};
 use crate::tls::client::{TlsClientError, client_config, server_name};
@@ -36,7 +37,10 @@ pub struct OnThisCore;
 
 impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for OnThisCore {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        tokio::task::spawn_local(async move {
+            let _counted = Counted;
+            future.await;
+        });
     }
 }
 

@@ -40,6 +40,8 @@ impl Exchange {
         snapshot: &Snapshot,
         edits: &mut Edits,
     ) -> Result<Next, Refusal> {
+        #[cfg(debug_assertions)]
+        super::fault::strike(head.path());
         self.request_id = access::RequestId::of(head, self.unique, self.recorder.random());
         sanity::check(head)?;
         sanity::check_certificate(head, self.peer.hosts.as_deref())?;

@@ -18,6 +18,8 @@ mod answer;
 mod attempt;
 mod compared;
 pub mod edits;
+#[cfg(debug_assertions)]
+mod fault;
 mod forwarded;
 mod grpc;
 pub mod head;

@@ -125,7 +125,7 @@ impl Conversation {
                     Found::Plain | Found::NotPlain => return Poll::Ready(Arrived::NotPlain),
                     Found::Part => {}
                 }
-            } else if self.client.is_closing() {
+            } else if self.client.is_rested() {
                 return Poll::Ready(Arrived::Nothing);
             }
             match self.poll_input(cx, missing.max(HEAD_BYTES_MAX)) {

@@ -12,6 +12,7 @@ use cyan::config::Config;
 use cyan::config::resolved::{AdminSpec, NamedToken, ShutdownSpec};
 use cyan::control_plane::{Boot, ControllerHandle};
 use cyan::link::{CoreLinks, CoreMessage};
+use cyan::listen::SocketSet;
 use cyan::metrics::feed::Feed;
 use cyan::metrics::shard::ShardReport;
 use cyan::model::environment::{EnvironmentSpec, Secret};
@@ -112,11 +113,16 @@ impl TestAdmin {
         let (_, reports) = mpsc::channel(1);
         let boot = Boot::open(&config).expect("a controller on an empty directory");
         let controller = boot.run(CoreLinks::new(vec![mailbox]), reports);
-        let listener = AdminListener::bind(&config.admin.address).expect("a free port");
+        let (mut inherited, mut kept) = (SocketSet::default(), SocketSet::default());
+        let listener = AdminListener::bind(&config.admin.address, &mut inherited, &mut kept)
+            .expect("a free port");
         let ListenAddress::Tcp(address) = *listener.address() else { unreachable!("bound to TCP") };
         let admin = Admin::new(controller.clone(), read_config, Feed::default());
         let spec = config.admin.clone();
-        let serving = tokio::spawn(async move { cyan::admin::serve(listener, &spec, admin).await });
+        let serving = tokio::spawn(async move {
+            let (_stays, leaving) = tokio::sync::watch::channel(false);
+            cyan::admin::serve(listener, &spec, admin, leaving).await;
+        });
         controller.started().await;
         Self { address, controller, stuck, serving, state_dir: state }
     }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod crowd;
 pub mod http2;
 pub mod memory_engine;
 pub mod program;

@@ -162,6 +162,14 @@ impl Release {
         Self { blue, green, cyan, directory }
     }
 
+    /// A new process takes over; the one before drains and ends.
+    pub async fn take_over(self) -> Self {
+        let Self { blue, green, cyan: before, directory } = self;
+        let cyan = Served::take_over(directory.path()).await.expect("it takes over");
+        assert_eq!(before.ended().await, Some(0));
+        Self { blue, green, cyan, directory }
+    }
+
     /// A call that has to succeed: its answer.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
         self.call("POST", path, body).await

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
@@ -11,6 +12,9 @@ use super::client::{Answer, Client};
 use super::in_time;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cyan");
+
+/// The path at which the program panics, and the reason for a change for which its controller does.
+pub const A_BUG: &str = "/a-bug-on-purpose";
 
 /// Runs a program that has mounts of its own; it keeps its process id.
 fn apart() -> Command {
@@ -33,6 +37,7 @@ pub struct Served {
     /// Its admin API.
     pub admin: SocketAddr,
     child: Child,
+    log: Arc<Mutex<String>>,
 }
 
 /// How a process ended that did not come to serve.
@@ -66,7 +71,17 @@ impl Served {
 
     /// Serves the config in `dir`, or tells how it ended instead.
     pub async fn try_start(dir: &Path) -> Result<Self, Ended> {
-        Self::run(Command::new(PROGRAM), dir).await
+        Self::run(Command::new(PROGRAM), dir, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn try_start_with(dir: &Path, more: &[&str]) -> Result<Self, Ended> {
+        Self::run(Command::new(PROGRAM), dir, more).await
+    }
+
+    /// Takes over from the process that serves the config in `dir`.
+    pub async fn take_over(dir: &Path) -> Result<Self, Ended> {
+        Self::run(Command::new(PROGRAM), dir, &["--takeover"]).await
     }
 
     /// The same with its state on a disk of two megabytes, which ends with the process.
@@ -76,14 +91,17 @@ impl Served {
         let mut command = apart();
         let mount = "mount -t tmpfs -o size=2m tmpfs \"$0\" && exec \"$@\"";
         command.args(["sh", "-c", mount]).arg(state).arg(PROGRAM);
-        Self::run(command, dir).await.expect("it comes to serve")
+        Self::run(command, dir, &[]).await.expect("it comes to serve")
     }
 
-    async fn run(mut command: Command, dir: &Path) -> Result<Self, Ended> {
+    async fn run(mut command: Command, dir: &Path, more: &[&str]) -> Result<Self, Ended> {
         let mut child = command
             .args(["serve", "--config"])
             .arg(dir.join("cyan.toml"))
+            .args(more)
             .env_clear()
+            .env("CYAN_TEST_PANIC_PATH", A_BUG)
+            .env("CYAN_TEST_PANIC_REASON", A_BUG)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -96,16 +114,39 @@ impl Served {
         let admin = in_time(said.address_after("admin API on ")).await;
         if let (Some(address), Some(admin)) = (address, admin) {
             // Somebody has to read on, or a full pipe would hold the process up.
-            tokio::spawn(async move { while said.line().await.is_some() {} });
-            return Ok(Self { address, admin, child });
+            let log = Arc::new(Mutex::new(std::mem::take(&mut said.text)));
+            let written = Arc::clone(&log);
+            tokio::spawn(async move {
+                while let Some(line) = said.line().await {
+                    written.lock().expect("no test panics with the lock").push_str(&(line + "\n"));
+                }
+            });
+            return Ok(Self { address, admin, child, log });
         }
         let status = in_time(child.wait()).await.expect("it can be waited for");
         Err(Ended { code: status.code(), stderr: said.text })
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("no test panics with the lock").clone()
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it has not been waited for")
+    }
+
+    /// Waits for its end; its exit code.
+    pub async fn ended(mut self) -> Option<i32> {
+        in_time(self.child.wait()).await.expect("it can be waited for").code()
+    }
+
+    /// Sends it a signal, as `kill` does.
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.pid()).expect("a process id");
+        // SAFETY: no memory is touched; the process is our child and has not been waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
     /// Ends it as `kill -9` does.

@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use cyan::data_plane::DataPlane;
+use cyan::data_plane::{DataPlane, Prepared};
 use cyan::link::CoreMessage;
 use cyan::link::mirror::queue;
+use cyan::listen::SocketSet;
 use cyan::metrics::feed::Feed;
 use cyan::model::mirror::MirrorRule;
 use cyan::model::mirror::counts::{CopyOutcome, MirrorCounts};
@@ -71,8 +72,12 @@ impl Tapped {
         let table = table.with_mirror(Some(Arc::clone(&tap)));
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(vec![Arc::new(table)])));
         let (reports, _) = mpsc::channel(1);
-        let data_plane = DataPlane::start(&config, &snapshot, &reports, &Feed::default())
+        let (mut inherited, mut kept) = (SocketSet::default(), SocketSet::default());
+        let prepared =
+            Prepared::new(&config, &mut inherited, &mut kept).expect("a port can be had");
+        let data_plane = DataPlane::start(&config, prepared, &snapshot, &reports, &Feed::default())
             .expect("the cores start");
+        data_plane.open_gate();
         let address = data_plane.addresses[0];
         Self { address, tap, copies, counts, data_plane }
     }
@@ -105,7 +110,7 @@ impl Tapped {
 
 impl Drop for Tapped {
     fn drop(&mut self) {
-        self.data_plane.links.post(|| CoreMessage::StopAccepting);
+        self.data_plane.links.post(|| CoreMessage::StopAccepting(Duration::ZERO));
         self.data_plane.links.post(|| CoreMessage::EndAll);
     }
 }

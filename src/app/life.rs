@@ -1,0 +1,142 @@
+//! The life of the control plane's thread, and the order in which everything ends.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use super::takeover::Sockets;
+use super::takeover::offer::{Heir, Offer};
+use crate::admin::{self, Admin, AdminListener, ReadConfig};
+use crate::config::resolved::{AdminSpec, ShutdownSpec};
+use crate::control_plane::handle::ControllerHandle;
+use crate::data_plane::DataPlane;
+use crate::link::CoreMessage;
+use crate::metrics::feed::Feed;
+
+/// How long an idle connection of HTTP/1.1 is left open for one more request: longer than a busy client
+/// pauses. Whoever asks within it is answered, and told to connect anew.
+const REST: Duration = Duration::from_secs(1);
+/// How long broken-off exchanges have to get their last bytes out.
+const LAST_BYTES: Duration = Duration::from_secs(2);
+/// How long the access log has to write its last lines. Whoever reads standard output may have stopped.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long the last counts of the cores may take to be summed up.
+const LAST_COUNTS: Duration = Duration::from_millis(500);
+/// Between two looks at whether everything in flight has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the control plane's thread works with.
+pub(super) struct Life {
+    pub(super) controller: ControllerHandle,
+    pub(super) data_plane: DataPlane,
+    pub(super) shutdown: ShutdownSpec,
+    pub(super) admin: AdminSpec,
+    pub(super) read_config: Option<ReadConfig>,
+    pub(super) feed: Feed,
+    /// Copies of every listening socket, to be lent.
+    pub(super) sockets: Sockets,
+    /// Where a next process may ask for them; `None` where there can be no such place.
+    pub(super) offer: Option<Offer>,
+    /// Tells who has taken over.
+    pub(super) heir: watch::Sender<Option<Heir>>,
+}
+
+impl Life {
+    /// Serves until `stopped` rings or another process has taken over, and ends everything in order.
+    pub(super) async fn run(self, listener: AdminListener, stopped: oneshot::Receiver<()>) {
+        let (leave, leaving) = watch::channel(false);
+        let admin =
+            Admin::new(self.controller.clone(), self.read_config.clone(), self.feed.clone());
+        let spec = self.admin.clone();
+        let serving = admin::serve(listener, &spec, admin, leaving);
+        let living = async {
+            let heir = tokio::select! {
+                _ = stopped => None,
+                heir = self.heir_comes() => Some(heir),
+                // Users are served by the last table, and nobody could roll back: better to end, and be
+                // started again from the state.
+                () = self.controller.broken() => {
+                    tracing::error!("a bug has ended the controller; draining, to be started again");
+                    None
+                }
+            };
+            match heir {
+                None => self.end().await,
+                Some(heir) => {
+                    leave.send_replace(true);
+                    self.leave(heir).await;
+                }
+            }
+        };
+        // The admin API answers to the last, unless another process answers there: somebody may want to
+        // see how far the drain is.
+        let serving = async {
+            serving.await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = serving => {}
+            () = living => {}
+        }
+    }
+
+    async fn heir_comes(&self) -> Heir {
+        match &self.offer {
+            Some(offer) => offer.stand(&self.controller, &self.sockets).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Nobody serves here any more.
+    async fn end(self) {
+        let Self { controller, data_plane, shutdown, sockets, offer, .. } = self;
+        offer.into_iter().for_each(Offer::withdraw);
+        controller.announce_shutdown();
+        tokio::time::sleep(shutdown.pre_stop).await;
+        // Before the cores let go of theirs, or clients would be let into sockets that nobody serves.
+        sockets.public.close();
+        finish(&data_plane, &controller, &shutdown).await;
+        controller.shutdown().await;
+        sockets.admin.close();
+    }
+
+    /// Another process serves on the same sockets, and has the state; the controller has ended.
+    async fn leave(self, heir: Heir) {
+        let Self { controller, data_plane, shutdown, sockets, offer, heir: told, .. } = self;
+        controller.announce_heir(heir.pid);
+        told.send_replace(Some(heir));
+        drop((sockets, offer)); // the files are the heir's
+        finish(&data_plane, &controller, &shutdown).await;
+    }
+}
+
+/// Stops accepting, lets what is in flight finish, and ends at the deadline what has not.
+async fn finish(data_plane: &DataPlane, controller: &ControllerHandle, shutdown: &ShutdownSpec) {
+    let links = &data_plane.links;
+    let rest = REST.min(shutdown.drain / 4);
+    links.post(|| CoreMessage::StopAccepting(rest));
+    if !within(data_plane, shutdown.drain, DataPlane::is_over).await {
+        tracing::warn!("the time to drain is over; what is still in flight is ended");
+        links.post(|| CoreMessage::EndAll);
+        within(data_plane, LAST_BYTES, DataPlane::is_over).await;
+    }
+    // A core that could not be ended has not told its counts: it is not waited for.
+    let _ = tokio::time::timeout(LAST_COUNTS, controller.counted()).await;
+    within(data_plane, LAST_LINES, DataPlane::is_logged).await;
+}
+
+/// Whether the data plane reaches a state in time.
+async fn within(
+    data_plane: &DataPlane,
+    limit: Duration,
+    is_reached: fn(&DataPlane) -> bool,
+) -> bool {
+    let deadline = Instant::now() + limit;
+    while !is_reached(data_plane) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    true
+}

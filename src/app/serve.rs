@@ -1,0 +1,137 @@
+//! Runs Cyan as a program: until a signal ends it, or another process has taken over.
+
+use std::path::Path;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::service_manager::ServiceManager;
+use super::successor::Successor;
+use super::{App, StartError};
+use crate::admin::ReadConfig;
+use crate::config::Config;
+use crate::control_plane::command::{Command, Request};
+
+/// How `serve` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything in flight was finished, or ended at its deadline.
+    Drained,
+    /// A second signal was in a hurry.
+    Interrupted,
+    /// A bug has ended the control plane; what was in flight was finished, as far as that could be.
+    Broken,
+}
+
+/// What is served, and from where.
+pub struct Order<'a> {
+    /// The config.
+    pub config: &'a Config,
+    /// Reads it anew; `None` for a Cyan without a file.
+    pub read_config: Option<ReadConfig>,
+    /// Rings when the file has changed.
+    pub changes: mpsc::Receiver<()>,
+    /// Where a running process waits to be taken over; `None` for a start of its own.
+    pub takeover: Option<&'a Path>,
+}
+
+/// Runs Cyan until a signal ends it: SIGTERM and SIGINT drain, a second one ends at once. SIGHUP and
+/// whatever comes by `changes` read the config anew; SIGHUP opens the access log anew as well.
+/// SIGUSR2 starts the program anew, to take over. A process that was taken over drains, and a first signal
+/// ends it at once.
+///
+/// # Errors
+/// When it cannot start.
+pub fn serve(order: Order<'_>, started: impl FnOnce(&App)) -> Result<Ended, StartError> {
+    let Order { config, read_config, mut changes, takeover } = order;
+    let app = match takeover {
+        Some(path) => App::take_over(config, read_config.clone(), path)?,
+        None => App::start(config, read_config.clone())?,
+    };
+    started(&app);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async move {
+        let manager = ServiceManager::from_environment();
+        let accompanied = manager.accompany(app.controller().clone());
+        tokio::pin!(accompanied);
+        let mut ends = Ends::listen()?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut renew = signal(SignalKind::user_defined2())?;
+        let mut successor = Successor::like_this_process();
+        loop {
+            tokio::select! {
+                () = ends.recv() => {
+                    manager.say_stopping();
+                    tracing::info!("draining; a second signal ends at once");
+                    break;
+                }
+                left = app.left() => {
+                    let Some(heir) = left else { return Ok(Ended::Broken) };
+                    manager.say_main_process(heir.pid);
+                    tracing::info!(pid = heir.pid, "taken over; draining, a signal ends at once");
+                    break;
+                }
+                () = &mut accompanied => {} // it never ends
+                _ = renew.recv() => successor.start(),
+                () = successor.failed() => {}
+                _ = hang_up.recv() => {
+                    app.reopen_log();
+                    reload(&app, read_config.as_ref(), "signal").await;
+                }
+                Some(()) = changes.recv() => reload(&app, read_config.as_ref(), "file").await,
+            }
+        }
+        let draining = tokio::task::spawn_blocking(move || app.shutdown());
+        tokio::select! {
+            _ = draining => Ok(Ended::Drained),
+            () = ends.recv() => Ok(Ended::Interrupted),
+        }
+    });
+    runtime.shutdown_background(); // after a second signal the drain is not waited for
+    ended
+}
+
+/// The signals that end Cyan.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for either. Cancel safe.
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Reads the config anew and hands it to the controller. A config that cannot be read changes nothing
+/// and is shown until one can.
+async fn reload(app: &App, read: Option<&ReadConfig>, actor: &str) {
+    let Some(read) = read else { return };
+    let controller = app.controller();
+    let config = match read() {
+        Ok(config) => config,
+        Err(problem) => {
+            tracing::error!("the config was not taken over: {problem}");
+            controller.config_refused(actor, &problem);
+            return;
+        }
+    };
+    let command = Command::Reload(Box::new(config));
+    let request = Request { actor: actor.to_owned(), reason: None, command };
+    match controller.submit(request).await {
+        Ok(applied) if applied.changed => tracing::info!("the config was taken over"),
+        Ok(_) => {}
+        Err(refused) => tracing::error!("the config was not taken over: {refused}"),
+    }
+}
