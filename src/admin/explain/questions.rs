@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::super::api::rollout::Rollout;
 use super::super::api::{Environment, Service};
 use crate::model::name::Name;
+use crate::model::weight::Weight;
 
 const UNDO: &str = "Back at any time: Roll back, or cyan rollback.";
 
@@ -76,7 +77,7 @@ pub(in crate::admin) fn question(
 
 /// The next step now; its open gates are named.
 fn promote(service: &Service, rollout: &Rollout) -> Question {
-    let to = rollout.next_percent.map_or(100.0, |next| next.percent());
+    let to = rollout.next_percent.map_or(100.0, Weight::percent);
     let mut question = Question::new(
         format!("Promote {}?", rollout.candidate),
         format!("Promote to {}", percent(to)),
