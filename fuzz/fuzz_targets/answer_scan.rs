@@ -11,6 +11,7 @@ use cyan_fuzz::model::answer::FinishReason;
 use cyan_fuzz::model::api::Api;
 use cyan_fuzz::model::body_end::BodyEnd;
 use cyan_fuzz::model::verdict::Verdict;
+use cyan_fuzz::pieces::pieces;
 use libfuzzer_sys::fuzz_target;
 
 const CONTENT_TYPES: [&[u8]; 3] =
@@ -55,18 +56,6 @@ fn read<'a>(head: &AnswerHead<'_>, pieces: impl Iterator<Item = &'a [u8]>, end: 
     }
     assert!(failures <= 1, "a failure is told once");
     (scan.conclude(end), events, failures > 0)
-}
-
-/// Pieces of changing sizes, empty ones among them.
-fn pieces(mut rest: &[u8], seed: u8, step: u8) -> impl Iterator<Item = &[u8]> {
-    let mut size = seed;
-    std::iter::from_fn(move || {
-        size = size.wrapping_mul(5).wrapping_add(step | 1);
-        let (piece, after) = rest.split_at(rest.len().min(usize::from(size >> 2)));
-        let is_over = rest.is_empty();
-        rest = after;
-        (!is_over).then_some(piece)
-    })
 }
 
 /// What holds of every answer.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod evaluate;
 pub mod log_level;
 pub mod rollout;
+mod rollout_change;
 pub mod rollouts;
 pub mod scores;
 pub mod standing;

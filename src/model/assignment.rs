@@ -4,6 +4,8 @@
 //! next, so that the rules (sums, who may join the slot, what a rollback means) hold whoever asks:
 //! the admin API, a rollout, or a restart.
 
+mod kept;
+
 use super::name::Name;
 use super::routing_table::Weighted;
 use super::salt::Salt;
@@ -42,6 +44,7 @@ pub struct Member {
 
 /// Weights, roles and salts of one service. Weights always sum to 100 %.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "kept::KeptAssignment")]
 pub struct Assignment {
     /// Every environment, in the order in which they appeared.
     pub members: Vec<Member>,

@@ -1,0 +1,9 @@
+//! What decides about requests, and what the lean engine reads them with.
+
+#[path = "../../src/data_plane/exchange/mod.rs"]
+pub mod exchange;
+pub mod lean;
+#[path = "../../src/data_plane/observed.rs"]
+pub mod observed;
+#[path = "../../src/data_plane/recorder.rs"]
+pub mod recorder;

@@ -1,4 +1,0 @@
-//! What is fuzzed.
-
-#[path = "../../src/inspect/answer/mod.rs"]
-pub mod answer;
