@@ -30,6 +30,8 @@ mod rollouts;
 mod runs;
 mod settling;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod ways_back;
 mod writing;

@@ -52,13 +52,13 @@ impl TryFrom<KeptAssignment> for Assignment {
         if sum != u32::from(Weight::FULL.hundredths()) {
             return Err(NoAssignment::Sum(sum));
         }
-        let partner_name = partner.as_ref().map(|partner| &partner.environment);
-        let mut roles = [Some(&active), partner_name, fallback.as_ref()].into_iter().flatten();
-        let has = |name: &&Name| members.iter().any(|member| member.environment == **name);
-        if let Some(stranger) = roles.find(|name| !has(name)) {
-            return Err(NoAssignment::Unknown(stranger.clone()));
+        let roles = [Some(&active), partner.as_ref().map(|p| &p.environment), fallback.as_ref()];
+        for name in roles.into_iter().flatten() {
+            if !members.iter().any(|member| member.environment == *name) {
+                return Err(NoAssignment::Unknown(name.clone()));
+            }
         }
-        if partner_name == Some(&active) {
+        if roles[1] == Some(&active) {
             return Err(NoAssignment::OwnPartner(active));
         }
         Ok(Self { members, active, partner, fallback, slot_salt, rollout_salt })

@@ -1,0 +1,339 @@
+//! The controller through thousands of lives: changes, looks of the judge and operators in random order, a
+//! disk that fails now and then, and a death at any moment.
+//!
+//! A seed decides everything that is asked and everything that fails. What must hold whatever happens:
+//! - weights sum to 100 %, on the cores and on the disk;
+//! - what was answered as durable is what the next life begins with;
+//! - what was not answered has happened as a whole or not at all;
+//! - a rollback is undone by nothing that comes late: by no look, no gate and no restart, only by somebody
+//!   who asks.
+//!
+//! `CYAN_SIMULATION_SEEDS=5000 cargo test --lib controller::simulation` runs more of them, and
+//! `CYAN_SIMULATION_FIRST=17` begins with another.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::boot::Boot;
+use super::super::command::{Applied, Command, Refused};
+use super::super::record::ServiceRecord;
+use super::super::store::sqlite::SqliteStore;
+use super::super::store::writer::Writer;
+use super::super::store::{Committed, Evidence, ScoreSlot, Store, StoreError, Write};
+use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set};
+use crate::config::Config;
+use crate::judge::comparison::Safety;
+use crate::judge::decision::{Breach, Decision, HoldReason};
+use crate::judge::metric::Metric;
+use crate::model::assignment::Assignment;
+use crate::model::plan::rollback::RollbackProfile;
+use crate::model::plan::{Pace, Plan, Step, WrittenStep};
+use crate::model::weight::Weight;
+use crate::rollout::event::{Event, Judged, Look, Operator};
+use crate::rollout::gate::GateReport;
+use crate::rollout::release::Release;
+use crate::rollout::stage::Gate;
+use crate::rollout::start::{BaseMeasured, Start};
+
+/// Seeds of a short run.
+const SEEDS: u64 = 20;
+/// Lives of one controller.
+const LIVES: usize = 4;
+/// Events of one life at most.
+const EVENTS_MAX: usize = 14;
+
+/// The real store on a disk that fails, by chance; tells when it is let go.
+struct Faulty {
+    store: SqliteStore,
+    random: fastrand::Rng,
+    /// One write in so many fails; 0 for none.
+    one_in: u32,
+    _gone: mpsc::Sender<()>,
+}
+
+impl Store for Faulty {
+    fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError> {
+        self.store.load()
+    }
+
+    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
+        self.store.load_evidence()
+    }
+
+    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
+        self.store.load_scores()
+    }
+
+    fn commit(
+        &mut self,
+        write: &Write,
+        still_wanted: &dyn Fn() -> bool,
+    ) -> Result<Committed, StoreError> {
+        if self.one_in > 0 && self.random.u32(..self.one_in) == 0 {
+            return Err(StoreError::Busy);
+        }
+        self.store.commit(write, still_wanted)
+    }
+}
+
+/// What is asked of a controller next.
+#[derive(Debug, Clone, Copy)]
+enum Action {
+    Weights(u8),
+    Switch,
+    RollBack,
+    Start { staged: bool },
+    Asked(u8),
+    Looked(u8),
+    GateEnded(bool),
+    BaseProbed(bool),
+}
+
+impl Action {
+    /// Most of what is asked makes sense only while a rollout runs.
+    fn random(random: &mut fastrand::Rng, is_running: bool) -> Self {
+        match random.u8(..if is_running { 24 } else { 7 }) {
+            0 => Self::Weights(random.u8(..=100)),
+            1 => Self::Switch,
+            2 => Self::RollBack,
+            3..6 => Self::Start { staged: random.bool() },
+            6..12 => Self::Asked(random.u8(..8)),
+            12 => Self::GateEnded(random.bool()),
+            13 => Self::BaseProbed(random.bool()),
+            _ => Self::Looked(random.u8(..8)),
+        }
+    }
+
+    /// Whether a human asks for it. Nothing else may raise what a rollback has lowered.
+    fn is_asked(self) -> bool {
+        matches!(self, Self::Weights(_) | Self::Switch | Self::Start { .. } | Self::Asked(_))
+    }
+
+    fn command(self) -> Command {
+        match self {
+            Self::Weights(green) => set(&format!("blue={} green={green}", 100 - green)),
+            Self::Switch => {
+                Command::Switch { service: name("chat"), to: None, if_generation: None }
+            }
+            Self::RollBack => Command::RollBack { service: name("chat"), instant: false },
+            Self::Start { staged } => start(staged),
+            Self::Asked(which) => told(Event::Asked(operator(which))),
+            Self::Looked(which) => told(Event::Looked(Box::new(look(which)))),
+            Self::GateEnded(true) => {
+                told(Event::GateEnded(Gate::Smoke, GateReport::passed("", Value::Null)))
+            }
+            Self::GateEnded(false) => {
+                told(Event::GateEnded(Gate::Smoke, GateReport::failed("", Value::Null)))
+            }
+            Self::BaseProbed(true) => told(Event::BaseProbed(Ok(()))),
+            Self::BaseProbed(false) => told(Event::BaseProbed(Err("no answer".into()))),
+        }
+    }
+}
+
+fn told(event: Event) -> Command {
+    let event = Box::new(event);
+    Command::Rollout { service: name("chat"), event, rollout: None, if_generation: None }
+}
+
+fn start(staged: bool) -> Command {
+    let step = |text: &str| text.parse::<WrittenStep>().unwrap().complete(Pace::default());
+    let steps: Vec<Step> = ["1%", "25%", "50%", "100%"].map(step).to_vec();
+    let rollback = match staged {
+        true => RollbackProfile::Staged { takes_back_per_second: Weight::FULL },
+        false => RollbackProfile::Instant,
+    };
+    let plan =
+        Plan { steps, rollback, cool_down: Duration::ZERO, attempts_max: 1000, ..Plan::default() };
+    let start = Start {
+        candidate: name("green"),
+        version: Some("v42".into()),
+        plan,
+        plan_name: "default".into(),
+        gates: vec![],
+        without_broken_limits: false,
+        again: true,
+        actor: "test".into(),
+        key: None,
+    };
+    let base = BaseMeasured::default();
+    Command::StartRollout {
+        service: name("chat"),
+        start: Box::new(start),
+        base,
+        if_generation: None,
+    }
+}
+
+fn operator(which: u8) -> Operator {
+    match which {
+        0 => Operator::Pause { reason: None },
+        1 | 2 => Operator::Resume,
+        3 => Operator::RollBack { reason: None, instant: true },
+        4 => Operator::Promote { full: true },
+        5 => Operator::Release,
+        6 => Operator::PromoteTo { share: Weight::from_hundredths(2500).unwrap() },
+        _ => Operator::Promote { full: false },
+    }
+}
+
+fn look(which: u8) -> Look {
+    let decision = match which {
+        0 => Decision::RollBack(Breach::Metric(Metric::Errors)),
+        1 => Decision::Hold(HoldReason::Evidence(Metric::Errors)),
+        2 => Decision::StepBack(Metric::Errors),
+        _ => Decision::Advance,
+    };
+    let judged = Judged {
+        decision,
+        text: "by chance".into(),
+        details: Value::Null,
+        requests: 1000,
+        is_total_failure: which == 0,
+    };
+    Look { ready: Ok(()), judged: Some(judged), comparison: Some((Safety::Safe, String::new())) }
+}
+
+/// What is known of a service from outside.
+struct Known {
+    /// What the last answered change left, and its generation.
+    kept: Option<(u64, Assignment)>,
+    /// A rollout was under way then, which the controller takes on by itself.
+    is_running: bool,
+    /// A change that was not answered may have happened since.
+    is_open: bool,
+    /// Everything went back, and nobody has asked for anything since.
+    is_rolled_back: bool,
+}
+
+fn sums_up(assignment: &Assignment) {
+    let sum: u32 = assignment.members.iter().map(|m| u32::from(m.weight.hundredths())).sum();
+    assert_eq!(sum, 10_000, "weights sum to 100 %: {assignment:?}");
+}
+
+impl Rig {
+    fn release(&self) -> Release {
+        self.handle.release("chat").unwrap().release
+    }
+
+    fn assignment(&self) -> Assignment {
+        self.handle.snapshot().table("chat").unwrap().assignment.clone()
+    }
+
+    /// The share of whoever is not the environment that everything went back to.
+    fn exposure(&self) -> Weight {
+        self.assignment().weight(&name("green"))
+    }
+}
+
+/// One controller, through its lives.
+fn simulate(seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(&dir, vec![chat()]);
+    let mut known = Known { kept: None, is_running: false, is_open: false, is_rolled_back: false };
+    for _ in 0..LIVES {
+        let (gone, ended) = mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(live(&config, &mut random, &mut known, gone));
+        // Every task dies where it stands; the disk may still do what it was handed.
+        drop(runtime);
+        assert!(
+            ended.recv_timeout(PATIENCE).is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected)
+        );
+    }
+}
+
+async fn live(
+    config: &Config,
+    random: &mut fastrand::Rng,
+    known: &mut Known,
+    gone: mpsc::Sender<()>,
+) {
+    let mut boot = Boot::open(config).unwrap();
+    let store = SqliteStore::open(&config.state_dir).unwrap();
+    let one_in = if random.bool() { 0 } else { random.u32(2..8) };
+    let faulty = Faulty { store, random: random.fork(), one_in, _gone: gone };
+    boot.writer = Writer::start(faulty).unwrap();
+    let rig = Rig::run(boot, config);
+    let begun = rig.assignment();
+    sums_up(&begun);
+    if let Some((generation, kept)) = &known.kept
+        && !known.is_open
+        && (!known.is_running || rig.generation() <= *generation)
+    {
+        assert_eq!(
+            begun.weights(),
+            kept.weights(),
+            "a life begins with what the last was answered"
+        );
+        assert_eq!((&begun.active, &begun.partner), (&kept.active, &kept.partner));
+        assert!(!known.is_rolled_back || rig.exposure().is_zero(), "a restart undid a rollback");
+    }
+    known.is_open = false;
+    known.is_rolled_back &= rig.exposure().is_zero();
+    for _ in 0..random.usize(1..EVENTS_MAX) {
+        let is_running = rig.release().running().is_some();
+        let action = Action::random(random, is_running);
+        let before = rig.exposure();
+        let answer = if random.u8(..12) == 0 {
+            // The process dies in the middle of it.
+            let patience = Duration::from_micros(random.u64(..3000));
+            let answer = tokio::time::timeout(patience, rig.ask(action.command())).await;
+            let Ok(answer) = answer else {
+                known.is_open = true;
+                known.kept = None;
+                return;
+            };
+            answer
+        } else {
+            rig.ask(action.command()).await
+        };
+        judge(&rig, action, before, &answer, known);
+    }
+    known.is_running = rig.release().running().is_some();
+}
+
+/// What holds after an event that was answered.
+fn judge(
+    rig: &Rig,
+    action: Action,
+    exposure: Weight,
+    answer: &Result<Applied, Refused>,
+    known: &mut Known,
+) {
+    let now = rig.assignment();
+    sums_up(&now);
+    match answer {
+        // The controller goes on by itself: a base that was asked may just have answered.
+        Err(_) => assert!(rig.exposure() <= exposure, "{action:?}: what is refused raises nothing"),
+        Ok(applied) if applied.changed => known.is_open = !applied.durable,
+        Ok(_) => {}
+    }
+    if known.is_rolled_back && !action.is_asked() {
+        assert!(rig.exposure() <= exposure, "{action:?} undid a rollback: {now:?}");
+    }
+    if action.is_asked() {
+        known.is_rolled_back = false;
+    }
+    let went_back = matches!(action, Action::RollBack) || matches!(action, Action::Asked(3));
+    if went_back && answer.is_ok() && rig.exposure().is_zero() {
+        known.is_rolled_back = true;
+    }
+    known.kept = Some((rig.generation(), now));
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn no_order_of_events_faults_and_deaths_breaks_what_was_promised() {
+    let first = number("CYAN_SIMULATION_FIRST", 1);
+    for seed in first..first + number("CYAN_SIMULATION_SEEDS", SEEDS) {
+        let lived = std::panic::catch_unwind(|| simulate(seed));
+        assert!(lived.is_ok(), "seed {seed}");
+    }
+}
