@@ -5,10 +5,10 @@
 
 use std::fmt::Debug;
 
-use cyan_fuzz::admin::changes::{
-    ActOnRollout, Because, PutEnvironment, ResetField, RollBack, SetFreeze, SetWeights, StartDrain,
-    StartRollout, Switch,
+use cyan_fuzz::admin::change::{
+    Because, PutEnvironment, ResetField, RollBack, SetWeights, StartDrain, Switch,
 };
+use cyan_fuzz::admin::rollout_change::{ActOnRollout, SetFreeze, StartRollout};
 use cyan_fuzz::config::overrides::laid_over;
 use cyan_fuzz::control_plane::record::parse_upstreams;
 use cyan_fuzz::model::plan::{Plan, Plans};
