@@ -5,5 +5,9 @@ pub mod exchange;
 pub mod lean;
 #[path = "../../src/data_plane/observed.rs"]
 pub mod observed;
+#[path = "../../src/data_plane/panics.rs"]
+pub mod panics;
 #[path = "../../src/data_plane/recorder.rs"]
 pub mod recorder;
+#[path = "../../src/data_plane/retries.rs"]
+pub mod retries;
