@@ -87,6 +87,10 @@ fn of_process(config: &Config) -> Vec<Entry> {
             entry("listen.timeouts.head", time(listener.timeouts.head)),
             entry("listen.timeouts.idle", time(listener.timeouts.idle)),
             entry("listen.timeouts.body_idle", time(listener.timeouts.body_idle)),
+            entry(
+                "listen.timeouts.http2_age",
+                listener.timeouts.http2_age.map_or_else(|| text("off"), time),
+            ),
         ]);
     }
     let (log, otlp) = (config.access_log.as_ref(), config.otlp.as_ref());

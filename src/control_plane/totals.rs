@@ -38,6 +38,10 @@ pub struct Totals {
     pub connections_refused: u64,
     /// Times that accepting paused, by reason.
     pub accept_pauses: BTreeMap<&'static str, u64>,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: u64,
+    /// HTTP/2 connections cut for their frames.
+    pub floods: u64,
     /// What each core said last, in the order of their numbers.
     pub cores: Vec<CoreNow>,
     /// Keys that carry too much of a service's traffic.
@@ -98,6 +102,8 @@ impl Totals {
             retries_withheld: 0,
             connections_refused: 0,
             accept_pauses: BTreeMap::new(),
+            handshakes_failed: 0,
+            floods: 0,
             cores: vec![CoreNow::default(); cores],
             heavy_keys: BTreeMap::new(),
         }
@@ -175,6 +181,8 @@ impl Totals {
         self.panics += report.panics;
         self.retries_withheld += report.retries_withheld;
         self.connections_refused += report.connections_refused;
+        self.handshakes_failed += report.handshakes_failed;
+        self.floods += report.floods;
         if let Some(now) = self.cores.get_mut(core) {
             now.connections = report.connections;
             now.pooled = report.pooled;

@@ -33,6 +33,8 @@ use crate::tls::server::ServerTls;
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Most streams that a client may have open on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
+/// Most streams of one connection that the client makes us reset (CVE-2025-8671); then it is cut.
+const LOCAL_RESETS_MAX: usize = 256;
 
 /// A listener as one core sees it.
 pub struct Entrance {
@@ -269,7 +271,10 @@ async fn talk(
     let Ok(Ok(address)) = tokio::time::timeout(timeouts.handshake, named).await else { return };
     let Some(admission) = admit(&core, &entrance, &carrier, address, permit) else { return };
     let shaken = handshake::shake(carrier, entrance.tls.as_deref(), &core.handshakes);
-    let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else { return };
+    let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else {
+        core.recorder.handshake_failed();
+        return;
+    };
     let mut carrier = shaken.carrier;
     let peer = Rc::new(Peer { hosts: shaken.hosts, ..entrance.peer(address) });
     let first = handshake::read_preface(&mut carrier, shaken.alpn);
@@ -296,13 +301,17 @@ async fn talk(
     } else {
         (carrier, ahead)
     };
-    let stream = TokioIo::new(ClientIo::new(carrier, ahead, io));
+    let io = ClientIo::new(carrier, ahead, io);
+    let stream = TokioIo::new(if is_http2 { io.watched() } else { io });
     let service_core = Rc::clone(&core);
     let service =
         service_fn(move |request| serve(Rc::clone(&service_core), Rc::clone(&client), request));
     if is_http2 {
         let connection = http2_builder(&entrance.spec).serve_connection(stream, service);
         place.drive(Box::pin(connection).as_mut()).await;
+        if place.client().io.credit.is_used_up() {
+            core.recorder.flooded();
+        }
     } else {
         let connection = http1_builder(&entrance.spec).serve_connection(stream, service);
         // Boxed, because most connections never come here, and their futures would be as large.
@@ -330,6 +339,7 @@ fn http2_builder(spec: &ListenerSpec) -> http2::Builder<OnThisCore> {
         .max_concurrent_streams(STREAMS_MAX)
         .max_send_buf_size(BUFFER_BYTES_MAX)
         .max_header_list_size(spec.head_bytes_max)
+        .max_local_error_reset_streams(LOCAL_RESETS_MAX)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20));
     builder

@@ -17,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
+use super::frame_watch::{FrameCredit, FrameWatch};
+
 /// Most bytes read and thrown away before a connection with a refused body is closed.
 const LINGER_BYTES_MAX: usize = 256 * 1024;
 
@@ -31,6 +33,8 @@ pub struct IoState {
     is_lingering: AtomicBool,
     has_interim: AtomicBool,
     interim: Mutex<Interim>,
+    /// What an HTTP/2 client may still have us do for nothing.
+    pub credit: FrameCredit,
 }
 
 /// Interim answers that were not written yet, and the task that writes them.
@@ -111,6 +115,8 @@ pub struct ClientIo {
     interim_written: usize,
     /// The engine has nothing unwritten: this is the end of an answer, or of nothing.
     is_flushed: bool,
+    /// Of HTTP/2.
+    frames: Option<FrameWatch>,
 }
 
 /// What carries bytes, of clients and of upstreams.
@@ -146,6 +152,7 @@ impl ClientIo {
             interim: Vec::new(),
             interim_written: 0,
             is_flushed: true,
+            frames: None,
         }
     }
 
@@ -168,6 +175,18 @@ impl ClientIo {
         }
         self.interim = Vec::new();
         Poll::Ready(Ok(()))
+    }
+
+    /// The same, looking at the frames of HTTP/2 that come.
+    pub fn watched(self) -> Self {
+        Self { frames: Some(FrameWatch::default()), ..self }
+    }
+
+    /// Looks at what has been read.
+    fn look(&mut self, read: &[u8]) -> io::Result<()> {
+        let has_credit =
+            self.frames.as_mut().is_none_or(|frames| frames.pass(read, &self.state.credit));
+        if has_credit { Ok(()) } else { Err(io::Error::other("too many frames for nothing")) }
     }
 
     /// Reads and throws away what a refused request still sends, up to a limit. The core's tick ends it
@@ -194,17 +213,19 @@ impl AsyncRead for ClientIo {
     ) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
             let count = self.ahead.len().min(buffer.remaining());
+            let before = buffer.filled().len();
             buffer.put_slice(&self.ahead[..count]);
             self.ahead.drain(..count);
             if self.ahead.is_empty() {
                 self.ahead = Vec::new(); // its memory would stay as long as the connection
             }
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(self.look(&buffer.filled()[before..]));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.carrier).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.state.is_head_begun.store(true, Ordering::Relaxed);
+            self.look(&buffer.filled()[before..])?;
         }
         read
     }

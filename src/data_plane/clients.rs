@@ -15,12 +15,16 @@ use slab::Slab;
 use super::admission::Admission;
 use super::client_io::IoState;
 use super::exchange::head::Peer;
+use super::outlet::Outlet;
 use super::rounds::Rounds;
 use super::socket;
 use crate::model::timeouts::ClientTimeouts;
 
 /// Longest time that the rest of a refused request is read before its connection closes.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Time between two looks at what HTTP/2 clients do not take.
+const LOOK_AT_OUTLETS: Duration = Duration::from_secs(1);
 
 /// One client connection.
 pub struct Client {
@@ -39,6 +43,12 @@ pub struct Client {
     is_closing: Cell<bool>,
     /// It is closing, and was idle for long enough that no request is likely to be on its way.
     is_rested: Cell<bool>,
+    /// When it is asked to connect anew, of HTTP/2.
+    leaves_at: Option<Instant>,
+    /// What is on its way to it, of HTTP/2.
+    outlets: RefCell<Vec<Rc<Outlet>>>,
+    looked_at: Cell<Instant>,
+    refilled_at: Cell<Instant>,
     waker: RefCell<Option<Waker>>,
     _admission: Admission,
 }
@@ -107,6 +117,9 @@ impl Clients {
 
     /// Takes a connection in.
     pub fn admit(self: &Rc<Self>, arrival: Arrival) -> ClientPlace {
+        let age = arrival.timeouts.http2_age.filter(|_| arrival.is_http2);
+        // Not all at once: connections that came together leave over a tenth of their age.
+        let leaves_at = age.map(|age| self.now.get() + age + age.mul_f32(0.1 * fastrand::f32()));
         let client = Rc::new(Client {
             peer: arrival.peer,
             io: arrival.io,
@@ -119,6 +132,10 @@ impl Clients {
             is_cut: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
             is_rested: Cell::new(false),
+            leaves_at,
+            outlets: RefCell::default(),
+            looked_at: Cell::new(self.now.get()),
+            refilled_at: Cell::new(self.now.get()),
             waker: RefCell::default(),
             _admission: arrival.admission,
         });
@@ -212,12 +229,22 @@ impl Client {
         self.is_closing.get() && is_heard
     }
 
+    /// A way out for an answer that may stand still for `limit`.
+    pub fn outlet(&self, limit: Duration, now: Instant) -> Rc<Outlet> {
+        let outlet = Outlet::new(limit, now);
+        self.outlets.borrow_mut().push(Rc::clone(&outlet));
+        outlet
+    }
+
     /// Ends the connection with a reset, for a client that takes a FIN for the end of an answer.
     pub fn reset_on_close(&self) {
         socket::reset_on_close(self.fd);
     }
 
     fn tick(&self, now: Instant, rest: Duration) {
+        if self.is_http2 {
+            self.tick_http2(now);
+        }
         if self.in_flight.get() > 0 && !self.io.is_lingering() {
             return;
         }
@@ -237,6 +264,37 @@ impl Client {
             && (waited >= self.timeouts.idle || self.is_closing_after(rest, waited))
         {
             self.close();
+        }
+    }
+
+    fn tick_http2(&self, now: Instant) {
+        let before = self.refilled_at.replace(now);
+        self.io.credit.refill(now.saturating_duration_since(before));
+        let is_old = self.leaves_at.is_some_and(|at| at <= now);
+        if (is_old || self.io.credit.is_low()) && !self.is_closing() {
+            self.close();
+        }
+        if now.saturating_duration_since(self.looked_at.get()) >= LOOK_AT_OUTLETS {
+            self.looked_at.set(now);
+            self.look_at_outlets(now);
+        }
+    }
+
+    /// A client that does not take an answer gets no further ones. Its other streams go on; when only such
+    /// are left that stand still, the connection is cut, and what is held for them is freed.
+    fn look_at_outlets(&self, now: Instant) {
+        let mut outlets = self.outlets.borrow_mut();
+        outlets.retain(|outlet| !outlet.is_over());
+        let stuck: Vec<_> = outlets.iter().filter(|outlet| outlet.is_stuck(now)).collect();
+        if stuck.is_empty() {
+            return;
+        }
+        // A look later, so that the client has heard of it before.
+        let was_told = self.is_closing();
+        self.close();
+        let at_work = stuck.iter().filter(|outlet| outlet.is_open()).count();
+        if was_told && self.in_flight.get() as usize == at_work {
+            self.cut();
         }
     }
 

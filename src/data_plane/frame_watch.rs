@@ -9,23 +9,32 @@
 //!
 //! When the credit runs low, the client is said GOAWAY, which an honest one takes for a reason to connect
 //! anew. When it is used up, the connection is cut. So a connection makes us look at no more than
-//! `CREDIT_MAX` idle frames at once, and `REFILL_PER_TICK` more with each tick: 100 in a second.
+//! `CREDIT_MAX` idle frames at once, and at `REFILL_PER_SECOND` more in each second after that.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Idle frames that a connection may send at once. Clients begin with a few settings, and a busy one may
 /// cancel a hundred streams when its own user leaves.
 const CREDIT_MAX: u32 = 1000;
 /// From here on the client is asked to leave.
 const CREDIT_LOW: u32 = CREDIT_MAX / 4;
-/// Earned with each tick of 50 ms.
-const REFILL_PER_TICK: u32 = 5;
+/// Earned with time alone.
+const REFILL_PER_SECOND: u128 = 100;
 /// Earned with a piece of an answer: window updates of stream and connection, a ping and its answer.
 const PER_PIECE: u32 = 4;
 /// Earned with the head of an answer.
 const PER_ANSWER: u32 = 16;
 /// A reset costs more: a request was parsed, routed and sent for nothing.
 const RESET_COST: u32 = 4;
+
+// Types and flags of RFC 9113, section 6.
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 
 /// RFC 9113, section 3.4: what an HTTP/2 connection begins with.
 const PREFACE_BYTES: u32 = 24;
@@ -47,6 +56,7 @@ pub struct FrameWatch {
     head_bytes: usize,
     /// Bytes to pass before the next head.
     skip: u32,
+    has_begun: bool,
 }
 
 impl Default for FrameCredit {
@@ -56,9 +66,10 @@ impl Default for FrameCredit {
 }
 
 impl FrameCredit {
-    /// A tick of the core has passed.
-    pub fn refill(&self) {
-        self.earn(REFILL_PER_TICK);
+    /// Some time has passed.
+    pub fn refill(&self, passed: Duration) {
+        let earned = passed.as_millis() * REFILL_PER_SECOND / 1000;
+        self.earn(u32::try_from(earned).unwrap_or(CREDIT_MAX));
     }
 
     /// The client was sent a piece of an answer.
@@ -83,7 +94,7 @@ impl FrameCredit {
 
     fn earn(&self, credit: u32) {
         let left = self.left.load(Ordering::Relaxed);
-        self.left.store((left + credit).min(CREDIT_MAX), Ordering::Relaxed);
+        self.left.store(left.saturating_add(credit).min(CREDIT_MAX), Ordering::Relaxed);
     }
 
     fn spend(&self, cost: u32) -> bool {
@@ -97,12 +108,13 @@ impl FrameCredit {
 
 impl Default for FrameWatch {
     fn default() -> Self {
-        Self { head: [0; HEAD_BYTES], head_bytes: 0, skip: PREFACE_BYTES }
+        Self { head: [0; HEAD_BYTES], head_bytes: 0, skip: PREFACE_BYTES, has_begun: false }
     }
 }
 
 impl FrameWatch {
-    /// Looks at bytes from the client. Returns false when it has used up its credit.
+    /// Looks at bytes from the client. Returns false when it has used up its credit, or begins with anything
+    /// but its settings (RFC 9113, section 3.4), which h2 lets pass.
     pub fn pass(&mut self, mut bytes: &[u8], credit: &FrameCredit) -> bool {
         loop {
             let skipped = bytes.len().min(self.skip as usize);
@@ -119,6 +131,11 @@ impl FrameWatch {
                 self.head_bytes = 0;
                 let [high, middle, low, kind, flags, ..] = self.head;
                 self.skip = u32::from_be_bytes([0, high, middle, low]);
+                if !std::mem::replace(&mut self.has_begun, true)
+                    && (kind, flags & ACK) != (SETTINGS, 0)
+                {
+                    return false;
+                }
                 let cost = cost(kind, flags, self.skip);
                 if cost > 0 && !credit.spend(cost) {
                     return false;
@@ -128,12 +145,8 @@ impl FrameWatch {
     }
 }
 
-/// What a frame costs, by type, flags and length (RFC 9113, section 6).
+/// What a frame costs, by type, flags and length.
 fn cost(kind: u8, flags: u8, length: u32) -> u32 {
-    const DATA: u8 = 0;
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const END_STREAM: u8 = 1;
     match kind {
         DATA if length > 0 || flags & END_STREAM != 0 => 0,
         HEADERS => 0,
@@ -157,6 +170,8 @@ mod tests {
     fn begun() -> (FrameWatch, FrameCredit) {
         let (mut watch, credit) = (FrameWatch::default(), FrameCredit::default());
         assert!(watch.pass(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &credit));
+        assert!(watch.pass(&frame(SETTINGS, 0, 0), &credit));
+        credit.earn(1);
         (watch, credit)
     }
 
@@ -186,8 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn settings_come_first() {
+        for (kind, flags, is_taken) in
+            [(SETTINGS, 0, true), (SETTINGS, ACK, false), (PING, 0, false)]
+        {
+            let (mut watch, credit) = (FrameWatch::default(), FrameCredit::default());
+            let sent = [&[0; 24][..], &frame(kind, flags, 0)].concat();
+            assert_eq!(watch.pass(&sent, &credit), is_taken, "{kind} {flags}");
+        }
+    }
+
+    #[test]
     fn heads_are_found_however_bytes_are_cut() {
-        let sent = [frame(1, 5, 30), frame(PING, 0, 8), frame(0, 0, 200), frame(PING, 0, 8)].concat();
+        let sent =
+            [frame(1, 5, 30), frame(PING, 0, 8), frame(0, 0, 200), frame(PING, 0, 8)].concat();
         for size in 1..=sent.len() {
             let (mut watch, credit) = begun();
             assert!(sent.chunks(size).all(|piece| watch.pass(piece, &credit)));
@@ -217,9 +244,10 @@ mod tests {
             }
         }
         assert!(!credit.is_low());
-        for _ in 0..CREDIT_MAX {
-            credit.refill();
-        }
+        credit.refill(Duration::from_secs(3600));
         assert_eq!(left(&credit), CREDIT_MAX, "it does not pile up");
+        assert!(credit.spend(500));
+        credit.refill(Duration::from_millis(50));
+        assert_eq!(left(&credit), CREDIT_MAX - 500 + 5);
     }
 }

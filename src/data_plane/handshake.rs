@@ -61,7 +61,8 @@ pub struct Shaken {
 /// When the client breaks off, or cannot agree with us.
 pub async fn shake(carrier: Carrier, tls: Option<&ServerTls>, turns: &Turns) -> io::Result<Shaken> {
     match (carrier, tls) {
-        (Carrier::Tcp(stream), Some(tls)) => shake_tls(stream, tls, turns).await,
+        // Boxed, because the futures of plain connections would be as large.
+        (Carrier::Tcp(stream), Some(tls)) => Box::pin(shake_tls(stream, tls, turns)).await,
         (carrier, _) => Ok(Shaken { carrier, alpn: Alpn::Silent, hosts: None }),
     }
 }

@@ -191,6 +191,16 @@ impl Recorder {
         *self.shard.borrow_mut().accept_pauses.entry(reason).or_default() += 1;
     }
 
+    /// Counts a TLS handshake that failed.
+    pub fn handshake_failed(&self) {
+        self.shard.borrow_mut().handshakes_failed += 1;
+    }
+
+    /// Counts an HTTP/2 connection that was cut for its frames.
+    pub fn flooded(&self) {
+        self.shard.borrow_mut().floods += 1;
+    }
+
     /// Whether anybody is told of exchanges: if not, nothing needs to be remembered for it.
     pub fn is_logging(&self) -> bool {
         self.listeners.iter().any(|listener| listener.is_listening())

@@ -62,6 +62,10 @@ pub struct ShardReport {
     pub connections_refused: u64,
     /// Times that accepting paused, by reason.
     pub accept_pauses: HashMap<&'static str, u64>,
+    /// TLS handshakes that clients broke off, or that could not be agreed upon.
+    pub handshakes_failed: u64,
+    /// HTTP/2 connections cut for their frames.
+    pub floods: u64,
 }
 
 /// How one exchange ended, as the core counts it.

@@ -53,6 +53,8 @@ pub struct ClientTimeouts {
     pub idle: Duration,
     /// A request body that brings no byte. Default 30 s.
     pub body_idle: Duration,
+    /// Age at which an HTTP/2 connection is asked to be made anew; `None` for never. Default 10 min.
+    pub http2_age: Option<Duration>,
 }
 
 impl Default for ClientTimeouts {
@@ -62,6 +64,7 @@ impl Default for ClientTimeouts {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(90),
             body_idle: Duration::from_secs(30),
+            http2_age: Some(Duration::from_secs(600)),
         }
     }
 }

@@ -33,6 +33,7 @@ mod grpc;
 mod hooks;
 mod hostile_answers;
 mod http2;
+mod http2_hazards;
 mod http2_upstreams;
 mod idempotency;
 mod lean;

@@ -83,6 +83,7 @@ fn read_timeouts(section: &Section<'_>) -> ClientTimeouts {
         head: section.duration("head", default.head),
         idle: section.duration("idle", default.idle),
         body_idle: section.duration("body_idle", default.body_idle),
+        http2_age: section.duration_or_off("http2_age", default.http2_age),
     }
 }
 

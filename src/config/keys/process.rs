@@ -1,6 +1,6 @@
 //! What the process itself takes, and its hooks.
 
-use super::Kind::{Duration, Number, Path, Secret, Size, Text, Texts, Whole};
+use super::Kind::{Duration, DurationOrOff, Number, Path, Secret, Size, Text, Texts, Whole};
 use super::{Key, preset, short, unset};
 
 #[rustfmt::skip] // one key, two lines
@@ -42,6 +42,8 @@ pub(super) const KEYS: &[Key] = &[
         "A connection without a request; above the 60 s that most client pools keep one."),
     preset("listen.timeouts.body_idle", Duration, "'30s'", "'1m'",
         "A request body that brings no byte."),
+    preset("listen.timeouts.http2_age", DurationOrOff, "'10m'", "'1h'",
+        "Age at which an HTTP/2 connection is said GOAWAY, so that clients connect anew and spread; up to a tenth more, and requests in flight finish."),
     unset("listen.certificates.NAME.certificate_file", Path, "'/etc/cyan/api.crt'",
         "Certificate chain in PEM, leaf first, for clients that ask for a host it is made out to (SNI). Up to 256; where `listen.certificate_file` is left out, the first is for everybody else."),
     unset("listen.certificates.NAME.key_file", Path, "'/etc/cyan/api.key'",

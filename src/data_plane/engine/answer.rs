@@ -22,6 +22,7 @@ use crate::data_plane::core::Core;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
 use crate::data_plane::exchange::{BodyEnd, OnTime};
 use crate::data_plane::flight::FlightOwner;
+use crate::data_plane::outlet::{Outlet, Piece};
 use crate::data_plane::pool::Rest;
 
 /// A body for a client.
@@ -48,6 +49,8 @@ pub struct Relay {
     pub core: Rc<Core>,
     /// Keeps the client's connection counted as busy.
     pub work: Work,
+    /// Where it leaves, of HTTP/2: what is not taken is seen there.
+    pub outlet: Option<Rc<Outlet>>,
     /// The client takes the end of the connection for the end of the answer.
     pub ends_with_connection: bool,
     /// It has ended.
@@ -57,7 +60,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
         if self.is_breaking {
             return Poll::Ready(Some(Err(Hangup)));
         }
@@ -94,14 +97,17 @@ impl Relay {
     }
 
     /// A frame as the client gets it; `None` for one that says nothing.
-    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Piece>> {
         let is_trailers = frame.is_trailers();
         let frame = match frame.into_data() {
             Ok(data) if data.is_empty() => None,
             Ok(data) => {
                 let now = Instant::now();
                 self.flight.with(|exchange| exchange.on_response_data(&data, now));
-                Some(Frame::data(data))
+                if self.outlet.is_some() {
+                    self.work.client().io.credit.earn_piece();
+                }
+                Some(Frame::data(Piece::by(self.outlet.clone(), data)))
             }
             Err(frame) => frame.into_trailers().ok().map(|mut trailers| {
                 let forge = &self.core.engine.forge;
@@ -125,7 +131,7 @@ impl Relay {
         frame
     }
 
-    fn poll_due(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+    fn poll_due(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
         let now = self.core.flights.coarse_now();
         self.flight.with(|exchange| exchange.on_waiting_for_upstream(now));
         if self.flight.poll_due(cx).is_pending() {
@@ -157,7 +163,7 @@ impl Relay {
 
     /// Breaks off in the next round: an error now would make hyper drop what it has not flushed yet, and
     /// the client shall see everything that came, down to the head.
-    fn poll_hang_up(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+    fn poll_hang_up(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
         self.is_over = true;
         self.is_breaking = true;
         self.connection = None;
@@ -185,6 +191,9 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.close();
+        }
         // hyper drops an empty body without asking it for its end.
         if !self.is_over && self.is_at_end() {
             self.finish();
@@ -193,16 +202,18 @@ impl Drop for Relay {
 }
 
 impl Body for Answer {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Hangup;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Hangup>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
         match self.get_mut() {
             Self::Relay(relay) => relay.poll_relay(cx),
-            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Own(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(Piece::from(bytes)))))
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sends a request until an upstream answers, or the exchange gives up.
 
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use hyper::client::conn::TrySendError;
 
 use super::connection::UpstreamConnection;
 use super::dial::{DialError, Dialed, dial};
+use super::dialing::{DialEnd, Unmade};
 use super::heads::{HeaderForge, HyperRequest};
 use super::interim;
 use super::sending::Upload;
@@ -63,16 +65,19 @@ impl Serving {
             let connection = match resting {
                 Some(connection) => connection,
                 // Boxed, because it is rare and large: the future of every connection would be as large.
-                None => match Box::pin(self.connect(&upstream, &environment, outgoing)).await {
-                    Ok(connection) => {
-                        self.flight.note(|exchange| exchange.on_connected(Instant::now()));
-                        connection
+                None => {
+                    let connecting = self.connect(&upstream, &environment, outgoing, is_alone);
+                    match Box::pin(connecting).await {
+                        Ok(connection) => {
+                            self.flight.note(|exchange| exchange.on_connected(Instant::now()));
+                            connection
+                        }
+                        Err((stage, problem)) => {
+                            self.after(stage, &problem, false)?;
+                            continue;
+                        }
                     }
-                    Err((stage, problem)) => {
-                        self.after(stage, &problem, false)?;
-                        continue;
-                    }
-                },
+                }
             };
             if has_waited {
                 let snapshot = self.core.snapshot.load();
@@ -113,19 +118,49 @@ impl Serving {
         stream.map(UpstreamConnection::Http2)
     }
 
-    /// Makes a new connection. The error has a text for people.
+    /// Makes a new connection, or waits for one that is being made and can be shared.
     async fn connect(
         &self,
         upstream: &Arc<Upstream>,
         environment: &Environment,
         outgoing: &Outgoing,
-    ) -> Result<UpstreamConnection, (Stage, String)> {
-        let spec = &environment.spec;
+        is_alone: bool,
+    ) -> Result<UpstreamConnection, Unmade> {
         // A WebSocket over HTTP/2 would need extended CONNECT; HTTP/1.1 works everywhere.
         let protocol = match outgoing.upgrade {
             Some(_) if self.flight.note(|exchange| exchange.is_upgrade()) => Protocol::Http1,
-            _ => spec.protocol,
+            _ => environment.spec.protocol,
         };
+        if protocol == Protocol::Http1 {
+            return self.dial(upstream, environment, protocol).await;
+        }
+        let dialing = &self.core.engine.dialing;
+        while !is_alone && let Some(dial) = dialing.join(upstream.id) {
+            match self.patiently(dial.ended()).await? {
+                DialEnd::Failed(unmade) => return Err(unmade),
+                DialEnd::Left => {}
+                DialEnd::Made => match self.resting(upstream, environment, Instant::now()) {
+                    Some(connection) => return Ok(connection),
+                    None => break, // others were faster, or the upstream allows fewer streams
+                },
+            }
+        }
+        let promise = dialing.begin(upstream.id);
+        let dialed = self.dial(upstream, environment, protocol).await;
+        promise.end(match &dialed {
+            Ok(_) => DialEnd::Made,
+            Err(unmade) => DialEnd::Failed(unmade.clone()),
+        });
+        dialed
+    }
+
+    async fn dial(
+        &self,
+        upstream: &Arc<Upstream>,
+        environment: &Environment,
+        protocol: Protocol,
+    ) -> Result<UpstreamConnection, Unmade> {
+        let spec = &environment.spec;
         let engine = &self.core.engine;
         let tls = if upstream.spec.tls {
             let settings = engine.tls.of(environment.id, spec, protocol);
@@ -133,24 +168,8 @@ impl Serving {
         } else {
             None
         };
-        let unmade = |problem: &str| (Stage::Connect, problem.to_owned());
-        let dialed = loop {
-            match self.flight.wait(dial(upstream, spec, tls.clone(), protocol)).await {
-                Ok(dialed) => {
-                    break dialed.map_err(|error: DialError| (error.stage(), error.to_string()))?;
-                }
-                Err(_due) if self.flight.is_evicted() => return Err(unmade("being drained")),
-                Err(_due) => {
-                    let on_time = |exchange: &mut Exchange| exchange.on_time(Instant::now());
-                    match self.flight.with(on_time) {
-                        OnTime::Nothing => {} // the tick was early; dialling begins anew
-                        OnTime::Failed(stage, problem) => return Err((stage, problem)),
-                        _ => return Err(unmade("the exchange took too long")),
-                    }
-                }
-            }
-        };
-        Ok(match dialed {
+        let dialed = self.patiently(dial(upstream, spec, tls, protocol)).await?;
+        Ok(match dialed.map_err(|error: DialError| (error.stage(), error.to_string()))? {
             Dialed::Http1(connection) => UpstreamConnection::Http1(connection),
             Dialed::Http2(connection) => {
                 let stream = connection.stream(false);
@@ -164,6 +183,25 @@ impl Serving {
                 UpstreamConnection::Http2(stream)
             }
         })
+    }
+
+    /// Waits for a part of connecting, as long as the exchange may.
+    async fn patiently<F: Future>(&self, work: F) -> Result<F::Output, Unmade> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match self.flight.wait(work.as_mut()).await {
+                Ok(done) => return Ok(done),
+                Err(_due) if self.flight.is_evicted() => return Err(unmade("being drained")),
+                Err(_due) => {
+                    let on_time = |exchange: &mut Exchange| exchange.on_time(Instant::now());
+                    match self.flight.with(on_time) {
+                        OnTime::Nothing => {} // the tick was early
+                        OnTime::Failed(stage, problem) => return Err((stage, problem)),
+                        _ => return Err(unmade("the exchange took too long")),
+                    }
+                }
+            }
+        }
     }
 
     /// Keeps a fresh connection that is not needed after all.
@@ -270,6 +308,10 @@ impl Serving {
         HeaderForge::apply_path(&edits, &mut parts.uri);
         edit
     }
+}
+
+fn unmade(problem: &str) -> Unmade {
+    (Stage::Connect, problem.to_owned())
 }
 
 /// A copy of a head, to be sent once more if the connection turns out to be dead.

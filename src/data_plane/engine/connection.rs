@@ -15,7 +15,7 @@ use crate::data_plane::pool::Pooled;
 
 /// Most streams on one HTTP/2 connection. Few, because the connection's flow control and h2's guard
 /// against small DATA frames are shared: one slow reader must not stop many streams of tokens.
-const STREAMS_MAX: u32 = 16;
+pub(super) const STREAMS_MAX: u32 = 16;
 
 /// How long a connection without a stream is kept. Longer than in HTTP/1.1: who closes says GOAWAY
 /// first, so that no request meets a dying connection.

@@ -28,6 +28,13 @@ use crate::tls::client::{TlsClientError, client_config, server_name};
 
 /// Read buffers grow with the largest piece ever read and never shrink, so they are kept small.
 pub const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// What an upstream may send on one stream of HTTP/2 while its client takes nothing.
+const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+/// The same for all streams together: never reached, since there are at most 16. It is this large because h2
+/// ends a connection on which small frames wait that nobody reads, at half of it, counting 256 bytes less
+/// their own for each. Tokens are small frames, and a client that pauses must not cost the others
+/// their connection: with this, 16 streams may be full of frames of 30 bytes.
+const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
 /// A peer that vanished without a word is noticed by keep-alive after about this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -238,9 +245,8 @@ async fn handshake_http2(carrier: Carrier) -> hyper::Result<Http2Connection> {
     let mut builder = http2::Builder::new(OnThisCore);
     builder
         .timer(TokioTimer::new())
-        // Never equal to each other: an upstream that stops reading one stream must not stop them all.
-        .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(BUFFER_BYTES_MAX)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20));

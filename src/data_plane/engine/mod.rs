@@ -7,6 +7,7 @@ pub mod answer;
 mod attempt;
 pub mod connection;
 pub mod dial;
+pub mod dialing;
 pub mod heads;
 mod holding;
 mod interim;

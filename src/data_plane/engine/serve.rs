@@ -15,6 +15,7 @@ use super::answer::{Answer, Relay};
 use super::attempt::{Answered, Outgoing};
 use super::connection::{Http1Connection, Http2Connection};
 use super::dial::TlsSettings;
+use super::dialing::Dialing;
 use super::heads::{HeaderForge, HyperRequest, HyperResponse, length_of};
 use super::tunnel;
 use super::upload::RequestBody;
@@ -35,6 +36,8 @@ pub struct Engine {
     pub pool: RefCell<Pool<Http1Connection>>,
     /// HTTP/2 connections, in use or at rest.
     pub http2: RefCell<HashMap<UpstreamId, Vec<Http2Connection>>>,
+    /// HTTP/2 connections that are being made.
+    pub dialing: Dialing,
     /// Header names and values.
     pub forge: HeaderForge,
     /// The changes of a head, one head after the other.
@@ -76,7 +79,9 @@ pub async fn serve(
         flight,
         work,
     };
-    serving.run(parts, incoming).await
+    let answer = serving.run(parts, incoming).await;
+    client.io.credit.earn_answer();
+    answer
 }
 
 /// A request being served.
@@ -228,8 +233,11 @@ impl Serving {
                 client.cut();
             }
         });
+        let limit = environment.spec.timeouts.write_stall;
+        let outlet = (!is_http1).then(|| self.work.client().outlet(limit, Instant::now()));
         let relay = Relay {
             incoming,
+            outlet,
             flight: self.flight,
             connection: Some(connection),
             rest: is_request_sent.then(|| Rest::of(&environment, keep_alive, is_stream)),

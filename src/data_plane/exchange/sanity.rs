@@ -90,6 +90,9 @@ fn check_host(head: &impl RequestHead) -> Result<(), Refusal> {
         _ if hosts > 1 => Err(Refusal::Malformed("more than one `Host`")),
         _ if !valid => Err(Refusal::Malformed("`Host` is not a host and port")),
         Version::Http11 if hosts == 0 => Err(Refusal::Malformed("HTTP/1.1 without `Host`")),
+        Version::Http2 if hosts == 0 && head.authority().is_none() => {
+            Err(Refusal::Malformed("neither `:authority` nor `Host`"))
+        }
         Version::Http2 if !agrees => Err(Refusal::Malformed("`Host` differs from `:authority`")),
         _ => Ok(()),
     }

@@ -72,9 +72,24 @@ impl Http2Client {
         Self::over(stream).await
     }
 
+    /// The same, taking so many bytes of an answer that is not read; of all answers together, many more.
+    pub async fn with_stream_window(address: SocketAddr, bytes: u32) -> Self {
+        let stream = in_time(TcpStream::connect(address)).await.expect("the proxy accepts");
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(bytes).initial_connection_window_size(1 << 20);
+        Self::shaken(&builder, stream).await
+    }
+
     /// Speaks HTTP/2 on a stream that exists already.
     pub async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> Self {
-        let shaken = in_time(h2::client::handshake(stream)).await;
+        Self::shaken(&h2::client::Builder::new(), stream).await
+    }
+
+    async fn shaken<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        builder: &h2::client::Builder,
+        stream: S,
+    ) -> Self {
+        let shaken = in_time(builder.handshake(stream)).await;
         let (sender, mut connection) = shaken.expect("the proxy speaks HTTP/2");
         let pings = connection.ping_pong();
         Self { sender, pings, driving: tokio::spawn(connection) }
@@ -93,6 +108,13 @@ impl Http2Client {
     /// Sends a request without a body, and reads its answer.
     pub async fn answer(&self, request: Request<()>) -> Http2Answer {
         self.call(request).await.answer().await
+    }
+
+    /// The same, unless the proxy takes no further request or breaks off.
+    pub async fn try_answer(&self, request: Request<()>) -> Result<Http2Answer, h2::Error> {
+        let mut sender = in_time(self.sender.clone().ready()).await?;
+        let (response, upload) = sender.send_request(request, true)?;
+        Ok(Call { upload, response }.try_reading().await?.rest().await)
     }
 
     async fn begin(&self, request: Request<()>, is_end: bool) -> Call {
