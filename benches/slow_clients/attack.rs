@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::upstream::streamed_bytes;
+
 /// Time over which the first connections are opened, so that not all are cut in the same moment.
 const OPENED_WITHIN: Duration = Duration::from_secs(8);
 /// Time between two bytes.
@@ -18,8 +20,12 @@ const TRICKLE: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(50);
 /// What the kernel may keep for a reader that does not read.
 const RECEIVE_BYTES: u32 = 4096;
-/// Until nearly all are held.
+/// Until nearly all are held, and every stream stands still.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Buffers on the way of a stream take some MB; what still fills them would count as load.
+const STILL: Duration = Duration::from_secs(1);
+/// Streams of readers that came back may go on in that time.
+const STILL_BYTES_MAX: u64 = 8 << 20;
 
 /// What makes a client slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +82,8 @@ impl Attack {
         Ok(Self { crowds })
     }
 
-    /// Waits until 19 of 20 connections are held; the others are just being opened again.
+    /// Waits until 19 of 20 connections are held (the others are just being opened again) and the streams
+    /// that nobody reads stand still.
     pub(crate) fn wait_until_held(&self) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let is_held =
@@ -86,6 +93,14 @@ impl Attack {
                 return Err(io::Error::other(format!("not all are held: {:?}", self.held())));
             }
             std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut before = 0;
+        while streamed_bytes() - before > STILL_BYTES_MAX {
+            if Instant::now() > deadline {
+                return Err(io::Error::other("the streams that nobody reads go on"));
+            }
+            before = streamed_bytes();
+            std::thread::sleep(STILL);
         }
         Ok(())
     }

@@ -172,7 +172,7 @@ fn resident_kib(cyan: &Cyan) -> std::io::Result<f64> {
 /// Client connections that Cyan says are open, those of normal requests included.
 fn connections(cyan: &Cyan) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(cyan.admin)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
     let count = page.lines().find_map(|line| line.strip_prefix("cyan_client_connections "));

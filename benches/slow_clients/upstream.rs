@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,14 @@ pub(crate) const LARGE_BYTES: usize = 500_000_000;
 const PIECE_BYTES: usize = 64 * 1024;
 /// The large answer repeats 0 to this, which fits no power of two: a byte out of place shows.
 pub(crate) const PATTERN: u8 = 251;
+
+/// Bytes of streams without an end that were taken so far.
+static STREAMED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of streams without an end that were taken so far, of all connections.
+pub(crate) fn streamed_bytes() -> u64 {
+    STREAMED_BYTES.load(Ordering::Relaxed)
+}
 
 /// Starts it on a free loopback port; its thread ends with the process.
 pub(crate) fn start() -> io::Result<SocketAddr> {
@@ -80,6 +89,7 @@ async fn endless(mut stream: TcpStream) -> io::Result<()> {
     let chunk = format!("{:x}\r\n{event}\r\n", event.len()).repeat(64);
     loop {
         stream.write_all(chunk.as_bytes()).await?;
+        STREAMED_BYTES.fetch_add(chunk.len() as u64, Ordering::Relaxed);
     }
 }
 
