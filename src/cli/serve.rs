@@ -42,6 +42,7 @@ pub struct Args {
     state_dir: Option<String>,
     /// Take over from the running Cyan: its listening sockets and its state, without a moment in which nobody
     /// serves. PATH is its socket [default: `takeover.sock` in the state directory]
+    #[expect(clippy::option_option, reason = "what clap calls a flag that may have a value")]
     #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true)]
     takeover: Option<Option<PathBuf>>,
 }

@@ -85,8 +85,8 @@ impl Listening {
     pub fn share(self, cores: usize) -> io::Result<Vec<Vec<Bound>>> {
         let mut by_core: Vec<Vec<Bound>> = (0..cores).map(|_| Vec::new()).collect();
         let count = self.sockets.len();
-        for core in count..cores {
-            by_core[core].push(self.sockets[core % count].try_clone()?);
+        for (core, held) in by_core.iter_mut().enumerate().skip(count) {
+            held.push(self.sockets[core % count].try_clone()?);
         }
         for (index, socket) in self.sockets.into_iter().enumerate() {
             by_core[index % cores].push(socket);

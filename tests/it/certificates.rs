@@ -192,7 +192,7 @@ async fn clients_show_a_certificate_where_it_is_required() {
                 }
                 Err(_) => false,
             };
-            let who = shown.map(|shown| shown.file());
+            let who = shown.map(Certificate::file);
             assert_eq!(served, is_served, "required: {is_required}, shown: {who:?}");
         }
         proxy.settles("blue", Verdict::Complete, if is_required { 1 } else { 2 }).await;

@@ -217,7 +217,7 @@ async fn old_one_dies_after(words: usize) {
         }
         // Everything is closed at once, as by a kill.
     };
-    let (_, new) = tokio::join!(dies, Served::take_over(directory.path()));
+    let ((), new) = tokio::join!(dies, Served::take_over(directory.path()));
     let new = new.expect("it goes on alone");
     assert_eq!(new.address, address);
     assert_eq!(client.answer().await.body, b"ok");

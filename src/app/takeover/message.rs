@@ -182,6 +182,7 @@ impl Line {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn garbage(problem: impl ToString) -> LineError {
     LineError::Garbage(problem.to_string())
 }

@@ -141,9 +141,10 @@ fn told(event: Event) -> Command {
 fn start(staged: bool) -> Command {
     let step = |text: &str| text.parse::<WrittenStep>().unwrap().complete(Pace::default());
     let steps: Vec<Step> = ["1%", "25%", "50%", "100%"].map(step).to_vec();
-    let rollback = match staged {
-        true => RollbackProfile::Staged { takes_back_per_second: Weight::FULL },
-        false => RollbackProfile::Instant,
+    let rollback = if staged {
+        RollbackProfile::Staged { takes_back_per_second: Weight::FULL }
+    } else {
+        RollbackProfile::Instant
     };
     let plan =
         Plan { steps, rollback, cool_down: Duration::ZERO, attempts_max: 1000, ..Plan::default() };
