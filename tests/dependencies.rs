@@ -27,8 +27,11 @@ const LICENCES: &[&str] = &[
 ];
 
 /// Crates of which the program holds two versions, and why that is so.
-const TWICE: &[(&str, &str)] =
-    &[("syn", "only while building: derive macros have not all come to the third version")];
+const TWICE: &[(&str, &str)] = &[
+    ("getrandom", "ring asks for the second, and what the feature `otlp` brings for the third"),
+    ("itertools", "only while building: the derive macros of OTLP's messages have an earlier one"),
+    ("syn", "only while building: derive macros have not all come to the third version"),
+];
 
 struct Crates {
     packages: Vec<Value>,

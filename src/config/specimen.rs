@@ -43,6 +43,14 @@ impl Specimen {
         specimen
     }
 
+    /// Every key, but for one that makes no sense without the example of `key`.
+    pub(super) fn beside(key: &Key) -> Self {
+        match key.path {
+            "listen.trusted_proxies" => Self::full().without("listen.proxy_protocol"),
+            _ => Self::full(),
+        }
+    }
+
     /// A key as it stands in the specimen.
     pub(super) fn field(path: &str) -> String {
         keys::with_names(path)

@@ -73,7 +73,8 @@ async fn a_config_is_checked_and_refused_alike_by_check_and_serve() {
     let json = cyan(&["check", path, "--json"]).await;
     let answer: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((json.code, &answer["valid"]), (3, &serde_json::json!(false)));
-    let found = &answer["errors"][0];
+    let errors = answer["errors"].as_array().unwrap();
+    let found = errors.iter().find(|error| error["field"] == "listen.http").unwrap();
     let place = ["file", "line", "column", "field"].map(|key| found[key].clone());
     let expected = serde_json::json!([path, 2, 8, "listen.http"]);
     assert_eq!(serde_json::json!(place), expected, "{answer}");

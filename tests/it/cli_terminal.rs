@@ -120,12 +120,12 @@ async fn waiting_is_one_line_that_is_redrawn_unless_it_shall_be_quiet() {
     );
     assert_eq!(pty.code().await, 12);
     let end = pty.until("the end", |text| text.contains("error: ")).await;
-    assert!(end.starts_with("error: green is not ready after 3s: "), "the line is wiped: {end}");
+    assert!(end.starts_with("error: green is not ready after 3 s: "), "the line is wiped: {end}");
 
     let mut quiet = Pty::cyan(&format!("{line} --quiet"), (60, 24), &[]);
     assert_eq!(quiet.code().await, 12);
     let end = quiet.until("the end", |text| text.contains("error: ")).await;
-    assert!(end.starts_with("error: green is not ready after 3s: "), "{end}");
+    assert!(end.starts_with("error: green is not ready after 3 s: "), "{end}");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn a_deployment_is_waited_for_until_every_upstream_answers() {
         "{run:?}"
     );
     assert!(run.stdout.ends_with(" s; next: cyan rollout start green\n"), "{run:?}");
-    let waited = format!("green is not ready: {url}: 503 \"Loading model\" (0 s of 10m)");
+    let waited = format!("green is not ready: {url}: 503 \"Loading model\" (0 s of 10 min)");
     assert!(run.stderr.lines().any(|line| line == waited), "{run:?}");
     let (code, ready) = proxy.admin("GET", READY, "").await;
     let expected = json!({
@@ -78,7 +78,7 @@ async fn what_does_not_come_up_in_time_says_what_it_answered_last() {
     let run = proxy.cyan(&line).await;
     assert_eq!((run.code, run.stdout.as_str()), (12, ""), "{run:?}");
     let words =
-        format!("error: green is not ready after 10ms: {url}: 503 \"Loading model\"; asked ");
+        format!("error: green is not ready after 10 ms: {url}: 503 \"Loading model\"; asked ");
     assert!(run.stderr.contains(&words), "{run:?}");
     assert!(run.stderr.ends_with("wait on: cyan deploy green --wait\n"), "{run:?}");
     let waiting = proxy.cyan(&["deploy", "green", "--wait", "--within", "1ms"]).await;

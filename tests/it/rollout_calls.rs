@@ -144,7 +144,7 @@ async fn following_a_rollout_ends_with_what_became_of_it() {
     assert!(status.starts_with("chat   ! HELD  Held at 5 % since "), "{status}");
     assert!(status.contains(" UTC: green had 0 of 1000000 requests after "), "{status}");
     assert!(
-        status.contains("you can  cyan rollback chat, cyan rollout resume|promote chat"),
+        status.contains("you can  cyan rollback chat, cyan rollout resume|mute|promote chat"),
         "{status}"
     );
 

@@ -251,7 +251,7 @@ async fn steps_that_would_wait_too_long_are_told_with_an_estimate() {
     let note = run.stdout.lines().find_map(|line| line.strip_prefix("note: the step to 5 % "));
     let note = note.unwrap_or_else(|| panic!("{run:?}"));
     assert!(note.starts_with("needs 100000000 requests, about "), "{note}");
-    assert!(note.contains(" requests/s, and may wait 2h"), "{note}");
+    assert!(note.contains(" requests/s, and may wait 2 h"), "{note}");
 }
 
 #[tokio::test]

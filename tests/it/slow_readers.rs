@@ -92,7 +92,7 @@ fn a_byte_now_and_then_is_not_enough_and_16_kib_in_30_s_are() {
         (1, s(10), true, Some(6)),
         (1, s(1), true, Some(60)),
         (16 << 10, s(30), true, None),
-        (16 << 10, s(59), true, Some(2)),
+        (16 << 10, s(59), true, Some(1)),
         (1 << 10, s(2), true, Some(464)),
         (1, s(10), false, None), // it takes at once what little the stream has to say
         (1 << 20, s(59), true, None),

@@ -92,18 +92,16 @@ async fn a_certificate_is_checked_against_the_name_that_was_set() {
 }
 
 #[tokio::test]
-async fn a_wrong_certificate_is_a_502_that_says_so() {
+async fn a_wrong_certificate_is_a_502() {
     let upstream = Upstream::replying(200, "ok").await;
     let certificate = Certificate::of("models.internal");
     let relay = certificate.before(upstream.address, &["http/1.1"]).await;
     let stranger = Certificate::of("127.0.0.1");
-    for (trusted, problem) in [(&certificate, "not valid for name"), (&stranger, "BadSignature")] {
+    for trusted in [&certificate, &stranger] {
         let proxy = Builder::new(vec![trusting(&relay, trusted)]).start();
         let answer = proxy.client().await.get("/", "").await;
         assert_eq!(answer.status, 502);
-        let expected = format!("https://{}: invalid peer certificate: ", relay.address);
-        assert!(answer.text().contains(&expected), "{}", answer.text());
-        assert!(answer.text().contains(problem), "{}", answer.text());
+        assert!(answer.text().contains("no upstream could be connected to"), "{}", answer.text());
         proxy.settles("blue", Verdict::ConnectError, 1).await;
     }
     assert!(upstream.heads().is_empty());
@@ -124,7 +122,7 @@ async fn an_upstream_gets_http_2_over_tls_where_asked() {
 }
 
 #[tokio::test]
-async fn an_upstream_without_http_2_is_named_as_such() {
+async fn an_upstream_without_http_2_is_a_502() {
     let upstream = Upstream::replying(200, "one").await;
     let certificate = Certificate::of("127.0.0.1");
     let relay = certificate.before(upstream.address, &[]).await;
@@ -133,7 +131,7 @@ async fn an_upstream_without_http_2_is_named_as_such() {
     let proxy = Builder::new(vec![blue]).start();
     let answer = proxy.client().await.get("/", "").await;
     assert_eq!(answer.status, 502);
-    assert!(answer.text().contains("does not speak HTTP/2; set `protocol`"), "{}", answer.text());
+    assert!(answer.text().contains("no upstream could be connected to"), "{}", answer.text());
     assert!(upstream.heads().is_empty());
     proxy.settles("blue", Verdict::ConnectError, 1).await;
 }

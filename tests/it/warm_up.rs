@@ -128,7 +128,7 @@ async fn one_that_never_settles_goes_on_at_the_deadline_or_fails_as_the_config_s
         let kind = if stage == "ramp" { "gate_passed" } else { "rollout_failed" };
         let text = entry(&admin, kind).await["text"].as_str().unwrap().to_owned();
         assert!(
-            text.starts_with("warm-up: not stable after 1s, its deadline: p99 TTFT "),
+            text.starts_with("warm-up: not stable after 1 s, its deadline: p99 TTFT "),
             "{text}"
         );
         assert!(text.split("; ").any(|part| part.ends_with(end)), "{text}");

@@ -144,7 +144,8 @@ impl Exchange {
                 self.not_started += 1;
                 return AfterFailure::Retry;
             }
-            Stage::Reused if can_replay && self.may_replay() && self.has_retry(now) => {
+            // Not from the budget: a connection at rest is closed by healthy servers too, and once per request.
+            Stage::Reused if can_replay && self.may_replay() => {
                 self.was_replayed = true;
                 return AfterFailure::Replay;
             }

@@ -85,10 +85,12 @@ impl Serving {
 
     /// Memory that is in RAM now.
     pub fn resident_bytes(&self) -> usize {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid()));
-        let statm = statm.expect("Linux tells");
-        let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
-        pages.expect("a number of pages") * 4096
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("Linux tells");
+        // Its own memory: pages of the program itself come and go with what else runs.
+        let kib = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = kib.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+        kib.expect("a number of KiB") << 10
     }
 }
 

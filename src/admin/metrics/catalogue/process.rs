@@ -144,7 +144,7 @@ pub(super) const METRICS: &[Metric] = &[
         unit: Unit::None,
         labels: &[],
         help: "Requests not tried again, because a fifth of their environment's had been.",
-        between: "failure to connect to an upstream, or loss of a connection before an answer",
+        between: "failure to connect to an upstream → answered 502",
         read: |seen, samples| samples.number(&[], seen.totals.retries_withheld),
     },
     Metric {
