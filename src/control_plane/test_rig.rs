@@ -11,7 +11,9 @@ use super::boot::{Boot, StartError};
 use super::command::{Applied, Command, EnvironmentView, Refused, Request};
 use super::event::Event;
 use super::handle::ControllerHandle;
-use super::store::sqlite::FILE_NAME;
+use super::record::ServiceRecord;
+use super::store::sqlite::{FILE_NAME, SqliteStore};
+use super::store::{Committed, Evidence, ScoreSlot, Store, StoreError, Write};
 use crate::config::Config;
 use crate::config::resolved::{ADMIN_ADDRESS, AdminSpec, ShutdownSpec};
 use crate::link::{CoreLinks, CoreMessage, CoreReport};
@@ -24,6 +26,38 @@ use crate::model::routing_table::Weighted;
 use crate::model::service::{HeaderNames, InitialSplit, ServiceSpec};
 use crate::model::sticky::StickyRule;
 use crate::model::weight::Weight;
+
+/// The real store, with something between it and who commits.
+pub(super) struct Tampered<F> {
+    pub(super) store: SqliteStore,
+    pub(super) commit: F,
+}
+
+impl<F> Store for Tampered<F>
+where
+    F: FnMut(&mut SqliteStore, &Write, &dyn Fn() -> bool) -> Result<Committed, StoreError>,
+    F: Send + 'static,
+{
+    fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError> {
+        self.store.load()
+    }
+
+    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
+        self.store.load_evidence()
+    }
+
+    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
+        self.store.load_scores()
+    }
+
+    fn commit(
+        &mut self,
+        write: &Write,
+        still_wanted: &dyn Fn() -> bool,
+    ) -> Result<Committed, StoreError> {
+        (self.commit)(&mut self.store, write, still_wanted)
+    }
+}
 
 /// How long a test waits for a state before it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);

@@ -9,47 +9,22 @@ use super::super::journal::Query;
 use super::super::record::ServiceRecord;
 use super::super::store::sqlite::SqliteStore;
 use super::super::store::writer::Writer;
-use super::super::store::{Committed, Evidence, ScoreSlot, Store, StoreError, Write};
-use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set};
+use super::super::store::{Store, Write};
+use super::super::test_rig::{PATIENCE, Rig, Tampered, chat, config, name, set};
 use crate::config::Config;
-
-/// The real store on a disk that answers one write per message, after it has done it.
-struct Slow {
-    store: SqliteStore,
-    answers: mpsc::Receiver<()>,
-}
-
-impl Store for Slow {
-    fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError> {
-        self.store.load()
-    }
-
-    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
-        self.store.load_evidence()
-    }
-
-    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
-        self.store.load_scores()
-    }
-
-    fn commit(
-        &mut self,
-        write: &Write,
-        still_wanted: &dyn Fn() -> bool,
-    ) -> Result<Committed, StoreError> {
-        let committed = self.store.commit(write, still_wanted);
-        // A closed channel stands for a disk that has recovered.
-        let _ = self.answers.recv();
-        committed
-    }
-}
 
 /// A controller on a disk that keeps its answers back until it is let go.
 fn start_on_a_slow_disk(config: &Config) -> (Rig, mpsc::Sender<()>) {
     let (let_go, answers) = mpsc::channel();
     let mut boot = Boot::open(config).unwrap();
     let store = SqliteStore::open(&config.state_dir).unwrap();
-    boot.writer = Writer::start(Slow { store, answers }).unwrap();
+    let commit = move |store: &mut SqliteStore, write: &Write, still_wanted: &dyn Fn() -> bool| {
+        let committed = store.commit(write, still_wanted);
+        // A closed channel stands for a disk that has recovered.
+        let _ = answers.recv();
+        committed
+    };
+    boot.writer = Writer::start(Tampered { store, commit }).unwrap();
     (Rig::run(boot, config), let_go)
 }
 

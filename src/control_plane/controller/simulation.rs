@@ -18,11 +18,10 @@ use serde_json::Value;
 
 use super::super::boot::Boot;
 use super::super::command::{Applied, Command, Refused};
-use super::super::record::ServiceRecord;
 use super::super::store::sqlite::SqliteStore;
 use super::super::store::writer::Writer;
-use super::super::store::{Committed, Evidence, ScoreSlot, Store, StoreError, Write};
-use super::super::test_rig::{PATIENCE, Rig, chat, config, name, set};
+use super::super::store::{Store as _, StoreError, Write};
+use super::super::test_rig::{PATIENCE, Rig, Tampered, chat, config, name, set};
 use crate::config::Config;
 use crate::judge::comparison::Safety;
 use crate::judge::decision::{Breach, Decision, HoldReason};
@@ -43,40 +42,6 @@ const SEEDS: u64 = 20;
 const LIVES: usize = 4;
 /// Events of one life at most.
 const EVENTS_MAX: usize = 14;
-
-/// The real store on a disk that fails, by chance; tells when it is let go.
-struct Faulty {
-    store: SqliteStore,
-    random: fastrand::Rng,
-    /// One write in so many fails; 0 for none.
-    one_in: u32,
-    _gone: mpsc::Sender<()>,
-}
-
-impl Store for Faulty {
-    fn load(&mut self) -> Result<Vec<ServiceRecord>, StoreError> {
-        self.store.load()
-    }
-
-    fn load_evidence(&mut self) -> Result<Vec<Evidence>, StoreError> {
-        self.store.load_evidence()
-    }
-
-    fn load_scores(&mut self) -> Result<Vec<ScoreSlot>, StoreError> {
-        self.store.load_scores()
-    }
-
-    fn commit(
-        &mut self,
-        write: &Write,
-        still_wanted: &dyn Fn() -> bool,
-    ) -> Result<Committed, StoreError> {
-        if self.one_in > 0 && self.random.u32(..self.one_in) == 0 {
-            return Err(StoreError::Busy);
-        }
-        self.store.commit(write, still_wanted)
-    }
-}
 
 /// What is asked of a controller next.
 #[derive(Debug, Clone, Copy)]
@@ -255,9 +220,17 @@ async fn live(
 ) {
     let mut boot = Boot::open(config).unwrap();
     let store = SqliteStore::open(&config.state_dir).unwrap();
+    // One write in so many fails; 0 for none.
     let one_in = if random.bool() { 0 } else { random.u32(2..8) };
-    let faulty = Faulty { store, random: random.fork(), one_in, _gone: gone };
-    boot.writer = Writer::start(faulty).unwrap();
+    let mut dice = random.fork();
+    let commit = move |store: &mut SqliteStore, write: &Write, still_wanted: &dyn Fn() -> bool| {
+        let _let_go_with_the_store = &gone;
+        if one_in > 0 && dice.u32(..one_in) == 0 {
+            return Err(StoreError::Busy);
+        }
+        store.commit(write, still_wanted)
+    };
+    boot.writer = Writer::start(Tampered { store, commit }).unwrap();
     let rig = Rig::run(boot, config);
     let begun = rig.assignment();
     sums_up(&begun);
