@@ -79,12 +79,16 @@ async fn an_answer_that_nobody_reads_stays_with_its_upstream() {
     let upstream = endless(&is_blocked).await;
     let cyan = Serving::start(&before(&upstream)).await;
     let request = "GET / HTTP/1.1\r\nhost: test\r\nx-user-id: ana\r\n\r\n";
-    let mut first = cyan.client().await;
-    first.send(request).await;
-    first.read_until(b"xxxx").await; // code that has run once is in memory
-    drop(first);
-    eventually("the first is gone", || upstream.closed() == 1).await;
-    is_blocked.store(false, Ordering::Relaxed);
+    // What every core takes once, for the first that it serves, is not this answer's.
+    for gone in 1..=16 {
+        let mut before = cyan.client().await;
+        before.send(request).await;
+        before.read_until(b"xxxx").await;
+        eventually("it reads no more", || is_blocked.load(Ordering::Relaxed)).await;
+        drop(before);
+        eventually("it is gone", || upstream.closed() == gone).await;
+        is_blocked.store(false, Ordering::Relaxed);
+    }
     let idle = cyan.resident_bytes();
     let mut client = cyan.client().await;
     client.send(request).await;

@@ -59,12 +59,19 @@ class LlamaServer:
         What it was saying then stops without an end: most often it freezes for as long as its
         client stays, sometimes the connection is cut. The signal goes to an idle thread, because
         with the main thread the server now and then hung and kept accepting (1 of 12 times), which
-        is another story.
+        is another story. If it hangs all the same, it is killed, as whoever deploys does in the end.
         """
         threads = os.listdir(f"/proc/{self.process.pid}/task")
         idle = max(int(thread) for thread in threads)
         failed = ctypes.CDLL(None).tgkill(self.process.pid, idle, signal.SIGTERM)
         assert not failed, "the thread is gone"
+        try:
+            self._wait_refused()
+        except TimeoutError:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self._wait_refused()
+
+    def _wait_refused(self) -> None:
         wait_until("connections are refused", lambda: not answers_ok(f"{self.url}/health"))
 
     def client(self) -> OpenAI:

@@ -12,6 +12,9 @@ use crate::listen::{Bound, Listening};
 /// For a message that needs no work. Above the time that the running one gives the controller's disk.
 const WORD_LIMIT: Duration = Duration::from_secs(10);
 
+/// For the system to close everything that a dead process had open.
+const DEATH_LIMIT: Duration = Duration::from_millis(500);
+
 /// Why the running process goes on, and this one ends.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
@@ -121,9 +124,11 @@ impl Claim {
         }
     }
 
-    /// Whether the process still waits for others: a dead one's socket refuses.
+    /// Whether the process still waits for others: a dead one's socket refuses, and one that is just dying
+    /// takes with it whoever waits there.
     async fn is_somebody_there(&self) -> bool {
-        UnixStream::connect(&self.path).await.is_ok()
+        let Ok(stream) = UnixStream::connect(&self.path).await else { return false };
+        !matches!(Line::new(stream).hear(DEATH_LIMIT).await, Err(LineError::Gone))
     }
 }
 
