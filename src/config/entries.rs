@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::resolved::Config;
 use super::{duration, size};
 use crate::model::environment::{EnvironmentSpec, HostPolicy, Protocol, Replay, Secret};
-use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
+use crate::model::service::{HostPattern, InitialSplit, ServiceSpec, StreamErrors};
 
 /// One table with its keys, in the order of `keys`.
 #[derive(Debug, PartialEq)]
@@ -130,6 +130,7 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         entry("hosts", list(service.hosts.iter().map(host))),
         entry("paths", list(&service.path_prefixes)),
         entry("body_max", bytes(service.body_bytes_max)),
+        entry("stream_errors", text(stream_errors(service.stream_errors))),
         entry("active", text(&initial.active)),
         entry("candidate", optional(initial.candidate.as_ref())),
         entry("fallback", optional(initial.fallback.as_ref())),
@@ -220,6 +221,13 @@ fn of_health(environment: &EnvironmentSpec) -> [Entry; 9] {
         entry("ejection.backoff", time(ejection.backoff)),
         entry("ejection.backoff_max", time(ejection.backoff_max)),
     ]
+}
+
+fn stream_errors(errors: StreamErrors) -> &'static str {
+    match errors {
+        StreamErrors::Cut => "cut",
+        StreamErrors::Event => "event",
+    }
 }
 
 fn protocol(protocol: Protocol) -> &'static str {

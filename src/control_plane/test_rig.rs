@@ -23,7 +23,7 @@ use crate::model::listener::ListenAddress;
 use crate::model::name::Name;
 use crate::model::plan::Plans;
 use crate::model::routing_table::Weighted;
-use crate::model::service::{HeaderNames, InitialSplit, ServiceSpec};
+use crate::model::service::{HeaderNames, InitialSplit, ServiceSpec, StreamErrors};
 use crate::model::sticky::StickyRule;
 use crate::model::weight::Weight;
 
@@ -91,6 +91,7 @@ pub(super) fn chat() -> ServiceSpec {
         force: None,
         body_bytes_max: 1 << 20,
         body_bytes_by_path: Vec::new(),
+        stream_errors: StreamErrors::Cut,
         quality: None,
         smoke: Arc::default(),
         warm_up: None,

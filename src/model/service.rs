@@ -33,6 +33,8 @@ pub struct ServiceSpec {
     pub body_bytes_max: u64,
     /// The same for paths with one of these prefixes, on a segment boundary; the longest prefix counts.
     pub body_bytes_by_path: Vec<(Arc<str>, u64)>,
+    /// How an event stream ends that its upstream breaks off.
+    pub stream_errors: StreamErrors,
     /// What a candidate's answers must be worth before users come; `None` where nobody asks.
     pub quality: Option<Arc<QualitySpec>>,
     /// What upstreams must answer before users come.
@@ -58,6 +60,16 @@ impl ServiceSpec {
         let longest = meant.max_by_key(|(prefix, _)| prefix.len());
         longest.map_or(self.body_bytes_max, |(_, max)| *max)
     }
+}
+
+/// How the client learns that an event stream was broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StreamErrors {
+    /// The connection or stream to it breaks too. The default.
+    #[default]
+    Cut,
+    /// By a last event in the words of its API, where one can be said; by a cut elsewhere.
+    Event,
 }
 
 /// Roles and weights of a service that has no state yet.

@@ -16,7 +16,8 @@ class Cyan:
     """`cyan serve` with one service named `chat`. A context manager.
 
     `environments` maps each name to the URLs of its upstreams, `weights` to percent. The heaviest
-    is active; a rollback takes the candidate's traffic back. `tables` are written below the others.
+    is active; a rollback takes the candidate's traffic back. `service` are further keys of the service,
+    `tables` are written below the others.
     """
 
     def __init__(
@@ -28,13 +29,16 @@ class Cyan:
         candidate: str | None = None,
         tables: str = "",
         versions: dict[str, str] | None = None,
+        service: str = "",
     ):
         self.url = f"http://127.0.0.1:{free_port()}"
         self.admin = f"http://127.0.0.1:{free_port()}"
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "cyan.toml"
         self.access_log = directory / "access.log"
-        text = self._config_text(directory, environments, weights, idle, candidate, versions or {})
+        text = self._config_text(
+            directory, environments, weights, idle, candidate, versions or {}, service
+        )
         self.config.write_text(text + _unindented(tables))
         self._log = directory / "cyan.log"
         self.process = self._begun()
@@ -125,7 +129,7 @@ class Cyan:
             return json.load(answer)
 
     def _config_text(
-        self, directory: Path, environments, weights, idle, candidate, versions
+        self, directory: Path, environments, weights, idle, candidate, versions, service
     ) -> str:
         text = f"""
             state_dir = "{directory}/state"
@@ -137,6 +141,7 @@ class Cyan:
             address = "{self.admin.removeprefix("http://")}"
             [service.chat]
             active = "{max(weights, key=weights.get)}"
+            {service}
         """
         if candidate:
             text += f'candidate = "{candidate}"'

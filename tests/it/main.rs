@@ -36,6 +36,7 @@ mod http2;
 mod http2_hazards;
 mod http2_upstreams;
 mod idempotency;
+mod last_words;
 mod lean;
 mod log_level;
 mod measured;

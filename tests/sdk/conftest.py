@@ -20,6 +20,14 @@ def cyan(running_mock, tmp_path_factory) -> Iterator[Cyan]:
         yield cyan
 
 
+@pytest.fixture(scope="session")
+def telling_cyan(running_mock, tmp_path_factory) -> Iterator[Cyan]:
+    """One that tells of a stream that breaks off, in the words of its API."""
+    directory, service = tmp_path_factory.mktemp("telling"), 'stream_errors = "event"'
+    with Cyan(directory, {"blue": [running_mock.url]}, {"blue": 100}, service=service) as cyan:
+        yield cyan
+
+
 @pytest.fixture
 def mock(running_mock) -> Iterator[MockLlm]:
     """The emulated server, without faults before and after each test."""

@@ -84,6 +84,15 @@ def test_a_stream_that_breaks_off_is_an_error_and_never_a_short_answer(client, m
         stream.get_final_message()
 
 
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+def test_a_stream_that_breaks_off_is_the_sdks_own_error_where_cyan_tells(telling_cyan, mock, fault):
+    mock.set_faults(**{fault: 1.0})
+    client = Anthropic(base_url=telling_cyan.url, api_key="none", max_retries=0, timeout=20)
+    with pytest.raises(anthropic.APIStatusError) as raised, client.messages.stream(**QUESTION) as s:
+        s.get_final_message()
+    assert raised.value.body["error"]["type"] == "api_error"
+
+
 def test_leaving_a_stream_ends_the_work_at_the_server(client, mock):
     before = mock.stats()["cancelled"]
     mock.set_faults(stall=1.0, stall_for="30s")

@@ -102,6 +102,18 @@ def test_an_answer_that_breaks_off_is_an_error_and_never_a_short_one(client, moc
         list(client.chat.completions.create(**QUESTION, stream=stream))
 
 
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+def test_a_stream_that_breaks_off_is_the_sdks_own_error_where_cyan_tells(telling_cyan, mock, fault):
+    mock.set_faults(**{fault: 1.0})
+    client = OpenAI(base_url=f"{telling_cyan.url}/v1", api_key="none", max_retries=0, timeout=20)
+    with pytest.raises(openai.APIError) as raised:
+        list(client.chat.completions.create(**QUESTION, stream=True))
+    assert raised.value.body["type"] == "proxy_error"
+    stream = client.responses.create(model="mock-llm", input="Hello.", stream=True)
+    last = list(stream)[-1]
+    assert (last.type, last.param) == ("error", None)
+
+
 def test_a_server_that_closes_without_an_answer_is_a_502(client, mock):
     mock.set_faults(no_answer=1.0)
     with pytest.raises(openai.InternalServerError) as raised:

@@ -7,7 +7,7 @@ use super::{
     endpoint, environment, force, header, quality, rollout, smoke, split, sticky, warm_up,
 };
 use crate::model::name::Name;
-use crate::model::service::{HostPattern, InitialSplit, ServiceSpec};
+use crate::model::service::{HostPattern, InitialSplit, ServiceSpec, StreamErrors};
 use crate::model::upstream::UpstreamSpec;
 
 const BODY_BYTES_MAX: u64 = 32 << 20;
@@ -51,6 +51,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         force,
         body_bytes_max: section.size("body_max", BODY_BYTES_MAX, 0..=super::super::size::SIZE_MAX),
         body_bytes_by_path: read_body_by_path(&section.section("body_max_by_path")),
+        stream_errors: read_stream_errors(section),
         quality,
         smoke: smoke::read(&section.section("rollout")),
         warm_up: warm_up::read(&section.section("rollout").section("warm_up")),
@@ -62,6 +63,11 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
     let upstreams =
         environments.into_iter().flat_map(|environment| environment.upstreams).collect();
     Some(PlacedService { spec, endpoints, upstreams })
+}
+
+fn read_stream_errors(section: &Section<'_>) -> StreamErrors {
+    let known = [("cut", StreamErrors::Cut), ("event", StreamErrors::Event)];
+    environment::one_of(section, "stream_errors", &known)
 }
 
 fn read_body_by_path(section: &Section<'_>) -> Vec<(std::sync::Arc<str>, u64)> {
@@ -160,6 +166,7 @@ mod tests {
             ("[environment.blue]\nupstreams = []", "a.toml:2: environment.blue: gets 100 % of the traffic and has no upstream; add one, or write weight = 0".to_owned()),
             ("[environment.blue]\nupstreams = \"http://a\"\n[service.chat.environment.blue]\nupstreams = \"http://b\"\n", "a.toml:2: keys of a service stand at the top beside [service.chat]; move them into a [service.NAME] of their own".to_owned()),
             ("body_max_by_path.audio = 1\n[environment.blue]\nupstreams = \"http://a\"", "a.toml:2: body_max_by_path.audio: `audio` is no path prefix; write for example \"/v1/audio\"".to_owned()),
+            ("stream_errors = \"json\"\n[environment.blue]\nupstreams = \"http://a\"", "a.toml:2: stream_errors: `json` is not known; write cut or event".to_owned()),
             ("environment = 1", "a.toml:2: environment: must be a table; write [environment]".to_owned()),
         ] {
             let errors = errors(&format!("listen.http = \"127.0.0.1:80\"\n{text}"));

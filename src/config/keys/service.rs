@@ -11,6 +11,8 @@ pub(super) const KEYS: &[Key] = &[
         "Path prefixes it answers to, each on a segment boundary; none for every path."),
     preset("service.NAME.body_max", Size, "'32MiB'", "'64MiB'",
         "Most bytes of a request body; beyond it 413."),
+    preset("service.NAME.stream_errors", Text, "'cut'", "'event'",
+        "How a client learns that the event stream of an LLM's API was broken off: `cut` breaks its connection or stream, `event` says a last event in the API's own words; needs `inspect`."),
     unset("service.NAME.active", Text, "'blue'",
         "The active environment; when not written, the only one with weight 100, else the first."),
     unset("service.NAME.candidate", Text, "'green'",

@@ -20,7 +20,7 @@ use super::serve::Hangup;
 use crate::data_plane::clients::Work;
 use crate::data_plane::core::Core;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
-use crate::data_plane::exchange::{BodyEnd, OnTime};
+use crate::data_plane::exchange::{BodyEnd, Exchange, OnTime};
 use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::outlet::{Outlet, Piece};
 use crate::data_plane::pool::Rest;
@@ -56,13 +56,26 @@ pub struct Relay {
     /// It has ended.
     pub is_over: bool,
     /// It breaks off, as soon as what came before is flushed.
-    pub is_breaking: bool,
+    pub ending: Option<Ending>,
+}
+
+/// How an answer that broke off ends.
+pub enum Ending {
+    /// With what is left to be said to the client, and then as a whole one does.
+    Told(Option<Bytes>),
+    /// With a break.
+    Cut,
 }
 
 impl Relay {
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
-        if self.is_breaking {
-            return Poll::Ready(Some(Err(Hangup)));
+        match &mut self.ending {
+            Some(Ending::Cut) => return Poll::Ready(Some(Err(Hangup))),
+            Some(Ending::Told(words)) => {
+                let piece = words.take().map(|words| Piece::by(self.outlet.clone(), words));
+                return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
+            }
+            None => {}
         }
         loop {
             let polled = match self.incoming.borrow_mut().as_mut() {
@@ -164,10 +177,13 @@ impl Relay {
     /// Breaks off in the next round: an error now would make hyper drop what it has not flushed yet, and
     /// the client shall see everything that came, down to the head.
     fn poll_hang_up(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
+        let words = self.flight.note(Exchange::take_last_words);
+        let is_told = words.is_some();
+        self.ending = Some(words.map_or(Ending::Cut, |words| Ending::Told(Some(words.into()))));
         self.is_over = true;
-        self.is_breaking = true;
+        self.incoming.take();
         self.connection = None;
-        if self.ends_with_connection {
+        if self.ends_with_connection && !is_told {
             self.work.client().reset_on_close();
         }
         cx.waker().wake_by_ref();

@@ -246,7 +246,7 @@ impl Serving {
             work: self.work,
             ends_with_connection,
             is_over: false,
-            is_breaking: false,
+            ending: None,
         };
         parts.version = http::Version::HTTP_11;
         Response::from_parts(parts, Answer::Relay(Box::new(relay)))

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::edits::Edits;
 use super::head::{Headers, ResponseHead};
+use super::last_words::Cause;
 use super::{BodyEnd, Exchange, Phase, Place, Refusal, access, grpc, strip};
 use crate::model::header_id::HeaderId;
 use crate::model::service::HeaderNames;
@@ -21,6 +22,7 @@ impl Exchange {
             self.grpc_status = grpc::status_in(head);
         } else {
             self.begin_measuring(head);
+            self.allow_last_words(head);
         }
         if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place {
             upstream.answered();
@@ -82,12 +84,18 @@ impl Exchange {
     /// The answer broke off, and the client has yet to take what came of it before. The end is told when it
     /// has; how it came about cannot change until then.
     pub fn on_response_broken(&mut self, end: BodyEnd) {
+        if let Some(cause) = Cause::of(end) {
+            self.find_last_words(cause);
+        }
         let verdict = self.verdict_of(end);
         self.settle(verdict);
     }
 
     /// The answer ended.
     pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
+        if let Some(cause) = Cause::of(end) {
+            self.find_last_words(cause);
+        }
         let verdict = self.verdict_of(end);
         let has_generated = matches!(verdict, Verdict::Complete | Verdict::Length);
         if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place
@@ -115,6 +123,7 @@ impl Exchange {
     /// Cyan ends it: a drain's deadline has passed. Never a clean end for the client; what it has seen of
     /// an answer stays true.
     pub fn on_evicted(&mut self, now: Instant) -> Refusal {
+        self.find_last_words(Cause::Draining);
         let verdict = self.verdict_so_far().unwrap_or(Verdict::Shed);
         self.end(verdict, now);
         if self.head_after.is_none() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::head::ResponseHead;
 use super::{Exchange, Place};
-use crate::inspect::answer::{AnswerHead, AnswerScan, Conclusion};
+use crate::inspect::answer::{AnswerHead, AnswerScan, BrokenOff, Conclusion};
 use crate::model::answer::Inspection;
 use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
@@ -99,6 +99,11 @@ impl Measured {
         if let Some(stream) = self.stream.as_ref().filter(|_| time >= CLIENT_TOOK_LONG) {
             stream.client_took_long(now);
         }
+    }
+
+    /// What can still be said in an answer that breaks off here.
+    pub(super) fn broken_off(&self) -> Option<BrokenOff> {
+        self.scan.as_ref()?.broken_off()
     }
 
     fn conclude(&mut self, end: BodyEnd) -> Option<Conclusion> {

@@ -24,6 +24,7 @@ pub mod forwarded;
 mod grpc;
 pub mod head;
 pub mod key;
+mod last_words;
 mod marks;
 mod measure;
 mod mirror;
@@ -46,6 +47,7 @@ use std::time::{Duration, Instant};
 
 pub use crate::model::body_end::BodyEnd;
 use head::Peer;
+use last_words::LastWords;
 use measure::Measured;
 use pick::Tried;
 pub use reply::Refusal;
@@ -170,6 +172,7 @@ pub struct Exchange {
     keep_alive: Option<Duration>,
     connect: Option<Duration>,
     measured: Measured,
+    last_words: LastWords,
     tunnel: Option<Box<Tunnel>>,
     is_grpc: bool,
     grpc_status: Option<u16>,
@@ -254,6 +257,7 @@ impl Exchange {
             keep_alive: None,
             connect: None,
             measured: Measured::default(),
+            last_words: LastWords::default(),
             tunnel: None,
             is_grpc: false,
             grpc_status: None,
@@ -279,7 +283,12 @@ impl Exchange {
     fn end(&mut self, verdict: Verdict, now: Instant) {
         self.settle(verdict);
         self.ended_at = Some(now);
-        self.phase = Phase::Ended;
+        // While there is something left to say, the client has its time to take it.
+        self.phase = if self.last_words.are_any() {
+            Phase::Answering { since: now, waits_for_client: true }
+        } else {
+            Phase::Ended
+        };
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Refusal {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::last_words::Cause;
 use super::measure::ContentLimits;
 use super::{Exchange, Refusal, Stage};
 use crate::model::timeouts::Timeouts;
@@ -57,7 +58,7 @@ pub enum OnTime {
     Failed(Stage, String),
     /// Answer here.
     Reply(Refusal),
-    /// Break the answer off, never as a clean end.
+    /// Break the answer off, never as a clean end; `take_last_words` first.
     Abort,
 }
 
@@ -170,6 +171,9 @@ impl Exchange {
             Phase::Answering { .. } => {
                 let is_client = self.was_client_too_slow(now);
                 let otherwise = if is_client { Verdict::ClientGone } else { Verdict::Timeout };
+                if !is_client {
+                    self.find_last_words(Cause::Timeout);
+                }
                 let verdict = self.verdict_so_far().unwrap_or(otherwise);
                 self.end(verdict, now);
                 OnTime::Abort

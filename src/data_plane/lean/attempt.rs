@@ -19,7 +19,7 @@ use super::request::RequestView;
 use super::response::{self, BadAnswer, Parsed};
 use super::serve::on_due;
 use crate::data_plane::exchange::head::RequestHead;
-use crate::data_plane::exchange::{BodyEnd, Exchange, OnTime, Refusal, Stage};
+use crate::data_plane::exchange::{BodyEnd, Exchange, Refusal, Stage};
 use crate::data_plane::flight::FlightOwner;
 use crate::inspect::model_edit::Part;
 
@@ -46,8 +46,11 @@ pub(super) enum State {
     Unsent,
     AwaitingHead,
     Passing(Framing),
-    /// Everything came; the client has yet to take it.
-    Ending(BodyEnd),
+    /// Nothing more comes; the client has yet to take the rest, which ends as a whole body does, or not.
+    Ending {
+        is_whole: bool,
+        end: BodyEnd,
+    },
 }
 
 /// How an attempt ended.
@@ -85,11 +88,21 @@ impl Attempt {
         (self.is_reusable && is_sent).then_some(self.connection)
     }
 
-    /// The answer broke off: the exchange knows it at once, however long the client takes for the rest.
-    pub(super) fn break_off(&mut self, flight: &FlightOwner, end: BodyEnd) {
+    /// The answer broke off: the exchange knows it at once, however long the client takes for the rest, and
+    /// for what is said to it of that.
+    pub(super) fn break_off(&mut self, flight: &FlightOwner, end: BodyEnd, out: &mut Vec<u8>) {
         self.is_reusable = false;
-        self.state = State::Ending(end);
         flight.with(|exchange| exchange.on_response_broken(end));
+        let is_whole = self.tell(flight, out);
+        self.state = State::Ending { is_whole, end };
+    }
+
+    /// Writes what is left to be said of an answer that broke off, and the end of the body. False: there is
+    /// nothing, and the answer has to be cut.
+    pub(super) fn tell(&self, flight: &FlightOwner, out: &mut Vec<u8>) -> bool {
+        let words = flight.note(Exchange::take_last_words);
+        let State::Passing(framing) = &self.state else { return false };
+        words.is_some_and(|words| framing.end_with(&words, out))
     }
 
     fn poll_upload(&mut self, cx: &mut Context<'_>) {
@@ -98,20 +111,6 @@ impl Attempt {
             self.is_upload_lost = true;
             self.upload.forget();
         }
-    }
-
-    /// A deadline has passed, or a drain ends it.
-    fn on_due(&self, flight: &FlightOwner) -> Option<Outcome> {
-        if matches!(self.state, State::AwaitingHead) {
-            return on_due(flight).err().map(Outcome::Refused);
-        }
-        let now = Instant::now();
-        if flight.is_evicted() {
-            flight.with(|exchange| exchange.on_evicted(now));
-            return Some(Outcome::Broken);
-        }
-        let is_over = flight.with(|exchange| exchange.on_time(now)) == OnTime::Abort;
-        is_over.then_some(Outcome::Broken)
     }
 
     /// The stage of a connection that was lost.
@@ -148,9 +147,8 @@ impl Conversation {
                     break;
                 }
             }
-            if let State::Ending(end) = attempt.state {
+            if let State::Ending { is_whole, end } = attempt.state {
                 flight.with(|exchange| exchange.on_response_end(end, Instant::now()));
-                let is_whole = end == BodyEnd::Whole;
                 return Poll::Ready(if is_whole { Outcome::Whole } else { Outcome::Broken });
             }
             match self.poll_upstream(flight, attempt, cx) {
@@ -169,7 +167,11 @@ impl Conversation {
             return Poll::Ready(Outcome::Broken);
         }
         ready!(flight.poll_due(cx));
-        attempt.on_due(flight).map_or(Poll::Pending, Poll::Ready)
+        if matches!(attempt.state, State::AwaitingHead) {
+            return on_due(flight)
+                .map_or_else(|r| Poll::Ready(Outcome::Refused(r)), |()| Poll::Pending);
+        }
+        self.on_late(flight, attempt, cx)
     }
 
     /// Writes head and body in one go.
@@ -249,12 +251,11 @@ impl Conversation {
                 Some(Outcome::Failed(attempt.stage(), problem.to_owned()))
             }
             Err(error) if is_in_head => Some(Outcome::Failed(attempt.stage(), error.to_string())),
-            Ok(()) if count == 0 => self.on_upstream_closed(flight, attempt, cx),
+            Ok(()) if count == 0 => self.on_upstream_closed(flight, attempt, &mut desk.output, cx),
             Err(error) => {
                 let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
                 let end = if is_reset { BodyEnd::Reset } else { BodyEnd::Cut };
-                attempt.break_off(flight, end);
-                None
+                self.on_upstream_broken(flight, attempt, end, &mut desk.output, cx)
             }
             Ok(()) if is_in_head => self.on_head_bytes(flight, attempt, desk, kept + count, cx),
             Ok(()) => self.pass(flight, attempt, &desk.input[..count], &mut desk.output, cx),

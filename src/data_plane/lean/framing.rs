@@ -12,6 +12,9 @@ const DIGITS_MAX: u8 = 16;
 /// Most bytes of the extensions of one chunk, and of all trailers.
 const EXTRA_BYTES_MAX: usize = 8 * 1024;
 
+/// Most bytes that a chunk may still lack to be filled up with blank lines.
+const FILLING_BYTES_MAX: u64 = 64 * 1024;
+
 /// The last chunk, without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
@@ -26,6 +29,33 @@ pub enum Framing {
     Chunked(Chunks),
     /// With the connection.
     UntilClose,
+}
+
+impl Framing {
+    /// Writes `words` where the client stands in the body, and the end of the body. False: they cannot be
+    /// said, and nothing is written.
+    pub fn end_with(&self, words: &[u8], out: &mut Vec<u8>) -> bool {
+        let can_end = match self {
+            Self::Nothing | Self::Sized(_) => false,
+            Self::Chunked(chunks) => chunks.fill_with(words, out),
+            Self::UntilClose => {
+                chunk(words, out);
+                true
+            }
+        };
+        if can_end {
+            out.extend_from_slice(LAST_CHUNK);
+        }
+        can_end
+    }
+}
+
+fn chunk(data: &[u8], out: &mut Vec<u8>) {
+    if !data.is_empty() {
+        out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+        out.extend_from_slice(data);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Follows a chunked body.
@@ -68,23 +98,18 @@ pub struct Passed {
     pub part: Range<usize>,
     /// The body ended before this position: write the last chunk.
     pub end: Option<usize>,
+    /// The chunks cannot be followed beyond that part.
+    pub is_broken: bool,
 }
 
-/// The chunks cannot be followed.
+/// A byte that may not stand where it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BadChunks;
+struct BadChunks;
 
 impl Chunks {
-    /// Follows a piece. `payload` sees the bytes that it carries.
-    ///
-    /// # Errors
-    /// When it breaks the rules; nothing of the piece is to be passed then.
-    pub fn push(
-        &mut self,
-        piece: &[u8],
-        mut payload: impl FnMut(&[u8]),
-    ) -> Result<Passed, BadChunks> {
-        let mut passed = Passed { line: None, part: 0..0, end: None };
+    /// Follows a piece, as far as it keeps to the rules. `payload` sees the bytes that it carries.
+    pub fn push(&mut self, piece: &[u8], mut payload: impl FnMut(&[u8])) -> Passed {
+        let mut passed = Passed { line: None, part: 0..0, end: None, is_broken: false };
         let mut at = 0;
         while at < piece.len() && self.place != Place::End {
             if self.place == Place::Data {
@@ -100,7 +125,11 @@ impl Chunks {
                 continue;
             }
             let was_line_end = self.place == Place::SizeLf;
-            self.place = self.step(piece[at])?;
+            let Ok(place) = self.step(piece[at]) else {
+                passed.is_broken = true;
+                break;
+            };
+            self.place = place;
             at += 1;
             match self.place {
                 Place::Data if was_line_end => {
@@ -118,7 +147,28 @@ impl Chunks {
         let is_in_line = matches!(self.place, Place::Size | Place::Extension | Place::SizeLf);
         self.is_line_split = is_in_line && (self.digits > 0 || self.is_line_split);
         passed.end = (self.place == Place::End).then_some(at);
-        Ok(passed)
+        passed
+    }
+
+    /// Writes `words` into the chunk in which the client stands, or into one of their own. What a chunk lacks
+    /// beyond them is filled up with LF: to streams of events or lines, blank lines say nothing.
+    fn fill_with(&self, words: &[u8], out: &mut Vec<u8>) -> bool {
+        let lacking = match self.place {
+            Place::Data if self.size > FILLING_BYTES_MAX => return false,
+            Place::Data => usize::try_from(self.size).expect("it is below the maximum"),
+            _ => 0,
+        };
+        let (filling, rest) = words.split_at(lacking.min(words.len()));
+        out.extend_from_slice(filling);
+        out.resize(out.len() + lacking - filling.len(), b'\n');
+        match self.place {
+            Place::Data | Place::DataCr => out.extend_from_slice(b"\r\n"),
+            Place::DataLf => out.push(b'\n'),
+            // Of everything else nothing was passed.
+            _ => {}
+        }
+        chunk(rest, out);
+        true
     }
 
     /// One byte outside of the data.
@@ -180,7 +230,10 @@ mod tests {
     fn pass(pieces: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>, bool), BadChunks> {
         let (mut chunks, mut sent, mut payload) = (Chunks::default(), Vec::new(), Vec::new());
         for piece in pieces {
-            let passed = chunks.push(piece, |data| payload.extend_from_slice(data))?;
+            let passed = chunks.push(piece, |data| payload.extend_from_slice(data));
+            if passed.is_broken {
+                return Err(BadChunks);
+            }
             if let Some(size) = passed.line {
                 sent.extend_from_slice(format!("{size:x}\r\n").as_bytes());
             }
@@ -231,6 +284,42 @@ mod tests {
         }
         let long = [b"1;".to_vec(), vec![b'x'; EXTRA_BYTES_MAX + 1]].concat();
         assert_eq!(pass(&[&long]), Err(BadChunks));
+    }
+
+    /// What goes out of `piece`, and then of an end with `words`.
+    fn ended(piece: &[u8], words: &[u8]) -> Option<Vec<u8>> {
+        let mut chunks = Chunks::default();
+        let passed = chunks.push(piece, |_| ());
+        let mut sent = piece[passed.part].to_vec();
+        Framing::Chunked(chunks).end_with(words, &mut sent).then_some(sent)
+    }
+
+    #[test]
+    fn words_fit_in_wherever_the_chunks_break_off() {
+        let whole = b"3;x=y\r\nabc\r\n14\r\n0123456789abcdefghij\r\n0\r\n";
+        for cut in 0..=whole.len() {
+            let sent = ended(&whole[..cut], b"words").unwrap();
+            let (again, payload, is_over) = pass(&[&sent]).unwrap();
+            let payload = String::from_utf8(payload).unwrap();
+            assert!(is_over && again == sent, "{cut}: {payload:?}");
+            let data = payload.trim_end().strip_suffix("words").unwrap();
+            assert!("abc0123456789abcdefghij".starts_with(data), "{cut}: {payload:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_broken_chunks_is_passed() {
+        let sent = ended(b"3\r\nabc\r\nxyz", b"words").unwrap();
+        assert_eq!(sent, b"3\r\nabc\r\n5\r\nwords\r\n0\r\n\r\n");
+        let sent = ended(b"3\r\nabcd", b"words").unwrap();
+        assert_eq!(sent, b"3\r\nabc\r\n5\r\nwords\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_chunk_that_lacks_too_much_is_not_filled() {
+        assert_eq!(ended(b"fffff\r\ndata", b"words"), None);
+        let mut out = Vec::new();
+        assert!(!Framing::Sized(7).end_with(b"words", &mut out) && out.is_empty());
     }
 
     proptest! {

@@ -13,6 +13,7 @@
 
 use memchr::{memchr2, memchr3};
 
+use super::json_walk::Progress;
 use super::reading::Reading;
 use super::word::Word;
 
@@ -96,6 +97,23 @@ impl EventStream {
                 }
                 Line::Value(field) => self.value(rest, field, reading),
             };
+        }
+    }
+
+    /// What ends the last event as it was meant, if anything does; `data` is how far its JSON came.
+    ///
+    /// Data cannot be taken back, and whatever follows in an event becomes a part of them. An event without any,
+    /// even if it has a name, goes on as whatever comes next.
+    pub fn closing(&self, data: Progress) -> Option<&'static str> {
+        let is_whole = data == Progress::Complete;
+        match (self.data, self.line) {
+            (Data::None | Data::Mark(0), Line::Start) => Some(""),
+            (Data::None | Data::Mark(0), _) => Some("\n"),
+            // The first LF would belong to the CR.
+            (Data::Json, Line::Start) if is_whole && self.has_ended_by_cr => Some("\n\n"),
+            (Data::Json, Line::Start) if is_whole => Some("\n"),
+            (Data::Json, Line::Value(Field::Data)) if is_whole => Some("\n\n"),
+            (Data::Json | Data::Mark(_), _) => None,
         }
     }
 

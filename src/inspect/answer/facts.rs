@@ -52,6 +52,8 @@ pub struct Facts {
     pub index: u64,
     /// `stop` of llama.cpp.
     pub stop: Option<bool>,
+    /// The number of an event of Responses.
+    pub sequence: Option<u64>,
     /// The tokens used.
     pub usage: Usage,
     is_in_choice: bool,
@@ -183,6 +185,7 @@ impl Facts {
             Place::Stop if is_true || bare == b"false" => self.stop = Some(is_true),
             Place::StoppedLimit if is_true => self.reason = Some(Reason::LIMIT),
             Place::RootIndex => self.index = number(bare).unwrap_or(0),
+            Place::Sequence => self.sequence = number(bare),
             Place::ChoiceIndex => self.choices.index(number(bare)),
             _ => self.usage.take(place, number(bare)),
         }

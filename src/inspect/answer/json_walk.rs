@@ -133,6 +133,11 @@ impl JsonWalk {
         if self.state == State::Bare {
             self.end_bare(&[], facts);
         }
+        self.progress()
+    }
+
+    /// How far it has come so far.
+    pub fn progress(&self) -> Progress {
         match self.state {
             State::Start => Progress::Nothing,
             State::End(progress) => progress,

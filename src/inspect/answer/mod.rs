@@ -7,6 +7,7 @@
 //! lines) cuts them apart, the walk finds in each what stands where it means something, the dialects read
 //! these facts into a tally, and the judgement makes the verdict of that.
 
+mod broken_off;
 mod choices;
 mod dialect;
 mod event_stream;
@@ -22,6 +23,8 @@ mod tally;
 mod usage;
 mod word;
 
+pub use broken_off::BrokenOff;
+pub use dialect::Dialect;
 use event_stream::EventStream;
 use form::Form;
 use json_walk::Progress;

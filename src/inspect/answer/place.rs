@@ -95,6 +95,8 @@ pub enum Place {
     Stop,
     /// `stopped_limit` of older ones.
     StoppedLimit,
+    /// `sequence_number` of Responses.
+    Sequence,
 }
 
 impl Place {
@@ -187,6 +189,7 @@ impl Place {
             b"index" => Self::RootIndex,
             b"stop" => Self::Stop,
             b"stopped_limit" => Self::StoppedLimit,
+            b"sequence_number" => Self::Sequence,
             _ => Self::of_response(key),
         }
     }

@@ -26,6 +26,16 @@ impl Reading {
         self.walk.push(piece, &mut self.facts);
     }
 
+    /// How far the JSON of the event has come.
+    pub fn progress(&self) -> Progress {
+        self.walk.progress()
+    }
+
+    /// The last number of an event, this one included.
+    pub fn sequence(&self) -> Option<u64> {
+        self.facts.sequence.or(self.tally.sequence)
+    }
+
     /// The event is over. It counts if it is one JSON and nothing else; returns what it is.
     pub fn end_of_event(&mut self) -> Progress {
         let progress = self.walk.end(&mut self.facts);

@@ -43,6 +43,8 @@ pub struct Tally {
     pub is_without_words: bool,
     /// A part of it was not followed, because it was deeper or wider than what is kept of it.
     pub is_given_up: bool,
+    /// The last number of an event, where events have numbers.
+    pub sequence: Option<u64>,
     /// The tokens used.
     pub usage: Usage,
 }
@@ -56,6 +58,7 @@ impl Tally {
     /// Takes in a whole event.
     pub fn read(&mut self, facts: &Facts) {
         self.is_filled |= !facts.is_blank;
+        self.sequence = facts.sequence.or(self.sequence);
         self.has_error |= facts.has_error || facts.kind == Kind::Error;
         if let Some(dialect) = Dialect::of(facts, self) {
             self.dialect.get_or_insert(dialect);

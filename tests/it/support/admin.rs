@@ -21,7 +21,7 @@ use cyan::model::name::Name;
 use cyan::model::plan::Plans;
 use cyan::model::role::Role;
 use cyan::model::routing_table::Weighted;
-use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
+use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec, StreamErrors};
 use cyan::model::sticky::StickyRule;
 use cyan::model::weight::Weight;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -274,6 +274,7 @@ fn chat() -> ServiceSpec {
         force: None,
         body_bytes_max: 1 << 20,
         body_bytes_by_path: Vec::new(),
+        stream_errors: StreamErrors::Cut,
         quality: None,
         smoke: Arc::default(),
         warm_up: None,

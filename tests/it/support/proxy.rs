@@ -12,7 +12,7 @@ use cyan::model::listener::{ListenAddress, ListenerSpec};
 use cyan::model::name::Name;
 use cyan::model::plan::Plans;
 use cyan::model::routing_table::Weighted;
-use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
+use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec, StreamErrors};
 use cyan::model::sticky::StickyRule;
 use cyan::model::timeouts::ClientTimeouts;
 use cyan::model::weight::Weight;
@@ -84,6 +84,7 @@ impl Builder {
             force: None,
             body_bytes_max: 32 << 20,
             body_bytes_by_path: Vec::new(),
+            stream_errors: StreamErrors::Cut,
             quality: None,
             smoke: std::sync::Arc::default(),
             warm_up: None,

@@ -9,7 +9,7 @@ use cyan::model::name::Name;
 use cyan::model::plan::Plans;
 use cyan::model::routing_table::RoutingTable;
 use cyan::model::salt::Salt;
-use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec};
+use cyan::model::service::{HeaderNames, InitialSplit, ServiceSpec, StreamErrors};
 use cyan::model::sticky::StickyRule;
 use cyan::model::upstream::{Upstream, UpstreamId};
 use cyan::model::weight::Weight;
@@ -80,6 +80,7 @@ pub fn table_with(
         force: None,
         body_bytes_max: 1 << 20,
         body_bytes_by_path: Vec::new(),
+        stream_errors: StreamErrors::Cut,
         quality: None,
         smoke: std::sync::Arc::default(),
         warm_up: None,

@@ -13,6 +13,7 @@ mod responses;
 
 use super::facts::Facts;
 use super::tally::Tally;
+use crate::model::api::Api;
 
 /// A language of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,23 @@ impl Dialect {
         } else {
             None
         }
+    }
+
+    /// What is expected of an API before a word has come.
+    pub fn expected(api: Api) -> Option<Self> {
+        match api {
+            Api::Chat | Api::Completions => Some(Self::OpenAi),
+            Api::Responses => Some(Self::Responses),
+            Api::Messages => Some(Self::Messages),
+            Api::Ollama => Some(Self::Ollama),
+            Api::Embeddings => Some(Self::Embeddings),
+            Api::Other => None,
+        }
+    }
+
+    /// Whether it streams by server-sent events.
+    pub fn streams_events(self) -> bool {
+        !matches!(self, Self::Ollama | Self::Embeddings)
     }
 
     /// Takes in an event of this dialect.
