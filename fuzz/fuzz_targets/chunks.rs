@@ -49,9 +49,10 @@ fn follow<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Followed {
     let (mut chunks, mut followed) = (Chunks::default(), Followed::default());
     for piece in pieces {
         let Followed { sent, payload, .. } = &mut followed;
-        let Ok(passed) = chunks.push(piece, |data| payload.extend_from_slice(data)) else {
+        let passed = chunks.push(piece, |data| payload.extend_from_slice(data));
+        if passed.is_broken {
             return Followed { is_bad: true, ..Followed::default() };
-        };
+        }
         if let Some(size) = passed.line {
             sent.extend_from_slice(format!("{size:x}\r\n").as_bytes());
         }

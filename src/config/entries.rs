@@ -126,11 +126,15 @@ fn of_service(service: &ServiceSpec) -> Vec<Entry> {
         HostPattern::Below(suffix) => format!("*{suffix}"),
     };
     let cookie = sticky.set_cookie.as_ref();
+    let rate = service.requests_per_client.as_ref();
     let mut entries = vec![
         entry("hosts", list(service.hosts.iter().map(host))),
         entry("paths", list(&service.path_prefixes)),
         entry("body_max", bytes(service.body_bytes_max)),
         entry("stream_errors", text(stream_errors(service.stream_errors))),
+        entry("requests_per_client.per_second", optional(rate.map(|rate| rate.per_second))),
+        entry("requests_per_client.burst", optional(rate.map(|rate| rate.burst))),
+        entry("requests_per_client.by", rate.map_or(Shown::Nothing, |rate| list(&rate.by))),
         entry("active", text(&initial.active)),
         entry("candidate", optional(initial.candidate.as_ref())),
         entry("fallback", optional(initial.fallback.as_ref())),

@@ -11,13 +11,14 @@ use super::keys::{self, Kind, TABLES};
 const NEEDED: [&str; 2] = ["listen.http", "service.NAME.environment.NAME.upstreams"];
 
 /// Tables that switch something on by standing there: they are commented out as a whole.
-const SWITCHES: [&str; 19] = [
+const SWITCHES: [&str; 20] = [
     "listen.certificates.NAME",
     "admin.tokens.NAME",
     "access_log",
     "otlp",
     "otlp.headers",
     "hooks.NAME",
+    "service.NAME.requests_per_client",
     "service.NAME.sticky.cookie",
     "service.NAME.force",
     "service.NAME.rollout.quality",

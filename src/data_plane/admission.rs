@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::OwnedSemaphorePermit;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::model::client_network;
 
 /// Places of the table; a power of two.
 const PLACES: usize = 1 << 16;
@@ -63,12 +64,8 @@ impl AddressCounts {
         Some(AddressPlace { counts: Arc::clone(self), index })
     }
 
-    /// An IPv6 client has a network of 64 bits to choose its addresses from, so that network is counted.
     fn index(&self, address: IpAddr) -> usize {
-        let hash = match address {
-            IpAddr::V4(address) => xxh3_64_with_seed(&address.octets(), self.seed),
-            IpAddr::V6(address) => xxh3_64_with_seed(&address.octets()[..8], self.seed),
-        };
+        let hash = client_network::hash(address, self.seed);
         usize::try_from(hash % PLACES as u64).expect("a remainder of 65536")
     }
 }

@@ -5,6 +5,7 @@ mod access_log;
 mod admission;
 pub mod budget;
 mod client_io;
+pub mod client_rates;
 mod clients;
 mod core;
 mod descriptors;

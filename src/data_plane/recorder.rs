@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client_rates::ClientRates;
 use super::observed::Observed;
 use super::panics;
 use super::retries::Retries;
@@ -33,6 +34,8 @@ pub struct Recorder {
     pub observed: Observed,
     /// How many requests may be tried again.
     pub retries: Retries,
+    /// How many requests clients have sent lately, on all cores.
+    pub rates: Arc<ClientRates>,
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
     listeners: Vec<Box<dyn Listener>>,
@@ -83,8 +86,17 @@ impl Recorder {
     ) -> Self {
         let shard = RefCell::default();
         let (observed, retries) = (Observed::default(), Retries::default());
+        let rates = Arc::new(ClientRates::new(epoch, 0));
         let random = RefCell::new(random);
-        Self { epoch, shard, observed, retries, random, reports, listeners, trace_share: None }
+        let trace_share = None;
+        Self { epoch, shard, observed, retries, rates, random, reports, listeners, trace_share }
+    }
+
+    /// The same, with what clients send counted together with the other cores.
+    #[must_use]
+    pub fn sharing(mut self, rates: Arc<ClientRates>) -> Self {
+        self.rates = rates;
+        self
     }
 
     /// The same, with traces exported: `share` of those begun here are recorded.

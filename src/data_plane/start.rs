@@ -15,6 +15,7 @@ use super::accept::{Entrance, Socket};
 use super::access_log::{self, AccessLog, LogWriter};
 use super::admission::AddressCounts;
 use super::budget::BufferBudget;
+use super::client_rates::ClientRates;
 use super::clients::Clients;
 use super::core::{Core, Handover};
 use super::descriptors::Descriptors;
@@ -94,6 +95,7 @@ struct Seed {
     number: usize,
     snapshot: Arc<ArcSwap<Snapshot>>,
     budget: Arc<BufferBudget>,
+    rates: Arc<ClientRates>,
     open: Arc<[Arc<AtomicU32>]>,
     handovers: Arc<[mpsc::Sender<Handover>]>,
     links: CoreLinks,
@@ -162,12 +164,14 @@ impl DataPlane {
         let open: Arc<[_]> = (0..cores).map(|_| Arc::new(AtomicU32::new(0))).collect();
         let handovers: Arc<[_]> = handovers.into();
         let budget = BufferBudget::new(config.body_buffer_bytes_max);
+        let rates = Arc::new(ClientRates::new(links.epoch(), fastrand::u64(..)));
         let mut threads = Vec::with_capacity(cores);
         for (number, (mailbox, handed)) in mailboxes.into_iter().zip(handed).enumerate() {
             let seed = Seed {
                 number,
                 snapshot: Arc::clone(snapshot),
                 budget: Arc::clone(&budget),
+                rates: Arc::clone(&rates),
                 open: Arc::clone(&open),
                 handovers: Arc::clone(&handovers),
                 links: links.clone(),
@@ -258,7 +262,8 @@ impl Seed {
         let tell = Box::new(move |report| reports.try_send(report).is_ok());
         let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(self.feed.clone())];
         listeners.extend(self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>));
-        let recorder = Recorder::new(self.links.epoch(), fastrand::Rng::new(), tell, listeners);
+        let recorder = Recorder::new(self.links.epoch(), fastrand::Rng::new(), tell, listeners)
+            .sharing(Arc::clone(&self.rates));
         match self.trace_share {
             Some(share) => recorder.tracing(share),
             None => recorder,

@@ -11,6 +11,8 @@ pub mod argv;
 pub mod assignment;
 pub mod body_end;
 pub mod certificate_hosts;
+pub mod client_network;
+pub mod client_rate;
 pub mod duration;
 pub mod entrance;
 pub mod environment;

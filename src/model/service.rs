@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::client_rate::ClientRate;
 use super::environment::{EnvironmentSpec, Secret};
 use super::header_id::HeaderId;
 use super::name::Name;
@@ -33,6 +34,8 @@ pub struct ServiceSpec {
     pub body_bytes_max: u64,
     /// The same for paths with one of these prefixes, on a segment boundary; the longest prefix counts.
     pub body_bytes_by_path: Vec<(Arc<str>, u64)>,
+    /// How many requests each client may send; `None` for any number.
+    pub requests_per_client: Option<ClientRate>,
     /// How an event stream ends that its upstream breaks off.
     pub stream_errors: StreamErrors,
     /// What a candidate's answers must be worth before users come; `None` where nobody asks.

@@ -19,6 +19,7 @@ mod cli_exit_codes;
 mod cli_files;
 mod cli_terminal;
 mod cli_verbs;
+mod client_rates;
 mod comparison;
 mod crash;
 mod dashboard;

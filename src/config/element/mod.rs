@@ -23,6 +23,7 @@ mod probes;
 mod quality;
 mod range;
 mod receiver;
+mod requests_per_client;
 mod rewrite;
 pub(super) mod rollout;
 mod service;

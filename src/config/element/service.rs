@@ -4,7 +4,8 @@ use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
 use super::{
-    endpoint, environment, force, header, quality, rollout, smoke, split, sticky, warm_up,
+    endpoint, environment, force, header, quality, requests_per_client, rollout, smoke, split,
+    sticky, warm_up,
 };
 use crate::model::name::Name;
 use crate::model::service::{HostPattern, InitialSplit, ServiceSpec, StreamErrors};
@@ -51,6 +52,7 @@ pub(super) fn read(name: Name, section: &Section<'_>) -> Option<PlacedService> {
         force,
         body_bytes_max: section.size("body_max", BODY_BYTES_MAX, 0..=super::super::size::SIZE_MAX),
         body_bytes_by_path: read_body_by_path(&section.section("body_max_by_path")),
+        requests_per_client: requests_per_client::read(&section.section("requests_per_client")),
         stream_errors: read_stream_errors(section),
         quality,
         smoke: smoke::read(&section.section("rollout")),

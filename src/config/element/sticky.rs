@@ -35,7 +35,8 @@ pub(super) fn read(service: &Section<'_>) -> StickyRule {
     }
 }
 
-fn read_sources(
+/// Sources of a key, each once.
+pub(super) fn read_sources(
     section: &Section<'_>,
     place: &Place,
     written: &[(Place, String)],

@@ -1,6 +1,6 @@
 //! What a service takes, beside its rollouts and environments.
 
-use super::Kind::{Duration, Secret, Size, Text, Texts};
+use super::Kind::{Duration, Number, Secret, Size, Text, Texts, Whole};
 use super::{Key, preset, short, unset};
 
 #[rustfmt::skip] // one key, two lines
@@ -23,6 +23,12 @@ pub(super) const KEYS: &[Key] = &[
         "Short for `sticky.sources`."),
     unset("service.NAME.body_max_by_path.NAME", Size, "'100MiB'",
         "Instead of `body_max` for requests whose path begins with this one, on a segment boundary; the longest counts."),
+    unset("service.NAME.requests_per_client.per_second", Number, "10",
+        "Requests per second of one client in the long run, above 0 to 10000, e.g. 0.5; beyond it 429 with `Retry-After`; when not written, no limit."),
+    unset("service.NAME.requests_per_client.burst", Whole, "20",
+        "Requests of one client at once after a rest, 1 to 100000; when not written, a second's worth and at least 1."),
+    preset("service.NAME.requests_per_client.by", Texts, "'client-address'", "'bearer'",
+        "What makes a client a client, as in `sticky.sources` but without `json:`; the first that a request has counts, its address if none does, an IPv6 network of 64 bits being one. Addresses of `trusted_proxies` are not limited."),
     preset("service.NAME.sticky.sources", Texts,
         "['header:x-session-id', 'header:x-user-id', 'json:/user', 'json:/safety_identifier', 'json:/prompt_cache_key']",
         "['cookie:sid', 'query:user', 'bearer', 'client-address']",

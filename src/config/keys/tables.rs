@@ -30,6 +30,10 @@ pub const TABLES: &[(&str, &str)] = &[
         "service.NAME",
         "A public endpoint. With a single service its keys may stand at the top instead.",
     ),
+    (
+        "service.NAME.requests_per_client",
+        "How many requests each client may send; without this table any number.",
+    ),
     ("service.NAME.sticky", "What makes a user a user."),
     ("service.NAME.headers", "Names of the headers that Cyan adds; no two alike."),
     (

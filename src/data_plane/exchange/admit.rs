@@ -59,6 +59,7 @@ impl Exchange {
             self.target = Some(Box::new((head.method().to_owned(), head.path().to_owned())));
             self.trace = trace::sent(head);
         }
+        self.check_rate(head, service)?;
         self.is_idempotent = is_idempotent(head.method());
         self.is_head = head.method() == "HEAD";
         self.is_client_retry = compared::is_client_retry(head);

@@ -66,7 +66,8 @@ fn is_json(head: &impl RequestHead) -> bool {
         && head.first(HeaderId::CONTENT_TYPE).is_none_or(|kind| MediaType::of(kind).is_json())
 }
 
-fn lookup(
+/// The key that a source other than a body has.
+pub(super) fn lookup(
     head: &impl RequestHead,
     source: &KeySource,
     index: u8,

@@ -32,6 +32,7 @@ mod model;
 mod note;
 mod pick;
 mod queue;
+mod rate;
 pub mod reply;
 mod route;
 pub mod sanity;

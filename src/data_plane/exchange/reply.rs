@@ -30,6 +30,8 @@ pub enum Refusal {
     UnknownEnvironment(String),
     /// The body is longer than the service allows, in bytes.
     BodyTooLarge(u64),
+    /// The client has sent as many requests as it may, for so many seconds.
+    RequestsPerClient(u32),
     /// The environment has as many requests as it may.
     InFlightMax(String),
     /// Cyan has no file descriptor for a connection to an upstream.
@@ -64,6 +66,7 @@ impl Refusal {
             Self::BodyTooLarge(_) => 413,
             Self::Expectation => 417,
             Self::Misdirected(_) => 421,
+            Self::RequestsPerClient(_) => 429,
             Self::TransferCoding => 501,
             Self::Connect | Self::Lost(_) => 502,
             Self::InFlightMax(_) | Self::Descriptors | Self::NoUpstream(_) | Self::Draining => 503,
@@ -82,6 +85,7 @@ impl Refusal {
             Self::Misdirected(_) => "misdirected",
             Self::UnknownEnvironment(_) => "unknown_environment",
             Self::BodyTooLarge(_) => "body_too_large",
+            Self::RequestsPerClient(_) => "requests_per_client",
             Self::InFlightMax(_) => "in_flight_max",
             Self::Descriptors => "descriptors",
             Self::Connect => "connect",
@@ -103,7 +107,10 @@ impl Refusal {
 
     /// Seconds after which it is worth trying again, where that is so.
     pub fn retry_after_s(&self) -> Option<u32> {
-        (self.status() == 503).then_some(1)
+        match self {
+            Self::RequestsPerClient(seconds) => Some(*seconds),
+            _ => (self.status() == 503).then_some(1),
+        }
     }
 
     /// The headers that belong to it.
@@ -122,7 +129,11 @@ impl Refusal {
 
     /// The JSON body.
     pub fn body(&self) -> String {
-        let kind = if self.status() < 500 { "invalid_request_error" } else { "proxy_error" };
+        let kind = match self.status() {
+            429 => "rate_limit_error",
+            ..500 => "invalid_request_error",
+            _ => "proxy_error",
+        };
         serde_json::json!({
             "error": { "message": self.to_string(), "type": kind, "code": self.reason() }
         })
@@ -154,6 +165,9 @@ impl fmt::Display for Refusal {
             }
             Self::BodyTooLarge(max) => {
                 write!(f, "the body is longer than {max} bytes; see `body_max` of the service")
+            }
+            Self::RequestsPerClient(seconds) => {
+                write!(f, "too many requests of this client; the next may come in {seconds} s")
             }
             Self::InFlightMax(environment) => {
                 write!(f, "environment `{environment}` is at its limit of requests in flight")

@@ -275,6 +275,7 @@ fn chat() -> ServiceSpec {
         body_bytes_max: 1 << 20,
         body_bytes_by_path: Vec::new(),
         stream_errors: StreamErrors::Cut,
+        requests_per_client: None,
         quality: None,
         smoke: Arc::default(),
         warm_up: None,

@@ -85,6 +85,7 @@ impl Builder {
             body_bytes_max: 32 << 20,
             body_bytes_by_path: Vec::new(),
             stream_errors: StreamErrors::Cut,
+            requests_per_client: None,
             quality: None,
             smoke: std::sync::Arc::default(),
             warm_up: None,

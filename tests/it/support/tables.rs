@@ -81,6 +81,7 @@ pub fn table_with(
         body_bytes_max: 1 << 20,
         body_bytes_by_path: Vec::new(),
         stream_errors: StreamErrors::Cut,
+        requests_per_client: None,
         quality: None,
         smoke: std::sync::Arc::default(),
         warm_up: None,
