@@ -153,6 +153,10 @@ impl Default for EjectionSpec {
     }
 }
 
+/// While an upstream is back from an ejection and has not answered since, it is tried no more often than this.
+/// A model may need minutes to answer, and one request in all of that time would be a long way back.
+const TRIAL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Identifies an upstream for pools and metrics while the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamId(pub u32);
@@ -176,6 +180,8 @@ pub struct Upstream {
     failures_in_row: AtomicU32,
     ejections_in_row: AtomicU32,
     ejected_until_ms: AtomicU64,
+    /// From when on it may be tried again; 0 unless it has yet to answer after an ejection.
+    trial_at_ms: AtomicU64,
     returned_at_ms: AtomicU64,
 }
 
@@ -200,6 +206,7 @@ impl Upstream {
             failures_in_row: AtomicU32::new(0),
             ejections_in_row: AtomicU32::new(0),
             ejected_until_ms: AtomicU64::new(0),
+            trial_at_ms: AtomicU64::new(0),
             returned_at_ms: AtomicU64::new(0),
         }
     }
@@ -221,6 +228,7 @@ impl Upstream {
         if before == Probe::Down as u8 && probe == Probe::Up {
             self.failures_in_row.store(0, Ordering::Relaxed);
             self.ejected_until_ms.store(0, Ordering::Relaxed);
+            self.trial_at_ms.store(0, Ordering::Relaxed);
             self.returned_at_ms.store(self.ms(now).max(1), Ordering::Relaxed);
         }
     }
@@ -298,14 +306,36 @@ impl Upstream {
         let out = ejection.backoff.saturating_mul(1 << times).min(ejection.backoff_max);
         let until = self.ms(now + out).max(1);
         self.ejected_until_ms.store(until, Ordering::Relaxed);
-        self.returned_at_ms.store(until, Ordering::Relaxed);
+        self.trial_at_ms.store(until, Ordering::Relaxed);
+        self.returned_at_ms.store(0, Ordering::Relaxed);
     }
 
-    /// It answered.
-    pub fn answered(&self) {
-        if self.failures_in_row.load(Ordering::Relaxed) != 0 {
-            self.failures_in_row.store(0, Ordering::Relaxed);
-            self.ejections_in_row.store(0, Ordering::Relaxed);
+    /// Whether it is back from an ejection, has not answered since, and a request is finding out about it.
+    pub fn is_being_tried(&self, now: Instant) -> bool {
+        self.trial_at_ms.load(Ordering::Relaxed) > self.ms(now)
+    }
+
+    /// Sends it a request, which is a trial if it is back from an ejection. False when another request, of any
+    /// core, has become that trial.
+    pub fn try_it(&self, now: Instant) -> bool {
+        let at = self.trial_at_ms.load(Ordering::Relaxed);
+        if at == 0 {
+            return true;
+        }
+        let (now, next) = (self.ms(now), self.ms(now + TRIAL_PAUSE));
+        let (relaxed, trial) = (Ordering::Relaxed, &self.trial_at_ms);
+        at <= now && trial.compare_exchange(at, next, relaxed, relaxed).is_ok()
+    }
+
+    /// It answered. After an ejection this is its return, and it starts slowly.
+    pub fn answered(&self, now: Instant) {
+        if self.failures_in_row.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.failures_in_row.store(0, Ordering::Relaxed);
+        self.ejections_in_row.store(0, Ordering::Relaxed);
+        if self.trial_at_ms.swap(0, Ordering::Relaxed) != 0 {
+            self.returned_at_ms.store(self.ms(now).max(1), Ordering::Relaxed);
         }
     }
 
@@ -369,9 +399,29 @@ mod tests {
             "one more failure is enough after a return"
         );
         assert!(!upstream.is_usable(start + Duration::from_millis(2_999)));
-        assert!((upstream.readiness(s(10), start + s(8)) - 0.5).abs() < 1e-9);
-        upstream.answered();
+        assert!((upstream.readiness(s(10), start + s(4)) - 1.0).abs() < 1e-9, "trials are few");
+        upstream.answered(start + s(5));
+        assert!((upstream.readiness(s(10), start + s(10)) - 0.5).abs() < 1e-9);
         assert!(!upstream.failed(&ejection, start + s(20)));
+    }
+
+    #[test]
+    fn one_that_is_back_is_tried_once_a_second_until_it_answers_or_a_probe_passes() {
+        let start = Instant::now();
+        let upstream = Upstream::new(UpstreamId(1), "http://a".parse().unwrap(), start);
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(upstream.try_it(start) && upstream.try_it(start), "nothing speaks against it");
+        upstream.eject(&EjectionSpec::default(), start);
+        assert!(!upstream.is_being_tried(at(1_000)) && upstream.try_it(at(1_000)));
+        assert!(upstream.is_being_tried(at(1_999)) && !upstream.try_it(at(1_999)));
+        assert!(upstream.is_usable(at(1_999)), "where there is no other");
+        assert!(upstream.try_it(at(2_000)) && !upstream.try_it(at(2_000)));
+        upstream.answered(at(2_100));
+        assert!(upstream.try_it(at(2_100)) && upstream.try_it(at(2_100)));
+        upstream.eject(&EjectionSpec::default(), at(3_000));
+        upstream.set_probe(Probe::Down, at(3_000));
+        upstream.set_probe(Probe::Up, at(4_000));
+        assert!(upstream.try_it(at(4_000)) && upstream.try_it(at(4_000)));
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Several upstreams in one environment: who is asked, who is left out, who comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cyan::control_plane::command::{Command, UpstreamView};
 use cyan::model::verdict::Verdict;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::support::client::Client;
 use crate::support::proxy::{Builder, Proxy, environment, name};
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Upstream, Visit};
 use crate::support::{eventually, in_time};
 
 /// Answers `/held` with a stream that does not end, and everything else at once.
@@ -92,6 +93,61 @@ async fn one_that_died_costs_no_request_is_ejected_and_comes_back() {
     in_time(returned).await;
     accepted.await.unwrap();
     eventually("nothing failed", || proxy.verdicts("blue", Verdict::ConnectError) == 0).await;
+    proxy.adds_up().await;
+}
+
+/// Answers `/held` when it may, and everything else at once.
+async fn patient(visit: Visit, mut may: watch::Receiver<bool>) {
+    let mut visit = visit;
+    while let Some(head) = visit.request().await {
+        if head.starts_with("GET /held") && may.wait_for(|may| *may).await.is_err() {
+            return;
+        }
+        visit.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    }
+}
+
+/// The one that stays has every request in flight, so that all others would go to the one that is back.
+#[tokio::test]
+async fn one_that_is_back_gets_few_requests_until_it_has_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let (may, waiting) = watch::channel(false);
+    let script = move |visit| patient(visit, waiting.clone());
+    let stays = Upstream::scripted(script.clone()).await;
+    let mut blue = environment("blue", &[&stays]);
+    blue.upstreams.push(format!("http://{address}").parse().unwrap());
+    blue.ejection.backoff = Duration::from_millis(300);
+    blue.slow_start = Duration::from_millis(100);
+    let proxy = Builder::new(vec![blue]).start();
+    let mut client = proxy.client().await;
+    while !seen(&proxy, 1).ejected {
+        assert_eq!(client.get("/", "").await.status, 200);
+    }
+    let back = Upstream::at(TcpListener::bind(address).await.expect("still free"), script);
+    let (began, mut held) = (Instant::now(), Vec::new());
+    let mut further = 15;
+    while further > 0 {
+        further -= usize::from(!back.heads().is_empty());
+        let before = stays.heads().len() + back.heads().len();
+        let mut client = proxy.client().await;
+        client.send("GET /held HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        eventually("it arrives", || stays.heads().len() + back.heads().len() > before).await;
+        held.push(client);
+    }
+    let (trials, seconds) = (back.heads().len() as u64, began.elapsed().as_secs());
+    assert!(trials <= 1 + seconds, "{trials} requests in {seconds} s");
+    may.send_replace(true);
+    for mut client in held {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    let has_its_share = async {
+        while back.heads().len() as u64 <= trials + 5 {
+            assert_eq!(client.get("/", "").await.status, 200);
+        }
+    };
+    in_time(has_its_share).await;
     proxy.adds_up().await;
 }
 

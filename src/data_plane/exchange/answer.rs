@@ -25,7 +25,7 @@ impl Exchange {
             self.allow_last_words(head);
         }
         if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place {
-            upstream.answered();
+            upstream.answered(now);
         }
         if let Some(service) = &self.service {
             strip::response(head, &service.headers, edits);

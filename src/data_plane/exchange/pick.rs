@@ -32,7 +32,8 @@ impl Tried {
 }
 
 /// The usable upstream with the least in flight, one that starts slowly counted as fuller than it is.
-/// Equals take turns by `turn`.
+/// Equals take turns by `turn`. One that is back from an ejection is left to the request that tries it, while
+/// there are others.
 pub fn usable(
     environment: &Environment,
     tried: &Tried,
@@ -42,12 +43,27 @@ pub fn usable(
     if let [only] = environment.upstreams.as_slice() {
         return (only.is_usable(now) && !tried.has(only.id)).then(|| Arc::clone(only));
     }
-    least(environment, turn, |upstream| {
+    let load = |upstream: &Upstream| {
         (upstream.is_usable(now) && !tried.has(upstream.id)).then(|| {
             let load = f64::from(upstream.in_flight.count() + 1);
             load / upstream.readiness(environment.spec.slow_start, now)
         })
-    })
+    };
+    // Whoever is late to try one finds it being tried in the next round.
+    while let Some(found) =
+        least(
+            environment,
+            turn,
+            |upstream| {
+                if upstream.is_being_tried(now) { None } else { load(upstream) }
+            },
+        )
+    {
+        if found.try_it(now) {
+            return Some(found);
+        }
+    }
+    least(environment, turn, load)
 }
 
 /// The least loaded among those that answer, suspect or not: a doubt is no reason to prefer one that is
@@ -98,7 +114,7 @@ mod tests {
     use super::*;
     use crate::model::environment::{EnvironmentId, EnvironmentSpec};
     use crate::model::name::Name;
-    use crate::model::upstream::{Probe, Trust};
+    use crate::model::upstream::{EjectionSpec, Probe, Trust};
 
     fn three(now: Instant) -> Environment {
         let spec = |port: u32| format!("http://127.0.0.1:{port}").parse().unwrap();
@@ -137,6 +153,33 @@ mod tests {
         assert_ne!(usable(&blue, &tried, now, 2).unwrap().id.0, 2, "1 / 0.1 is more than 3");
         let later = now + Duration::from_secs(5);
         assert_eq!(usable(&blue, &tried, later, 2).unwrap().id.0, 2, "1 / 0.5 is less than 3");
+    }
+
+    #[test]
+    fn one_request_tries_who_is_back_from_an_ejection_and_the_others_follow_its_answer() {
+        let start = Instant::now();
+        let blue = three(start);
+        let tried = Tried::default();
+        let pick = |now, turn| usable(&blue, &tried, now, turn).unwrap().id.0;
+        blue.upstreams[0].eject(&EjectionSpec::default(), start);
+        let back = start + Duration::from_secs(1);
+        assert_eq!([pick(back, 0), pick(back, 0), pick(back, 3)], [0, 1, 1]);
+        let later = back + Duration::from_secs(1);
+        assert_eq!([pick(later, 0), pick(later, 0)], [0, 1], "it may take long to answer");
+        blue.upstreams[0].answered(later);
+        let well = later + blue.spec.slow_start;
+        assert_eq!([pick(well, 0), pick(well, 0)], [0, 0]);
+    }
+
+    #[test]
+    fn when_all_are_back_at_once_everybody_may_try() {
+        let start = Instant::now();
+        let blue = three(start);
+        let tried = Tried::default();
+        blue.upstreams.iter().for_each(|upstream| upstream.eject(&EjectionSpec::default(), start));
+        let back = start + Duration::from_secs(1);
+        let picked: Vec<_> = (0..6).map(|_| usable(&blue, &tried, back, 0).unwrap().id.0).collect();
+        assert_eq!(picked, [0, 1, 2, 0, 0, 0]);
     }
 
     #[test]
