@@ -47,6 +47,8 @@ pub struct ExchangeRecord {
     pub verdict: Verdict,
     /// Why Cyan refused it, if it did.
     pub refused: Option<&'static str>,
+    /// Why attempts to reach an upstream failed, each with its address; short.
+    pub problem: Option<Box<str>>,
     /// The answer was a stream of events.
     pub is_stream: bool,
     /// Why the model stopped.
@@ -101,6 +103,7 @@ pub(crate) fn specimen() -> ExchangeRecord {
         status: 200,
         verdict: Verdict::Complete,
         refused: Some("draining"),
+        problem: Some("http://127.0.0.1:8001: connection refused".into()),
         is_stream: true,
         finish: Some(FinishReason::Stop),
         inspection: Inspection::Read,

@@ -57,6 +57,7 @@ pub const FIELDS: &[Field] = &[
     Field { name: "status", value: |r| whole((r.status > 0).then_some(r.status)) },
     Field { name: "verdict", value: |r| text(r.verdict.label()) },
     Field { name: "reason", value: |r| optional(r.refused) },
+    Field { name: "problem", value: |r| optional(r.problem.as_deref()) },
     Field { name: "stream", value: |r| Value::Flag(r.is_stream) },
     Field { name: "finish", value: |r| optional(r.finish.map(FinishReason::label)) },
     Field { name: "inspection", value: |r| text(r.inspection.label()) },

@@ -82,9 +82,41 @@ async fn a_line_tells_how_a_request_went_and_nothing_that_is_secret() {
     assert_eq!(line["response_bytes"], 5);
     assert_eq!(line["upstream"], upstream.url());
     assert!(line["total_ms"].as_f64().unwrap() > 0.0, "{line}");
-    assert!(line["served_by"].is_null() && line["reason"].is_null(), "{line}");
+    assert!(
+        line["served_by"].is_null() && line["reason"].is_null() && line["problem"].is_null(),
+        "{line}"
+    );
     let exchange = answer.header("x-cyan-exchange").unwrap();
     assert!(exchange.ends_with(line["exchange"].as_str().unwrap()), "{exchange} {line}");
+}
+
+#[tokio::test]
+async fn why_no_upstream_was_reached_is_told_to_operators_and_not_to_clients() {
+    let log = Log::new();
+    let gone =
+        [Upstream::replying(200, "").await.address, Upstream::replying(200, "").await.address];
+    let mut blue = environment("blue", &[]);
+    blue.upstreams =
+        gone.iter().map(|address| format!("http://{address}").parse().unwrap()).collect();
+    let mut builder = Builder::new(vec![blue]);
+    builder.config.access_log = Some(log.spec(LogFormat::Json, 1.0));
+    let proxy = builder.start();
+    let by_lean = proxy.client().await.get("/", "").await;
+    let mut client = proxy.client().await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n").await;
+    for answer in [by_lean, client.answer().await] {
+        assert_eq!(answer.status, 502);
+        assert!(!answer.text().contains("127.0.0.1"), "{}", answer.text());
+    }
+    for line in log.has(2).await {
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let problem = line["problem"].as_str().expect("a problem");
+        for address in gone {
+            assert!(problem.contains(&format!("http://{address}: ")), "{problem}");
+        }
+        assert!(problem.contains("refused") && problem.contains("; "), "{problem}");
+        assert_eq!(line["reason"], "connect");
+    }
 }
 
 #[tokio::test]

@@ -59,7 +59,8 @@ pub enum Dialed {
     Http2(Http2Connection),
 }
 
-/// Why no connection could be made. The text goes to the client and the log; it holds no secret.
+/// Why no connection could be made. The text goes to operators; it holds no secret, but addresses,
+/// which clients must not learn.
 #[derive(Debug)]
 pub enum DialError {
     /// The name has no address yet.

@@ -2,7 +2,8 @@
 //!
 //! hyper tells a client's half about them and has no way to send them in its server's half, so they go
 //! around it: the client's stream writes them when hyper has nothing unwritten (`client_io.rs`). A
-//! `100 Continue` is hyper's own matter. Clients of HTTP/2 get none.
+//! `100 Continue` is hyper's own matter. Clients of HTTP/2 get none
+//! (`docs/decisions/0014-no-interim-answers-over-http-2.md`).
 
 use std::sync::Arc;
 

@@ -136,6 +136,7 @@ impl Exchange {
             status: self.status,
             verdict,
             refused: self.refused,
+            problem: self.problem.clone(),
             is_stream: measured.is_stream,
             finish: measured.conclusion.and_then(|conclusion| conclusion.finish),
             inspection: measured.inspection,

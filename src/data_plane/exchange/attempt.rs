@@ -125,6 +125,9 @@ impl Exchange {
         snapshot: &Snapshot,
         now: Instant,
     ) -> AfterFailure {
+        if stage != Stage::NotStarted {
+            self.note_problem(problem);
+        }
         if stage == Stage::Exhausted {
             self.settle(Verdict::Shed);
             return AfterFailure::Reply(self.refuse(Refusal::Descriptors));

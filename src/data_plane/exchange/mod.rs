@@ -31,6 +31,7 @@ mod mirror;
 mod model;
 mod note;
 mod pick;
+mod problem;
 mod queue;
 mod rate;
 pub mod reply;
@@ -190,6 +191,8 @@ pub struct Exchange {
     is_end_marked: bool,
     refused: Option<&'static str>,
     ended_at: Option<Instant>,
+    /// Why attempts failed, for whoever is told of single exchanges.
+    problem: Option<Box<str>>,
     /// Method and path, for whoever is told of single exchanges.
     target: Option<Box<(String, String)>>,
     /// The trace it belongs to, for whoever is told of single exchanges.
@@ -270,6 +273,7 @@ impl Exchange {
             is_end_marked: false,
             refused: None,
             ended_at: None,
+            problem: None,
             target: None,
             trace: None,
             is_recorded: false,
