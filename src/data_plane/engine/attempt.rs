@@ -9,7 +9,7 @@ use http::{Request, Response, request};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
-use super::connection::UpstreamConnection;
+use super::connection::{Http2Connection, STREAMS_MAX, UpstreamConnection};
 use super::dial::{DialError, Dialed, dial};
 use super::dialing::{DialEnd, Unmade};
 use super::heads::{HeaderForge, HyperRequest};
@@ -118,6 +118,13 @@ impl Serving {
         stream.map(UpstreamConnection::Http2)
     }
 
+    /// Streams that a new connection to the upstream will carry, as far as its others tell.
+    fn places(&self, upstream: &Upstream) -> u32 {
+        let http2 = self.core.engine.http2.borrow();
+        let latest = http2.get(&upstream.id).and_then(|connections| connections.last());
+        latest.map_or(STREAMS_MAX, Http2Connection::places)
+    }
+
     /// Makes a new connection, or waits for one that is being made and can be shared.
     async fn connect(
         &self,
@@ -135,14 +142,17 @@ impl Serving {
             return self.dial(upstream, environment, protocol).await;
         }
         let dialing = &self.core.engine.dialing;
-        while !is_alone && let Some(dial) = dialing.join(upstream.id) {
+        while !is_alone && let Some(dial) = dialing.join(upstream.id, self.places(upstream)) {
             match self.patiently(dial.ended()).await? {
                 DialEnd::Failed(unmade) => return Err(unmade),
                 DialEnd::Left => {}
-                DialEnd::Made => match self.resting(upstream, environment, Instant::now()) {
-                    Some(connection) => return Ok(connection),
-                    None => break, // others were faster, or the upstream allows fewer streams
-                },
+                // Without a place, others were faster: those who have none share the next connection.
+                DialEnd::Made => {
+                    let resting = self.resting(upstream, environment, Instant::now());
+                    if let Some(connection) = resting {
+                        return Ok(connection);
+                    }
+                }
             }
         }
         let promise = dialing.begin(upstream.id);

@@ -102,11 +102,15 @@ impl UpstreamConnection {
 }
 
 impl Http2Connection {
+    /// Streams that it may carry at once. Beyond what the upstream allows, a request would wait for
+    /// another's stream of tokens to end.
+    pub fn places(&self) -> u32 {
+        self.streams_allowed.get().min(STREAMS_MAX)
+    }
+
     /// A place on it, if it has one left.
     pub fn stream(&self, is_reused: bool) -> Option<Http2Stream> {
-        // Beyond what the upstream allows, a request would wait for another's stream of tokens to end.
-        let is_full =
-            is_reused && self.streams.get() >= self.streams_allowed.get().min(STREAMS_MAX);
+        let is_full = is_reused && self.streams.get() >= self.places();
         if self.sender.is_closed() || is_full {
             return None;
         }

@@ -9,7 +9,6 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::connection::STREAMS_MAX;
 use crate::data_plane::exchange::Stage;
 use crate::model::upstream::UpstreamId;
 
@@ -50,10 +49,10 @@ pub struct Dialer<'d> {
 }
 
 impl Dialing {
-    /// A dial to this upstream that has a place left.
-    pub fn join(&self, upstream: UpstreamId) -> Option<Rc<Dial>> {
+    /// A dial to this upstream that has a place left, where connections have this many.
+    pub fn join(&self, upstream: UpstreamId, places: u32) -> Option<Rc<Dial>> {
         let dials = self.dials.borrow();
-        let dial = dials.get(&upstream)?.iter().find(|dial| dial.taken.get() < STREAMS_MAX)?;
+        let dial = dials.get(&upstream)?.iter().find(|dial| dial.taken.get() < places)?;
         dial.taken.set(dial.taken.get() + 1);
         Some(Rc::clone(dial))
     }
@@ -106,14 +105,15 @@ mod tests {
     use super::*;
 
     const UPSTREAM: UpstreamId = UpstreamId(7);
+    const PLACES: u32 = 16;
 
     #[tokio::test]
     async fn those_who_join_share_the_end() {
         let dialing = Dialing::default();
-        assert!(dialing.join(UPSTREAM).is_none(), "nobody dials yet");
+        assert!(dialing.join(UPSTREAM, PLACES).is_none(), "nobody dials yet");
         let dialer = dialing.begin(UPSTREAM);
-        let joined: Vec<_> = (1..STREAMS_MAX).map(|_| dialing.join(UPSTREAM).unwrap()).collect();
-        assert!(dialing.join(UPSTREAM).is_none(), "it is full");
+        let joined: Vec<_> = (1..PLACES).map(|_| dialing.join(UPSTREAM, PLACES).unwrap()).collect();
+        assert!(dialing.join(UPSTREAM, PLACES).is_none(), "it is full");
         let waiting = joined[0].ended();
         dialer.end(DialEnd::Failed((Stage::Connect, "refused".to_owned())));
         for end in [waiting.await, joined[1].ended().await] {
@@ -126,9 +126,9 @@ mod tests {
     async fn who_leaves_lets_others_dial() {
         let dialing = Dialing::default();
         let dialer = dialing.begin(UPSTREAM);
-        let joined = dialing.join(UPSTREAM).unwrap();
+        let joined = dialing.join(UPSTREAM, PLACES).unwrap();
         drop(dialer);
         assert!(matches!(joined.ended().await, DialEnd::Left));
-        assert!(dialing.join(UPSTREAM).is_none());
+        assert!(dialing.join(UPSTREAM, PLACES).is_none());
     }
 }
