@@ -2,4 +2,5 @@
 
 pub use crate::control_plane::store::StoreError;
 pub use crate::control_plane::store::history::{StateFile, replayable};
+pub use crate::control_plane::store::recovery::{CopiedService, Recovery};
 pub use crate::control_plane::store::sqlite::FILE_NAME;

@@ -41,6 +41,7 @@ pub mod score;
 pub mod serve;
 pub mod session;
 pub mod smoke;
+pub mod state;
 pub mod stats;
 pub mod status;
 pub mod switch;
@@ -85,6 +86,9 @@ enum Verb {
     Pin(pin::Args),
     /// Judge a recorded rollout again
     Replay(replay::Args),
+    /// Put the state file in order while no Cyan runs on it
+    #[command(subcommand)]
+    State(state::Verb),
     /// Emulate an LLM server
     MockLlm(Box<MockLlmArgs>),
     /// Show a release from beginning to end
@@ -179,6 +183,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Verb::Healthcheck(args) => healthcheck::run(&args, globals),
         Verb::Pin(args) => done(pin::run(&args, &globals)),
         Verb::Replay(args) => replay::run(&args, &globals),
+        Verb::State(verb) => done(state::run(&verb, &globals)),
         Verb::MockLlm(args) => Ok(mock_llm::run(*args)),
         Verb::Demo(args) => Ok(demo::run(&args)),
         Verb::Completions(args) => done(completions::run(&args, Terminal::detect(globals.ascii))),

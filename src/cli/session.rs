@@ -157,7 +157,7 @@ pub fn secret(path: &Path, what: &str) -> Result<Secret, Failure> {
 }
 
 /// Who we are, for the journal.
-fn actor() -> String {
+pub fn actor() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| user_id());
     let plain: String = user.chars().filter(char::is_ascii_graphic).take(60).collect();

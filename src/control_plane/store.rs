@@ -5,8 +5,10 @@
 //! that cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
 
 pub mod history;
+mod last_good;
 pub mod lock;
 mod reader;
+pub mod recovery;
 mod rollouts;
 mod schema;
 mod scores;
@@ -153,11 +155,25 @@ pub enum StoreError {
     Foreign(PathBuf),
     /// Not readable as what it should be.
     #[error(
-        "`{}` is damaged: {problem}; nothing was changed in it. Restore a copy, or move it aside to begin with the file's weights",
+        "`{}` is damaged: {problem}; nothing was changed in it. Put the last good copy in its place with `cyan state recover`, or move it aside to begin with the file's weights",
         path.display()
     )]
     Damaged {
         /// The state file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Nothing has to be recovered.
+    #[error("`{}` can be read, so there is nothing to recover", .0.display())]
+    Whole(PathBuf),
+    /// There is no copy, or it is damaged as well.
+    #[error(
+        "`{}` cannot be put in place: {problem}; nothing was changed. Put a backup of `state.db` there, or move `state.db` aside to begin with the file's weights",
+        path.display()
+    )]
+    NoCopy {
+        /// The copy.
         path: PathBuf,
         /// What is wrong.
         problem: String,

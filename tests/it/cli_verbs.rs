@@ -186,6 +186,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("init", "cli_files.rs", "\"init\""),
     ("pin", "cli_errors.rs", "\"pin\""),
     ("replay", "replay.rs", "\"replay\""),
+    ("state recover", "state_files.rs", "\"recover\""),
     ("mock-llm", "cli_verbs.rs", "&[\"mock-llm\""),
     ("demo", "demo.rs", "\"demo\""),
     ("top", "cli_terminal.rs", "\"top "),

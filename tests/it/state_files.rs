@@ -5,6 +5,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::support::client::Client;
+use crate::support::eventually;
+use crate::support::program::cyan;
 use crate::support::served::{Served, call, write_config};
 
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
@@ -39,6 +41,13 @@ fn bytes(directory: &Path) -> (Vec<u8>, Option<Vec<u8>>) {
     )
 }
 
+/// What a killed process has left is brought into one file, so that damage cannot hide.
+fn in_one_file(directory: &Path) {
+    let connection = rusqlite::Connection::open(state_file(directory)).unwrap();
+    connection.pragma_update(None, "wal_checkpoint", "truncate").unwrap();
+    connection.close().unwrap();
+}
+
 /// Starting is refused with these words, and leaves every byte as it was.
 async fn is_refused(directory: &Path, words: &[&str]) {
     let before = bytes(directory);
@@ -52,13 +61,12 @@ async fn is_refused(directory: &Path, words: &[&str]) {
 
 #[tokio::test]
 async fn a_damaged_state_is_refused_and_left_as_it_is() {
-    const DAMAGED: [&str; 2] =
-        ["state.db` is damaged: ", "nothing was changed in it. Restore a copy, or move it aside"];
+    const DAMAGED: [&str; 2] = [
+        "state.db` is damaged: ",
+        "nothing was changed in it. Put the last good copy in its place with",
+    ];
     let directory = directory_with_state().await;
-    // What a killed process has left is brought into one file, so that damage cannot hide.
-    let connection = rusqlite::Connection::open(state_file(directory.path())).unwrap();
-    connection.pragma_update(None, "wal_checkpoint", "truncate").unwrap();
-    connection.close().unwrap();
+    in_one_file(directory.path());
     let (whole, _) = bytes(directory.path());
     assert!(whole.len() > 8 * 4096, "{}", whole.len());
     let damage = |change: &dyn Fn(&std::fs::File)| {
@@ -103,4 +111,33 @@ async fn a_second_process_on_the_same_state_is_refused_by_the_first_ones_number(
     // The lock goes with its process, so nothing has to be cleaned up.
     let second = Served::start(directory.path()).await;
     assert_eq!(second.ask("/v1/services/chat").await["generation"], generation);
+}
+
+/// The copy was made when the process that is gone had started; what it did later is in the damaged file.
+#[tokio::test]
+async fn a_damaged_state_is_recovered_by_the_copy() {
+    let directory = directory_with_state().await;
+    let state_dir = directory.path().join("state");
+    let copy = state_dir.join("state.db.last-good");
+    let _ = std::fs::remove_file(&copy); // of the first process
+    let again = Served::start(directory.path()).await;
+    let before = again.ask("/v1/services/chat").await;
+    eventually("the state has been copied", || copy.exists()).await;
+    again.kill().await;
+    let recover = ["state", "recover", "--state-dir", state_dir.to_str().unwrap()];
+    let whole = cyan(&recover).await;
+    assert_eq!(whole.code, REFUSED, "{whole:?}");
+    assert!(whole.stderr.contains("can be read, so there is nothing to recover"), "{whole:?}");
+    in_one_file(directory.path());
+    std::fs::write(state_file(directory.path()), "no database").unwrap();
+    let would = cyan(&[&recover[..], &["--dry-run"]].concat()).await;
+    assert!(would.stdout.contains("would take the place of the damaged one"), "{would:?}");
+    let done = cyan(&recover).await;
+    assert!(
+        done.stdout.contains("\nchat: blue 40, green 60\nwhat was damaged is kept as "),
+        "{done:?}"
+    );
+    let recovered = Served::start(directory.path()).await;
+    let after = recovered.ask("/v1/services/chat").await;
+    assert_eq!(after["weights"], before["weights"]);
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
 
+use super::last_good::LastGood;
 use super::schema::{self, Content, unreadable};
 use super::thinning::Thinning;
 use super::{
@@ -38,6 +39,8 @@ const PRUNE_EVERY: u32 = 256;
 /// State and journal in one `SQLite` file.
 #[derive(Debug)]
 pub struct SqliteStore {
+    /// Once the file was read to the end. Closed before the connection, which tidies up as the last one.
+    last_good: Option<LastGood>,
     connection: Connection,
     path: PathBuf,
     commits: u32,
@@ -71,7 +74,8 @@ impl SqliteStore {
             Content::Empty => schema::create(&mut connection).map_err(open)?,
             Content::Ours => schema::upgrade(&mut connection).map_err(open)?,
         }
-        Ok(Self { connection, path, commits: 0, thinning: Thinning::default(), has_old: true })
+        let thinning = Thinning::default();
+        Ok(Self { last_good: None, connection, path, commits: 0, thinning, has_old: true })
     }
 
     #[cfg(test)]
@@ -82,6 +86,13 @@ impl SqliteStore {
     /// The state file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is kept of services is worth a copy.
+    fn note_change(&self, records: &[ServiceRecord]) {
+        if !records.is_empty() {
+            self.last_good.iter().for_each(LastGood::on_change);
+        }
     }
 
     fn write(
@@ -113,6 +124,7 @@ impl SqliteStore {
             return Ok(Committed::Unwanted);
         }
         transaction.commit()?;
+        self.note_change(&write.records);
         Ok(Committed::Written)
     }
 }
@@ -122,6 +134,8 @@ impl Store for SqliteStore {
         let records = service_row::load(&self.connection, &self.path)?;
         let kept = keep_log_on_close(&self.connection, false);
         kept.map_err(|error| unreadable(&self.path, &error))?;
+        self.last_good = LastGood::start(&self.path);
+        self.note_change(&records);
         Ok(records)
     }
 
@@ -211,7 +225,7 @@ fn problem(error: &rusqlite::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::{Value, json};
@@ -260,7 +274,7 @@ mod tests {
         }
     }
 
-    fn write(generation: u64) -> Write {
+    pub(in super::super) fn write(generation: u64) -> Write {
         let (records, journal) = (vec![record(generation)], vec![entry(generation)]);
         Write { records, journal, ..Write::default() }
     }
@@ -343,7 +357,7 @@ mod tests {
         let error = SqliteStore::open(dir.path()).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, StoreError::Damaged { .. }), "{text}");
-        assert!(text.contains("nothing was changed in it. Restore a copy"), "{text}");
+        assert!(text.contains("nothing was changed in it. Put the last good copy"), "{text}");
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("these are not"));
 
         std::fs::remove_file(&path).unwrap();
