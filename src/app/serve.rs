@@ -44,19 +44,21 @@ pub struct Order<'a> {
 /// When it cannot start.
 pub fn serve(order: Order<'_>, started: impl FnOnce(&App)) -> Result<Ended, StartError> {
     let Order { config, read_config, mut changes, takeover } = order;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _inside = runtime.enter();
+        Signals::listen()?
+    };
     let app = match takeover {
         Some(path) => App::take_over(config, read_config.clone(), path)?,
         None => App::start(config, read_config.clone())?,
     };
     started(&app);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async move {
         let manager = ServiceManager::from_environment();
         let accompanied = manager.accompany(app.controller().clone());
         tokio::pin!(accompanied);
-        let mut ends = Ends::listen()?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let mut renew = signal(SignalKind::user_defined2())?;
+        let Signals { mut ends, mut hang_up, mut renew } = signals;
         let mut successor = Successor::like_this_process();
         loop {
             tokio::select! {
@@ -89,6 +91,24 @@ pub fn serve(order: Order<'_>, started: impl FnOnce(&App)) -> Result<Ended, Star
     });
     runtime.shutdown_background(); // after a second signal the drain is not waited for
     ended
+}
+
+/// The signals that mean something. They are listened to before anything is served: until then each of them
+/// kills the process, and whoever it serves already.
+struct Signals {
+    ends: Ends,
+    hang_up: Signal,
+    renew: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            ends: Ends::listen()?,
+            hang_up: signal(SignalKind::hangup())?,
+            renew: signal(SignalKind::user_defined2())?,
+        })
+    }
 }
 
 /// The signals that end Cyan.

@@ -216,3 +216,22 @@ async fn a_host_goes_into_the_authority() {
     assert!(!head.headers.contains_key("host") && !head.headers.contains_key("connection"));
     proxy.settles("blue", Verdict::Complete, 1).await;
 }
+
+/// Found by chaos: over HTTP/1.1 nobody asks for more than the announced length, so that the end of the
+/// stream, in a frame of its own, was never seen, and a whole answer counted as `client_gone`.
+#[tokio::test]
+async fn an_answer_is_whole_when_its_announced_length_has_come() {
+    let upstream = Http2Upstream::scripted(|mut visit| async move {
+        let head = http::Response::builder().header("content-length", 5).body(()).unwrap();
+        let mut sending = visit.answer_with(head);
+        let _ = sending.send_data("hello".into(), false);
+        Visit::until_reset(&mut sending).await;
+    })
+    .await;
+    let proxy = before(&upstream);
+    let mut client = proxy.client().await;
+    for _ in 0..2 {
+        assert_eq!(client.get("/", "").await.text(), "hello");
+    }
+    proxy.settles("blue", Verdict::Complete, 2).await;
+}

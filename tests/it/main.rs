@@ -13,6 +13,7 @@ mod admin_stats;
 mod blame;
 mod bounded_memory;
 mod certificates;
+mod chaos;
 mod cli_changes;
 mod cli_errors;
 mod cli_exit_codes;

@@ -65,6 +65,20 @@ async fn sigterm_finishes_what_runs_and_takes_nothing_new() {
     assert_eq!(cyan.ended().await.code(), Some(0), "{}", cyan.log());
 }
 
+/// Found by chaos: signals were listened to last, and one that came while users were served already killed
+/// the process.
+#[tokio::test]
+async fn a_signal_right_after_the_start_is_heard() {
+    let upstream = Upstream::replying(200, "ok").await;
+    for _ in 0..5 {
+        let mut cyan = Serving::start(&blue(&upstream)).await;
+        cyan.signal(libc::SIGHUP);
+        assert_eq!(cyan.client().await.get("/", "").await.text(), "ok");
+        cyan.signal(libc::SIGTERM);
+        assert_eq!(cyan.ended().await.code(), Some(0), "{}", cyan.log());
+    }
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let (go, _) = tokio::sync::watch::channel(false);

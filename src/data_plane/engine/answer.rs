@@ -109,6 +109,12 @@ impl Relay {
         self.incoming.borrow().as_ref().is_some_and(Body::is_end_stream)
     }
 
+    /// Whether as many bytes have come as were announced, so that nothing but trailers may follow.
+    fn has_announced_length(&self) -> bool {
+        let incoming = self.incoming.borrow();
+        incoming.as_ref().is_some_and(|incoming| incoming.size_hint().exact() == Some(0))
+    }
+
     /// A frame as the client gets it; `None` for one that says nothing.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Piece>> {
         let is_trailers = frame.is_trailers();
@@ -210,8 +216,9 @@ impl Drop for Relay {
         if let Some(outlet) = &self.outlet {
             outlet.close();
         }
-        // hyper drops an empty body without asking it for its end.
-        if !self.is_over && self.is_at_end() {
+        // hyper drops an empty body without asking it for its end, and over HTTP/1.1 any whose announced
+        // length has come; an upstream of HTTP/2 may say later, in a frame of its own, that this was all.
+        if !self.is_over && (self.is_at_end() || self.has_announced_length()) {
             self.finish();
         }
     }
