@@ -145,7 +145,7 @@ fn entry(record: &ServiceRecord, before: Value, copied_at: &str, actor: &str) ->
         actor: actor.to_owned(),
         kind: KIND.to_owned(),
         reason: None,
-        text: format!("{}: the state of {copied_at} took a damaged one's place", record.service),
+        text: format!("the state of {copied_at} took the place of a damaged one"),
         before,
         after: json!(record),
         details: json!({ "copied_at": copied_at }),
