@@ -133,7 +133,7 @@ fn an_answer_that_broke_off_is_not_the_fault_of_who_takes_it_slowly() {
     let mut engine = engine(|_, _| {});
     let mut exchange = answered(&mut engine, 200, &[]);
     exchange.on_response_data(b"half", engine.now);
-    exchange.on_response_broken(BodyEnd::Cut);
+    exchange.on_response_over(BodyEnd::Cut);
     assert_eq!(exchange.on_time(engine.now + s(60)), OnTime::Abort, "it still has a limit");
     drop(exchange);
     assert_eq!(engine.verdicts(0), [(Verdict::Truncated, 1)]);

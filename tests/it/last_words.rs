@@ -6,10 +6,12 @@
 use std::time::Duration;
 
 use cyan::control_plane::command::Command;
+use cyan::model::environment::Protocol;
 use cyan::model::service::StreamErrors;
 use cyan::model::verdict::Verdict;
+use http::Response;
 
-use crate::support::http2::{Http2Client, post};
+use crate::support::http2::{Http2Client, Http2Upstream, post};
 use crate::support::in_time;
 use crate::support::proxy::{Builder, Proxy, environment, name};
 use crate::support::upstream::Upstream;
@@ -210,6 +212,48 @@ async fn where_nothing_can_be_said_the_answer_is_cut() {
     let upstream = Upstream::sending(sized).await;
     let proxy = telling(&upstream).start();
     assert_eq!(ask(&proxy, CHAT).await, (CHUNK.to_owned(), false));
+    proxy.settles("blue", Verdict::Truncated, 3).await;
+}
+
+/// A server that gives up may end its body as HTTP wants it; the stream in it has no end all the same.
+#[tokio::test]
+async fn a_whole_body_with_half_a_stream_is_told_of_and_a_whole_stream_is_not() {
+    let whole = format!(
+        "{CHUNK}data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n\
+         data: [DONE]\n\n"
+    );
+    for (body, verdict) in [(CHUNK.to_owned(), Verdict::Truncated), (whole, Verdict::Complete)] {
+        let by_close = format!("HTTP/1.1 200 OK\r\n{SSE}\r\n{body}");
+        for upstream in [
+            breaking_off(SSE, vec![body.clone()], "0\r\n\r\n").await,
+            Upstream::sending(by_close).await,
+        ] {
+            let proxy = telling(&upstream).start();
+            let (got, is_whole) = ask(&proxy, CHAT).await;
+            assert!(is_whole && got.starts_with(&body), "{got}");
+            assert_eq!(got.contains("proxy_error"), verdict == Verdict::Truncated, "{got}");
+            proxy.settles("blue", verdict, 3).await;
+        }
+    }
+}
+
+/// The end of a body of HTTP/2 comes with its last piece.
+#[tokio::test]
+async fn upstreams_of_http_2_are_no_exception() {
+    let upstream = Http2Upstream::scripted(|mut visit| async move {
+        let head = Response::builder().header("content-type", "text/event-stream");
+        let mut body = visit.answer_with(head.body(()).expect("a head"));
+        body.send_data(CHUNK.into(), true).expect("an open stream");
+    })
+    .await;
+    let mut blue = environment("blue", &[]);
+    blue.upstreams = vec![upstream.url().parse().expect("a url")];
+    blue.protocol = Protocol::Http2;
+    let proxy = Builder::new(vec![blue])
+        .service(|service| service.stream_errors = StreamErrors::Event)
+        .start();
+    let (got, is_whole) = ask(&proxy, CHAT).await;
+    assert!(is_whole && got.starts_with(CHUNK) && got.contains("proxy_error"), "{got}");
     proxy.settles("blue", Verdict::Truncated, 3).await;
 }
 

@@ -55,11 +55,11 @@ pub struct Relay {
     pub ends_with_connection: bool,
     /// It has ended.
     pub is_over: bool,
-    /// It breaks off, as soon as what came before is flushed.
+    /// It ends otherwise than its body does, as soon as what came before is flushed.
     pub ending: Option<Ending>,
 }
 
-/// How an answer that broke off ends.
+/// How an answer ends that is not whole.
 pub enum Ending {
     /// With what is left to be said to the client, and then as a whole one does.
     Told(Option<Bytes>),
@@ -69,13 +69,8 @@ pub enum Ending {
 
 impl Relay {
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
-        match &mut self.ending {
-            Some(Ending::Cut) => return Poll::Ready(Some(Err(Hangup))),
-            Some(Ending::Told(words)) => {
-                let piece = words.take().map(|words| Piece::by(self.outlet.clone(), words));
-                return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
-            }
-            None => {}
+        if self.ending.is_some() {
+            return Poll::Ready(self.end());
         }
         loop {
             let polled = match self.incoming.borrow_mut().as_mut() {
@@ -91,7 +86,7 @@ impl Relay {
                 }
                 Poll::Ready(None) => {
                     self.finish();
-                    return Poll::Ready(None);
+                    return Poll::Ready(self.end());
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.broken(&error);
@@ -102,6 +97,18 @@ impl Relay {
                     None => continue,
                 },
             }
+        }
+    }
+
+    /// What is left to be said to the client, and then the end or the break.
+    fn end(&mut self) -> Option<Result<Frame<Piece>, Hangup>> {
+        match &mut self.ending {
+            Some(Ending::Cut) => Some(Err(Hangup)),
+            Some(Ending::Told(words)) => {
+                let piece = words.take().map(|words| Piece::by(self.outlet.clone(), words));
+                piece.map(|piece| Ok(Frame::data(piece)))
+            }
+            None => None,
         }
     }
 
@@ -202,7 +209,11 @@ impl Relay {
             return;
         }
         let now = Instant::now();
-        self.flight.with(|exchange| exchange.on_response_end(BodyEnd::Whole, now));
+        let words = self.flight.with(|exchange| {
+            exchange.on_response_end(BodyEnd::Whole, now);
+            exchange.take_last_words()
+        });
+        self.ending = words.map(|words| Ending::Told(Some(words.into())));
         if let (Some(UpstreamConnection::Http1(connection)), Some(rest)) =
             (self.connection.take(), self.rest)
         {
@@ -242,7 +253,7 @@ impl Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Relay(relay) => relay.is_at_end(),
+            Self::Relay(relay) => relay.is_at_end() && relay.ending.is_none(),
             Self::Own(bytes) => bytes.is_none(),
         }
     }

@@ -81,22 +81,16 @@ impl Exchange {
         self.measure(data, now);
     }
 
-    /// The answer broke off, and the client has yet to take what came of it before. The end is told when it
-    /// has; how it came about cannot change until then.
-    pub fn on_response_broken(&mut self, end: BodyEnd) {
-        if let Some(cause) = Cause::of(end) {
-            self.find_last_words(cause);
-        }
-        let verdict = self.verdict_of(end);
+    /// Nothing more of the answer comes, and the client has yet to take what came before. The end is told when
+    /// it has; how it came about cannot change until then.
+    pub fn on_response_over(&mut self, end: BodyEnd) {
+        let verdict = self.judge_end(end);
         self.settle(verdict);
     }
 
     /// The answer ended.
     pub fn on_response_end(&mut self, end: BodyEnd, now: Instant) {
-        if let Some(cause) = Cause::of(end) {
-            self.find_last_words(cause);
-        }
-        let verdict = self.verdict_of(end);
+        let verdict = self.judge_end(end);
         let has_generated = matches!(verdict, Verdict::Complete | Verdict::Length);
         if let Some(Place { upstream: Some((upstream, _)), .. }) = &self.place
             && has_generated

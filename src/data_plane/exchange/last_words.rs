@@ -40,6 +40,12 @@ impl LastWords {
     pub(super) fn are_any(&self) -> bool {
         self.words.is_some()
     }
+
+    fn say(&mut self, cause: Cause, broken: Option<&BrokenOff>) {
+        if let Some(broken) = broken {
+            self.words = Some(cause.words(broken).into_bytes().into());
+        }
+    }
 }
 
 impl Exchange {
@@ -56,26 +62,40 @@ impl Exchange {
         self.last_words.is_wanted = asks && head.body_length() == BodyLength::Unknown;
     }
 
-    /// Finds words for a stream that breaks off; to be called before its verdict is found.
+    /// Whether there may be something to say at the end of its body.
+    pub fn wants_last_words(&self) -> bool {
+        self.last_words.is_wanted
+    }
+
+    /// Finds words for a stream that is broken off; to be called before its verdict is found.
     pub(super) fn find_last_words(&mut self, cause: Cause) {
-        if self.last_words.is_wanted
-            && let Some(broken) = self.measured.broken_off()
-        {
-            self.last_words.words = Some(cause.words(&broken).into_bytes().into());
+        let broken = self.broken_off();
+        self.last_words.say(cause, broken.as_ref());
+    }
+
+    /// The verdict of an answer that ended so, and the words for it. A body may be whole without the stream
+    /// in it being so.
+    pub(super) fn judge_end(&mut self, end: BodyEnd) -> Verdict {
+        // The verdict takes the inspection with it.
+        let broken = self.broken_off();
+        let verdict = self.verdict_of(end);
+        match end {
+            BodyEnd::Cut => self.last_words.say(Cause::Cut, broken.as_ref()),
+            BodyEnd::Reset => self.last_words.say(Cause::Reset, broken.as_ref()),
+            BodyEnd::Whole if verdict == Verdict::Truncated => {
+                self.last_words.say(Cause::Cut, broken.as_ref());
+            }
+            BodyEnd::Whole => {}
         }
+        verdict
+    }
+
+    fn broken_off(&self) -> Option<BrokenOff> {
+        if self.last_words.is_wanted { self.measured.broken_off() } else { None }
     }
 }
 
 impl Cause {
-    /// The cause of such an end; none of a whole one.
-    pub(super) fn of(end: BodyEnd) -> Option<Self> {
-        match end {
-            BodyEnd::Whole => None,
-            BodyEnd::Cut => Some(Self::Cut),
-            BodyEnd::Reset => Some(Self::Reset),
-        }
-    }
-
     fn code(self) -> &'static str {
         match self {
             Self::Cut => Verdict::Truncated.label(),

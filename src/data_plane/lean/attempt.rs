@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use super::connection::LeanConnection;
 use super::conversation::Conversation;
 use super::desk::Desk;
-use super::framing::Framing;
+use super::framing::{Framing, LAST_CHUNK};
 use super::outbox::Outbox;
 use super::render;
 use super::request::RequestView;
@@ -92,9 +92,20 @@ impl Attempt {
     /// for what is said to it of that.
     pub(super) fn break_off(&mut self, flight: &FlightOwner, end: BodyEnd, out: &mut Vec<u8>) {
         self.is_reusable = false;
-        flight.with(|exchange| exchange.on_response_broken(end));
+        flight.with(|exchange| exchange.on_response_over(end));
         let is_whole = self.tell(flight, out);
         self.state = State::Ending { is_whole, end };
+    }
+
+    /// Writes the end of a body that has come whole. If the answer in it is not, the client is told.
+    pub(super) fn end_body(&self, flight: &FlightOwner, out: &mut Vec<u8>) {
+        let is_told = flight.note(|exchange| exchange.wants_last_words()) && {
+            flight.with(|exchange| exchange.on_response_over(BodyEnd::Whole));
+            self.tell(flight, out)
+        };
+        if !is_told {
+            out.extend_from_slice(LAST_CHUNK);
+        }
     }
 
     /// Writes what is left to be said of an answer that broke off, and the end of the body. False: there is

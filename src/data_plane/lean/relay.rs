@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::attempt::{Attempt, Outcome, State};
 use super::conversation::Conversation;
-use super::framing::{Framing, LAST_CHUNK};
+use super::framing::Framing;
 use crate::data_plane::exchange::{BodyEnd, OnTime};
 use crate::data_plane::flight::FlightOwner;
 
@@ -40,21 +40,25 @@ impl Conversation {
         let followed = flight.with(|exchange| {
             follow(framing, piece, out, |data| exchange.on_response_data(data, now))
         });
-        if followed.is_over {
-            attempt.is_reusable &= !followed.has_more;
-            attempt.state = State::Ending { is_whole: true, end: BodyEnd::Whole };
-        }
         let part = &piece[followed.part];
-        let written = if out.is_empty() && followed.tail.is_empty() && !followed.is_broken {
+        let ends_by_chunk = followed.is_over && attempt.is_stream;
+        let is_all = followed.tail.is_empty() && !followed.is_broken && !ends_by_chunk;
+        let written = if out.is_empty() && is_all {
             self.outbox.write(&mut self.carrier, cx, part)
         } else {
             out.extend_from_slice(part);
             out.extend_from_slice(followed.tail);
             if followed.is_broken {
                 attempt.break_off(flight, BodyEnd::Cut, out);
+            } else if ends_by_chunk {
+                attempt.end_body(flight, out);
             }
             self.outbox.write(&mut self.carrier, cx, out)
         };
+        if followed.is_over {
+            attempt.is_reusable &= !followed.has_more;
+            attempt.state = State::Ending { is_whole: true, end: BodyEnd::Whole };
+        }
         written.is_err().then_some(Outcome::Broken)
     }
 
@@ -70,8 +74,9 @@ impl Conversation {
             return self.on_upstream_broken(flight, attempt, BodyEnd::Cut, out, cx);
         }
         attempt.is_reusable = false;
+        attempt.end_body(flight, out);
         attempt.state = State::Ending { is_whole: true, end: BodyEnd::Whole };
-        let written = self.outbox.write(&mut self.carrier, cx, LAST_CHUNK);
+        let written = self.outbox.write(&mut self.carrier, cx, out);
         written.is_err().then_some(Outcome::Broken)
     }
 
@@ -139,10 +144,9 @@ fn follow(
                 let _ = write!(out, "{size:x}\r\n");
             }
             let is_over = passed.end.is_some();
-            let tail: &[u8] = if is_over { LAST_CHUNK } else { b"" };
             let has_more = passed.end.is_some_and(|end| end < piece.len());
             let is_broken = passed.is_broken;
-            Followed { tail, is_over, has_more, is_broken, ..rest(passed.part) }
+            Followed { is_over, has_more, is_broken, ..rest(passed.part) }
         }
         Framing::UntilClose if piece.is_empty() => rest(0..0),
         Framing::UntilClose => {
