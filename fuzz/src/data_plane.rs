@@ -1,5 +1,7 @@
 //! What decides about requests, and what the lean engine reads them with.
 
+#[path = "../../src/data_plane/client_rates.rs"]
+pub mod client_rates;
 #[path = "../../src/data_plane/exchange/mod.rs"]
 pub mod exchange;
 pub mod lean;

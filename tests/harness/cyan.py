@@ -16,8 +16,8 @@ class Cyan:
     """`cyan serve` with one service named `chat`. A context manager.
 
     `environments` maps each name to the URLs of its upstreams, `weights` to percent. The heaviest
-    is active; a rollback takes the candidate's traffic back. `service` are further keys of the service,
-    `tables` are written below the others.
+    is active; a rollback takes the candidate's traffic back. `service` are further keys of the
+    service, `tables` are written below the others.
     """
 
     def __init__(
