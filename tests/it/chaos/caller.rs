@@ -17,8 +17,10 @@ use crate::support::tls::shake;
 
 /// Nobody waits longer for an answer; several times what the faults of a run can add up to.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two requests, at most.
-const PAUSE_MS_MAX: u64 = 80;
+/// Between two requests, mostly.
+const PAUSE_MS: std::ops::Range<u64> = 0..80;
+/// Now and then: longer than connections rest in a pool, and than a process that ends keeps them.
+const LONG_PAUSE_MS: std::ops::Range<u64> = 500..3000;
 /// Requests at once on a connection of HTTP/2.
 const STREAMS: usize = 3;
 /// Users, who keep their environment.
@@ -103,7 +105,9 @@ impl Caller {
                 }
                 Via::Http2 | Via::Http2OverTls => self.ask_many(&mut streams).await,
             }
-            tokio::time::sleep(Duration::from_millis(self.random.u64(0..PAUSE_MS_MAX))).await;
+            let is_long = self.random.u32(0..100) == 0;
+            let pause = self.random.u64(if is_long { LONG_PAUSE_MS } else { PAUSE_MS });
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
 

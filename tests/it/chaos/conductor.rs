@@ -15,7 +15,7 @@ use super::upstream::Server;
 use crate::support::client::Client;
 use crate::support::served::call;
 
-const PAUSE_MS: std::ops::Range<u64> = 50..400;
+const PAUSE_MS: std::ops::Range<u64> = 20..300;
 /// How long an upstream is away or silent.
 const HARM_MS: std::ops::Range<u64> = 100..900;
 /// Far beyond the end of every exchange: no drain cuts one.
@@ -30,6 +30,8 @@ enum Deed {
     RollBack,
     Drain,
     Replace,
+    Release,
+    Steer,
     Reload,
     Certificate,
     MoveLog,
@@ -41,12 +43,14 @@ enum Deed {
 }
 
 /// Each kind as often as it comes in a deck.
-const DECK: [(Deed, usize); 13] = [
+const DECK: [(Deed, usize); 15] = [
     (Deed::Weights, 5),
     (Deed::Switch, 2),
     (Deed::RollBack, 1),
     (Deed::Drain, 2),
     (Deed::Replace, 2),
+    (Deed::Release, 1),
+    (Deed::Steer, 2),
     (Deed::Reload, 2),
     (Deed::Certificate, 1),
     (Deed::MoveLog, 1),
@@ -74,10 +78,12 @@ impl<'a> Conductor<'a> {
         Self { random: Rng::with_seed(seed), stage, ledger, deck, recovering, done: 0 }
     }
 
-    /// Goes on for so long, and has everybody recover; how many deeds it were.
+    /// Goes on for so long and at least through one deck, then has everybody recover; how many deeds it were.
     pub async fn conduct(mut self, time: Duration, takes_over: bool) -> usize {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
+        let (end, mut dealt) = (Instant::now() + time, 0);
+        let deck: usize = DECK.iter().map(|(_, times)| times).sum();
+        while Instant::now() < end || dealt < deck {
+            dealt += 1;
             let deed = self.deal();
             if takes_over || deed != Deed::TakeOver {
                 self.act(deed).await;
@@ -107,6 +113,8 @@ impl<'a> Conductor<'a> {
             }
             Deed::Drain => self.drain().await,
             Deed::Replace => self.replace().await,
+            Deed::Release => self.release().await,
+            Deed::Steer => self.steer().await,
             Deed::Reload => self.stage.reload(&mut self.random),
             Deed::Certificate => self.stage.renew(&mut self.random),
             Deed::MoveLog => self.stage.move_log(),
@@ -171,6 +179,24 @@ impl<'a> Conductor<'a> {
         urls.truncate(self.random.usize(1..=UPSTREAMS_MAX));
         let path = format!("/v1/services/chat/environments/{environment}");
         self.ask("PUT", &path, json!({ "upstreams": urls })).await;
+    }
+
+    /// Begins a rollout with short steps; where it goes, the judge decides.
+    async fn release(&mut self) {
+        let body = json!({
+            "steps": ["10% 500ms 1", "50% 500ms 1", "100%"],
+            "overrides": { "cool_down": "0s", "armed_for": "1s", "wait_max": "2s" },
+            "again": true,
+            "without_broken_limits": true,
+        });
+        let service = self.service();
+        self.ask("POST", &format!("/v1/services/{service}/rollout"), body).await;
+    }
+
+    async fn steer(&mut self) {
+        let actions = ["pause", "resume", "promote", "rollback"];
+        let (service, action) = (self.service(), actions[self.random.usize(0..actions.len())]);
+        self.ask("POST", &format!("/v1/services/{service}/rollout/{action}"), json!({})).await;
     }
 
     /// Does something to an upstream that is well, for a while.

@@ -4,9 +4,9 @@
 //! log. A failure is explained by the script of its own request, or by what was done meanwhile to the very
 //! upstream that failed it; by nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::line::Line;
@@ -30,6 +30,7 @@ struct Pages {
     visits: HashMap<u64, u32>,
     complaints: Vec<String>,
     takeovers: Vec<Instant>,
+    at_work: BTreeSet<u64>,
 }
 
 /// What was done to an upstream, and when.
@@ -59,6 +60,10 @@ pub struct Findings {
     pub requests: usize,
     /// Those that were answered as if nothing had been.
     pub well: usize,
+    /// Those that were sent a second time.
+    pub replayed: usize,
+    /// Those that another environment has served.
+    pub handed_over: usize,
     /// By verdict.
     pub verdicts: HashMap<String, usize>,
     /// What nothing explains.
@@ -79,6 +84,27 @@ impl Ledger {
     /// Whether an upstream has got it.
     pub fn was_visited(&self, number: u64) -> bool {
         self.pages().visits.contains_key(&number)
+    }
+
+    /// An upstream works on this request, until what is returned is dropped.
+    pub fn works_on(self: &Arc<Self>, number: u64) -> AtWork {
+        self.pages().at_work.insert(number);
+        AtWork { ledger: Arc::clone(self), number }
+    }
+
+    /// Whether an upstream works on any request.
+    pub fn is_at_work(&self) -> bool {
+        !self.pages().at_work.is_empty()
+    }
+
+    /// Complains of every request on which an upstream works still.
+    pub fn complain_of_work(&self) {
+        let pages = &mut *self.pages();
+        for number in &pages.at_work {
+            let told = pages.told.iter().find(|told| told.ask.number == *number);
+            let story = told.map_or_else(|| number.to_string(), ToString::to_string);
+            pages.complaints.push(format!("its upstream was never left: {story}"));
+        }
     }
 
     /// Something is wrong, whatever else was done.
@@ -129,6 +155,8 @@ impl Ledger {
             findings.requests += 1;
             findings.well += usize::from(told.is_well());
             for line in &lines {
+                findings.replayed += usize::from(line.was_replayed);
+                findings.handed_over += usize::from(line.was_handed_over);
                 *findings.verdicts.entry(line.verdict.clone()).or_default() += 1;
             }
             if let Err(problem) = pages.judge(told, &lines) {
@@ -142,6 +170,18 @@ impl Ledger {
 
     fn pages(&self) -> std::sync::MutexGuard<'_, Pages> {
         self.0.lock().expect("nobody panics with the lock")
+    }
+}
+
+/// An upstream at work.
+pub struct AtWork {
+    ledger: Arc<Ledger>,
+    number: u64,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.ledger.pages().at_work.remove(&self.number);
     }
 }
 
@@ -203,15 +243,22 @@ impl Pages {
         if told.end == End::Whole && told.is_upstreams {
             return Err("a clean end of what was broken off");
         }
+        let script = &told.ask.script;
+        let causes = script.causes(told.ask.is_brisk);
+        // Who is handed over counts for the environment that failed it first, however it ended then.
+        let was_out = line.was_handed_over && line.verdict == "connect_error" && self.was_out(told);
+        if was_out && (!causes.is_empty() || self.was_harmed(told, line)) {
+            return Ok(());
+        }
         let verdict = line.verdict.as_str();
-        if told.ask.script.causes(told.ask.is_brisk).contains(&verdict) {
+        if causes.contains(&verdict) {
             return Ok(());
         }
         let is_of_upstreams =
             matches!(verdict, "connect_error" | "truncated" | "aborted_by_server" | "http_error");
         // Whoever had said the last word has said it, though the end of the answer did not come any more.
-        let shape = told.ask.script.shape;
-        let has_last_word = verdict == "complete" && matches!(shape, Shape::Stream | Shape::Tunnel);
+        let has_last_word =
+            verdict == "complete" && matches!(script.shape, Shape::Stream | Shape::Tunnel);
         if (is_of_upstreams || has_last_word) && self.was_harmed(told, line) {
             return Ok(());
         }

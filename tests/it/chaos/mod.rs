@@ -23,6 +23,7 @@ mod script;
 mod stage;
 mod told;
 mod upstream;
+mod upstream_http2;
 mod wire;
 
 use std::sync::Arc;
@@ -40,8 +41,8 @@ use crate::support::{DEADLINE, eventually};
 
 const SECONDS_VARIABLE: &str = "CYAN_CHAOS_SECONDS";
 const SEED_VARIABLE: &str = "CYAN_CHAOS_SEED";
-/// Where nothing else is said: some of every deed.
-const SECONDS: u64 = 9;
+/// Where nothing else is said: two decks of deeds take longer than that.
+const SECONDS: u64 = 3;
 const SEED: u64 = 6;
 const CALLERS: u32 = 16;
 /// What a process may have open at the end beyond what it had before the first request: files of the state
@@ -77,22 +78,22 @@ async fn nothing_is_lost_doubled_wrong_or_unexplained() {
     let plan = Plan { seed, time: Duration::from_secs(seconds), lies: false };
     let run = play(plan).await;
     let Run { findings, deeds, takeovers, grown_bytes } = &run;
+    let Findings { requests, well, replayed, handed_over, .. } = findings;
     println!(
-        "{} requests, {} of them answered well; {deeds} deeds, {takeovers} takeovers; {} KiB more at the end",
-        findings.requests,
-        findings.well,
+        "{requests} requests, {well} answered well, {replayed} replayed, {handed_over} handed over; {deeds} \
+         deeds, {takeovers} takeovers; {} KiB more at the end",
         grown_bytes >> 10
     );
     let mut verdicts: Vec<_> = findings.verdicts.iter().collect();
     verdicts.sort();
     println!("verdicts: {verdicts:?}");
-    assert!(*takeovers > 0 && findings.well > findings.requests / 2, "it did not come to chaos");
+    assert!(*takeovers > 0 && *well > 0, "it did not come to chaos");
     assert!(findings.unexplained.is_empty(), "{}", told(findings));
 }
 
 #[tokio::test]
 async fn a_single_wrong_byte_is_found() {
-    let plan = Plan { seed: 1, time: Duration::from_secs(2), lies: true };
+    let plan = Plan { seed: 1, time: Duration::ZERO, lies: true };
     let run = play(plan).await;
     let wrong = run.findings.unexplained.iter().filter(|text| text.starts_with("wrong bytes"));
     assert!(wrong.count() > 0, "{} requests", run.findings.requests);
@@ -139,7 +140,12 @@ async fn play(plan: Plan) -> Run {
 /// Sees that nothing is left over, and that the counters are right.
 async fn close(stage: &mut Stage, ledger: &Ledger, descriptors: usize, memory: usize) -> usize {
     stage.bury_all().await;
-    stage.comes_to_rest().await;
+    if !comes_true(|| !ledger.is_at_work()).await {
+        ledger.complain_of_work();
+    }
+    if let Err(left) = stage.comes_to_rest().await {
+        ledger.complain(format!("in flight at the end: {left}"));
+    }
     stage.complain_of_errors();
     count(stage, ledger).await;
     // Connections of HTTP/2 rest for minutes; these go with their upstream.

@@ -9,11 +9,12 @@ use tempfile::TempDir;
 
 use super::caller::{Doors, HOST};
 use super::ledger::Ledger;
-use super::upstream::{Server, http2};
+use super::upstream::Server;
+use super::upstream_http2::http2;
+use crate::support::DEADLINE;
 use crate::support::client::Client;
 use crate::support::http2::Http2Upstream;
 use crate::support::served::Served;
-use crate::support::{eventually, in_time};
 
 /// Upstreams over HTTP/1.1: the first half begins as blue's, the other as green's.
 const SERVERS: usize = 4;
@@ -140,25 +141,23 @@ impl Stage {
         }
     }
 
-    /// Waits until nothing is in flight any more: at upstreams, and as Cyan counts.
-    pub async fn comes_to_rest(&self) {
-        let servers = &self.servers;
-        eventually("no upstream works any more", || {
-            servers.iter().all(|server| server.busy() == 0)
-                && self.teal.as_ref().is_none_or(|teal| teal.open() == 0)
-        })
-        .await;
-        in_time(async {
+    /// Waits until nothing is in flight any more, as Cyan counts; what is then?
+    pub async fn comes_to_rest(&self) -> Result<(), String> {
+        let mut left = String::new();
+        let resting = async {
             loop {
                 let page = self.metrics().await;
                 let gauges = ["cyan_in_flight", "cyan_queued", "cyan_upstream_in_flight"];
-                if gauges.iter().all(|gauge| sum(&page, gauge, "") == 0.0) {
+                let counted = gauges.map(|gauge| (gauge, sum(&page, gauge, "")));
+                let is_left = counted.iter().any(|(_, count)| *count != 0.0);
+                left = format!("{counted:?}");
+                if !is_left {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-        })
-        .await;
+        };
+        tokio::time::timeout(DEADLINE, resting).await.map_err(|_| left)
     }
 
     /// Its metrics.
@@ -261,8 +260,7 @@ fn config(folder: &TempDir, urls: &[String], teal: &str, variant: usize) -> Stri
     let environment = |service: &str, name: &str, urls: &[String], weight: u32| {
         format!(
             "[service.{service}.environment.{name}]\nupstreams = {urls:?}\nweight = {weight}\n\
-             version = \"v{variant}\"\nslow_start = \"{}s\"\n\
-             pool.idle = \"{}s\"\ntimeouts.connect = \"20s\"\n\
+             slow_start = \"{}s\"\npool.idle = \"{}s\"\ntimeouts.connect = \"20s\"\n\
              ejection.backoff = \"200ms\"\nejection.backoff_max = \"1s\"\n",
             variant % 3,
             1 + variant % 2

@@ -2,11 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -14,15 +12,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::ledger::{Ledger, What};
 use super::script::{ANSWERED, Act, HEADER, NUMBER, Script, Shape, Word, close_frames};
 use super::wire::{Ended, Framing, Head, Reading, Wire};
-use crate::support::http2::{Http2Upstream, Visit};
 
 const PAUSE: Duration = Duration::from_millis(2);
 const LONG_PAUSE: Duration = Duration::from_millis(300);
 /// Connections that wait to be accepted, most.
 const BACKLOG: u32 = 1024;
-
-/// Where failures of the upstream over HTTP/2 are written down.
-const HTTP2: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// An upstream over HTTP/1.1; it stops when dropped.
 pub struct Server {
@@ -39,7 +33,6 @@ struct State {
     ledger: Arc<Ledger>,
     mood: watch::Sender<Mood>,
     resets: watch::Sender<u64>,
-    busy: AtomicUsize,
     lies: bool,
 }
 
@@ -66,7 +59,6 @@ impl Server {
             ledger: Arc::clone(ledger),
             mood: watch::Sender::new(Mood::Well),
             resets: watch::Sender::new(0),
-            busy: AtomicUsize::new(0),
             lies,
         });
         let listener = socket(address).listen(BACKLOG).expect("the port is ours");
@@ -98,11 +90,6 @@ impl Server {
     /// Whether it listens, or is about to.
     pub fn is_well(&self) -> bool {
         *self.state.mood.borrow() == Mood::Well
-    }
-
-    /// Requests being worked on.
-    pub fn busy(&self) -> usize {
-        self.state.busy.load(Ordering::Relaxed)
     }
 }
 
@@ -158,13 +145,13 @@ async fn meet(stream: TcpStream, state: Arc<State>) {
 
 async fn serve(wire: &mut Wire<TcpStream>, state: &State) -> Ending {
     while let Some(head) = wire.head().await {
-        let _busy = Busy::on(state);
         let Some((number, script)) = read(&head) else {
             // A look at whether it is there, not a request.
             wire.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
             continue;
         };
         state.ledger.visited(number);
+        let _at_work = state.ledger.works_on(number);
         if matches!(script.act, Act::Mute | Act::Garbage) {
             state.ledger.harm(state.address, What::Failed);
         }
@@ -312,7 +299,7 @@ impl State {
 }
 
 /// What is sent of this piece, and whether nothing follows.
-fn part(script: Script, sent: usize, piece: &Bytes) -> (Bytes, bool) {
+pub fn part(script: Script, sent: usize, piece: &Bytes) -> (Bytes, bool) {
     let is_last =
         matches!(script.act, Act::Cut | Act::Reset | Act::Hush) && sent + piece.len() > script.at;
     if is_last { (piece.slice(..script.at - sent), true) } else { (piece.clone(), false) }
@@ -329,7 +316,8 @@ async fn stop(wire: &mut Wire<TcpStream>, script: Script) -> Ending {
     }
 }
 
-async fn pause(script: Script, index: usize) {
+/// What a script waits for after a piece.
+pub async fn pause(script: Script, index: usize) {
     match script.act {
         Act::Slow => tokio::time::sleep(PAUSE).await,
         Act::Pause if index == 0 => tokio::time::sleep(LONG_PAUSE).await,
@@ -352,70 +340,4 @@ fn answer_head(number: u64, script: Script) -> String {
 /// A chunk with these bytes.
 pub fn frame(piece: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()
-}
-
-/// Counts a request while it is worked on.
-struct Busy<'a>(&'a AtomicUsize);
-
-impl<'a> Busy<'a> {
-    fn on(state: &'a State) -> Self {
-        state.busy.fetch_add(1, Ordering::Relaxed);
-        Self(&state.busy)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// An upstream over HTTP/2 that plays the same scripts; worse is not done to it.
-pub async fn http2(ledger: &Arc<Ledger>) -> Http2Upstream {
-    let ledger = Arc::clone(ledger);
-    Http2Upstream::scripted(move |visit| play(visit, Arc::clone(&ledger))).await
-}
-
-async fn play(mut visit: Visit, ledger: Arc<Ledger>) {
-    let field = |name| visit.head.headers.get(name)?.to_str().ok();
-    let read = || Some((field(NUMBER)?.parse::<u64>().ok()?, Script::read(field(HEADER)?)?));
-    let Some((number, script)) = read() else {
-        visit.answer_only(Response::new(()));
-        return;
-    };
-    ledger.visited(number);
-    if matches!(script.act, Act::Mute | Act::Garbage) {
-        ledger.harm(HTTP2, What::Failed);
-        return visit.reset(h2::Reason::INTERNAL_ERROR);
-    }
-    match visit.body().await {
-        Some((upload, _)) if upload == script.upload() => {}
-        Some(_) => ledger.complain(format!("wrong bytes uploaded by request {number}")),
-        None => return,
-    }
-    let mut head = Response::builder().status(script.status()).header(ANSWERED, number);
-    match script.shape {
-        Shape::Sized => head = head.header("content-length", script.body().len()),
-        Shape::Stream => head = head.header("content-type", "text/event-stream"),
-        Shape::Chunked | Shape::Tunnel => {}
-    }
-    let mut sending = visit.answer_with(head.body(()).expect("a head"));
-    let mut sent = 0;
-    for (index, piece) in script.pieces().into_iter().enumerate() {
-        let (now, is_last) = part(script, sent, &piece);
-        sent += now.len();
-        let is_silent = script.act == Act::Silent;
-        if !is_silent && !now.is_empty() && sending.send_data(now, false).is_err() {
-            return;
-        }
-        if is_silent || (is_last && script.act == Act::Hush) {
-            Visit::until_reset(&mut sending).await;
-            return;
-        }
-        if is_last {
-            return sending.send_reset(h2::Reason::INTERNAL_ERROR);
-        }
-        pause(script, index).await;
-    }
-    let _ = sending.send_data(Bytes::new(), true);
 }
