@@ -115,18 +115,21 @@ def test_titles_of_troubles_are_sentences_of_the_program() -> None:
     assert pieces and not unknown, "not in src/:\n" + "\n".join(unknown)
 
 
-def test_every_page_is_in_the_summary() -> None:
-    summary = (ROOT / "docs/SUMMARY.md").read_text()
-    listed = set(LINK.findall(summary))
+def test_the_book_has_every_page_and_links_within_itself() -> None:
+    """What a page says of other files of the repository it says by their name."""
     docs = ROOT / "docs"
-    missing = [
-        str(page.path.relative_to(docs))
-        for page in PAGES
-        if docs in page.path.parents
-        and page.path.name != "SUMMARY.md"
-        and (str(page.path.relative_to(docs)), "") not in listed
-    ]
+    listed = {target for target, _ in LINK.findall((docs / "SUMMARY.md").read_text())}
+    pages = {path.relative_to(docs): path for path in docs.rglob("*.md")}
+    missing = sorted(str(page) for page in pages if str(page) not in listed | {"SUMMARY.md"})
     assert not missing, f"not in docs/SUMMARY.md: {', '.join(missing)}"
+    outside = [
+        f"{page}: {target}"
+        for page, path in pages.items()
+        for target, _ in LINK.findall(FENCED.sub("", path.read_text()))
+        if "://" not in target and docs not in (path.parent / target).resolve().parents
+        if target and (path.parent / target).resolve() != docs
+    ]
+    assert not outside, "leads out of docs/: " + ", ".join(outside)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ mod overload;
 mod panics;
 mod process;
 mod refusals;
+mod reloads;
 mod replay;
 mod requests;
 mod rewriting;

@@ -1,0 +1,98 @@
+//! The config and the certificate are read anew, again and again, while clients come all the time: nobody
+//! fails, nothing is cut, and what is new is there.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::client::Client;
+use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel};
+use crate::support::in_time;
+use crate::support::served::{Served, write_config};
+use crate::support::tls::{Certificate, shake};
+
+/// How often the long test does it; a few times where nothing else is said.
+const TIMES_VARIABLE: &str = "CYAN_RELOADS";
+const TIMES: u32 = 3;
+
+#[tokio::test]
+async fn nothing_fails_and_nothing_is_cut_however_often() {
+    let times = std::env::var(TIMES_VARIABLE).ok().and_then(|times| times.parse().ok());
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let (choir, certificate) = (Choir::start().await, Certificate::of("a.test"));
+    write(directory.path(), &choir, &certificate, 0);
+    let cyan = Served::start(directory.path()).await;
+    let (plain, secured) = (cyan.address, secured(&cyan).await);
+    let crowd = Crowd::at(plain);
+    let (mut streams, mut tunnels, mut kept) = (vec![], vec![], vec![]);
+    for turn in 1..=times.unwrap_or(TIMES) {
+        streams.push(OpenStream::open(plain).await);
+        tunnels.push(OpenTunnel::open(plain).await);
+        let mut client = Client::over(certificate.connect(secured, &[]).await);
+        assert_eq!(client.get("/", "").await.text(), "ok");
+        kept.push(client);
+        crowd.goes_on(50).await;
+        certificate.renew();
+        write(directory.path(), &choir, &certificate, turn);
+        cyan.signal(libc::SIGHUP);
+        in_time(is_read(&cyan, turn)).await;
+        in_time(is_shown(&certificate, secured)).await;
+        for client in &mut kept {
+            assert_eq!(client.get("/", "").await.text(), "ok", "with its own certificate");
+        }
+        crowd.goes_on(50).await;
+    }
+    choir.is_enough();
+    for stream in streams {
+        stream.ends_whole().await;
+    }
+    for tunnel in tunnels {
+        assert!(tunnel.ends_whole().await > 1);
+    }
+    let (answered, failed) = crowd.leave().await;
+    println!("{answered} requests answered, {failed} failed");
+    assert_eq!(failed, 0, "of {answered}");
+}
+
+/// A config that says which turn it is: environments are replaced by ones with another version and limit.
+fn write(directory: &Path, choir: &Choir, certificate: &Certificate, turn: u32) {
+    write_config(directory, choir.upstream.address, choir.upstream.address);
+    let file = directory.join("cyan.toml");
+    let plain = std::fs::read_to_string(&file).expect("it was written");
+    let files = certificate.files();
+    let (certificate, key) = (files.certificate_file.display(), files.key_file.display());
+    let tls = format!(
+        "[listen]\nhttps = '127.0.0.1:0'\ncertificate_file = '{certificate}'\nkey_file = '{key}'\n"
+    );
+    let more = format!("version = 'v{turn}'\ntimeouts.total = '{}s'\n", 600 + turn);
+    std::fs::write(file, plain.replace("[listen]\n", &tls) + &more).expect("it takes files");
+}
+
+/// Where it speaks TLS: the second address that it names.
+async fn secured(cyan: &Served) -> SocketAddr {
+    let addresses = || {
+        let log = cyan.log();
+        let named: Vec<_> = log.lines().filter_map(|line| line.split_once("serving on ")).collect();
+        named
+            .iter()
+            .filter_map(|(_, rest)| rest.split('"').next()?.parse().ok())
+            .collect::<Vec<_>>()
+    };
+    crate::support::eventually("both are named", || addresses().len() == 2).await;
+    addresses()[1]
+}
+
+/// Waits until the config of this turn is in force.
+async fn is_read(cyan: &Served, turn: u32) {
+    let version = format!("v{turn}");
+    while cyan.ask("/v1/services/chat").await["environments"][1]["version"] != *version {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until new clients, who trust nothing but this certificate, are shown it.
+async fn is_shown(certificate: &Certificate, secured: SocketAddr) {
+    while shake(certificate.client(None, &[]), secured, "a.test").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
