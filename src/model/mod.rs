@@ -43,5 +43,6 @@ pub mod sticky;
 pub mod timeouts;
 pub mod trace_context;
 pub mod upstream;
+mod upstream_spec;
 pub mod verdict;
 pub mod weight;

@@ -5,6 +5,7 @@
 //! as it was.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::server::danger::ClientCertVerifier;
@@ -35,11 +36,14 @@ pub enum TlsServerError {
 #[derive(Debug)]
 pub struct ServerTls {
     now: ArcSwap<Settings>,
+    readings: AtomicU64,
 }
 
 /// Settings of one moment.
 #[derive(Debug)]
 pub struct Settings {
+    /// Rises with every reading, in the order in which they began.
+    reading: u64,
     spec: ListenerTls,
     config: Arc<ServerConfig>,
     choice: Arc<Choice>,
@@ -53,7 +57,8 @@ impl ServerTls {
     /// # Errors
     /// When a file is unreadable, or a certificate does not fit its key.
     pub fn new(spec: &ListenerTls) -> Result<Self, TlsServerError> {
-        Ok(Self { now: ArcSwap::from_pointee(Settings::read(spec, None)?) })
+        let now = ArcSwap::from_pointee(Settings::read(0, spec, None)?);
+        Ok(Self { now, readings: AtomicU64::default() })
     }
 
     /// The settings for a handshake that begins now.
@@ -66,16 +71,19 @@ impl ServerTls {
     /// # Errors
     /// As [`ServerTls::new`].
     pub fn prepare(&self, spec: &ListenerTls) -> Result<Settings, TlsServerError> {
-        Settings::read(spec, Some(&self.now.load()))
+        // Relaxed: only its order counts.
+        let reading = self.readings.fetch_add(1, Ordering::Relaxed) + 1;
+        Settings::read(reading, spec, Some(&self.now.load()))
     }
 
-    /// Puts prepared settings in place. Returns those before, or `None` when nothing is different; then
-    /// the present ones stay, and with them the sessions that can be resumed.
+    /// Puts prepared settings in place. Returns those before, or `None` when nothing is different, or what is
+    /// in place was read later; then the present ones stay, and with them the sessions that can be resumed.
     pub fn replace(&self, next: Settings) -> Option<Arc<Settings>> {
-        if next.is_same(&self.now.load()) {
-            return None;
-        }
-        Some(self.now.swap(Arc::new(next)))
+        let next = Arc::new(next);
+        let is_news = |now: &Settings| next.reading > now.reading && !next.is_same(now);
+        let newer = |now: &Arc<Settings>| Arc::clone(if is_news(now) { &next } else { now });
+        let before = self.now.rcu(newer);
+        is_news(&before).then_some(before)
     }
 }
 
@@ -100,7 +108,11 @@ impl Settings {
         self.choice.hosts_for(name)
     }
 
-    fn read(spec: &ListenerTls, before: Option<&Self>) -> Result<Self, TlsServerError> {
+    fn read(
+        reading: u64,
+        spec: &ListenerTls,
+        before: Option<&Self>,
+    ) -> Result<Self, TlsServerError> {
         let certificates: Result<Vec<_>, _> = spec.certificates().map(Certificate::read).collect();
         let choice = Arc::new(Choice::new(certificates?));
         let setup = |error: rustls::Error| TlsServerError::Setup(error.to_string());
@@ -122,7 +134,7 @@ impl Settings {
             Some(before) => Arc::clone(&before.config.ticketer),
             None => tickets().map_err(setup)?,
         };
-        Ok(Self { spec: spec.clone(), config: Arc::new(config), choice, authorities })
+        Ok(Self { reading, spec: spec.clone(), config: Arc::new(config), choice, authorities })
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -161,4 +173,38 @@ fn verifier(clients: &ClientCertificates) -> Result<Verifier, TlsServerError> {
     let builder = if clients.is_required { builder } else { builder.allow_unauthenticated() };
     let verifier = builder.build().map_err(|error| TlsServerError::Setup(error.to_string()))?;
     Ok((verifier, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::listener::CertificateFiles;
+
+    #[test]
+    fn what_was_read_first_does_not_take_the_place_of_what_was_read_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate_file, key_file) =
+            (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        let renew = || {
+            let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+            std::fs::write(&certificate_file, made.cert.pem()).unwrap();
+            std::fs::write(&key_file, made.signing_key.serialize_pem()).unwrap();
+        };
+        renew();
+        let files = CertificateFiles {
+            certificate_file: certificate_file.clone(),
+            key_file: key_file.clone(),
+        };
+        let spec = ListenerTls::new(files);
+        let tls = ServerTls::new(&spec).unwrap();
+        let read_anew = || {
+            renew();
+            tls.prepare(&spec).unwrap()
+        };
+        let (first, last) = (read_anew(), read_anew());
+        assert!(tls.replace(last).is_some());
+        assert!(tls.replace(first).is_none());
+        assert!(tls.replace(tls.prepare(&spec).unwrap()).is_none(), "nothing is different");
+        assert!(tls.replace(read_anew()).is_some());
+    }
 }
