@@ -2,7 +2,8 @@
 //!
 //! It knows three things that the HTTP engine does not tell: when the first byte of a request head came
 //! (so that a slow head can be told from an idle connection), that a refused request's body should
-//! be read for a moment before the socket closes, or the client would see a reset instead of the reply,
+//! be read for a moment before the socket closes, or the client would see a reset instead of the reply
+//! (HTTP/2 is always read on so),
 //! and interim answers, which hyper cannot write itself: they go out between what it writes, and only
 //! when all of that is written, so that they never stand inside an answer.
 
@@ -264,6 +265,11 @@ impl AsyncWrite for ClientIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.carrier).poll_shutdown(cx))?;
+        if self.frames.is_some() {
+            // A client of HTTP/2 writes while it reads: acknowledgements, windows. What comes to a closed
+            // socket is answered by a reset, and the client loses answers that it has not read yet.
+            self.state.linger();
+        }
         if self.state.is_lingering() { self.poll_linger(cx) } else { Poll::Ready(Ok(())) }
     }
 }

@@ -39,6 +39,8 @@ pub struct Client {
     /// When it became idle, or its head began, or lingering began.
     since: Cell<Instant>,
     was_head_begun: Cell<bool>,
+    /// The core's tick has seen that it lingers.
+    was_lingering: Cell<bool>,
     is_cut: Cell<bool>,
     is_closing: Cell<bool>,
     /// It is closing, and was idle for long enough that no request is likely to be on its way.
@@ -129,6 +131,7 @@ impl Clients {
             in_flight: Cell::new(0),
             since: Cell::new(self.now.get()),
             was_head_begun: Cell::new(false),
+            was_lingering: Cell::new(false),
             is_cut: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
             is_rested: Cell::new(false),
@@ -255,7 +258,9 @@ impl Client {
         }
         let waited = now.saturating_duration_since(self.since.get());
         if self.io.is_lingering() {
-            if waited >= LINGER {
+            if !self.was_lingering.replace(true) {
+                self.since.set(now);
+            } else if waited >= LINGER {
                 self.cut();
             }
         } else if is_head_begun && waited >= self.timeouts.head {

@@ -86,7 +86,9 @@ impl<'a> Conductor<'a> {
             dealt += 1;
             let deed = self.deal();
             if takes_over || deed != Deed::TakeOver {
+                self.ledger.note(format!("{deed:?}"));
                 self.act(deed).await;
+                self.ledger.note(format!("{deed:?} is done"));
                 self.done += 1;
             }
             tokio::time::sleep(Duration::from_millis(self.random.u64(PAUSE_MS))).await;

@@ -15,6 +15,8 @@ use super::told::{End, Told};
 
 /// How long after an upstream was hurt a request may still meet a connection that died with it.
 const AFTERMATH: Duration = Duration::from_secs(5);
+/// How far back deeds are told with a finding.
+const SHORTLY: Duration = Duration::from_secs(2);
 /// How long an environment may be left for another one, after one of its upstreams has failed: the longest
 /// time out, and what it may take until it is tried again.
 const OUT: Duration = Duration::from_secs(15);
@@ -31,6 +33,7 @@ struct Pages {
     complaints: Vec<String>,
     takeovers: Vec<Instant>,
     at_work: BTreeSet<u64>,
+    deeds: Vec<(Instant, String)>,
 }
 
 /// What was done to an upstream, and when.
@@ -122,6 +125,11 @@ impl Ledger {
         self.pages().takeovers.iter().any(|&takeover| then <= takeover + AFTERMATH)
     }
 
+    /// Something is done.
+    pub fn note(&self, deed: String) {
+        self.pages().deeds.push((Instant::now(), deed));
+    }
+
     /// What is done to an upstream begins.
     pub fn harm(&self, upstream: SocketAddr, what: What) {
         let from = Instant::now();
@@ -160,7 +168,10 @@ impl Ledger {
                 *findings.verdicts.entry(line.verdict.clone()).or_default() += 1;
             }
             if let Err(problem) = pages.judge(told, &lines) {
-                findings.unexplained.push(format!("{problem}: {told}; in the log: {lines:?}"));
+                let meanwhile = pages.deeds_around(told);
+                findings.unexplained.push(format!(
+                    "{problem}: {told}; in the log: {lines:?}; meanwhile: {meanwhile:?}"
+                ));
             }
         }
         let strange = lines.keys().map(|number| format!("request {number} was never sent"));
@@ -274,6 +285,13 @@ impl Pages {
         })
     }
 
+    /// What was done shortly before and while it lasted.
+    fn deeds_around(&self, told: &Told) -> Vec<&str> {
+        let (from, to) = (told.began.checked_sub(SHORTLY).unwrap_or(told.began), told.ended);
+        let around = self.deeds.iter().filter(|(at, _)| (from..=to).contains(at));
+        around.map(|(_, deed)| deed.as_str()).collect()
+    }
+
     /// Whether any upstream may have been out meanwhile.
     fn was_out(&self, told: &Told) -> bool {
         self.harms.iter().any(|harm| harm.touches(told, OUT))
@@ -282,7 +300,10 @@ impl Pages {
 
 impl Harm {
     fn touches(&self, told: &Told, aftermath: Duration) -> bool {
-        self.from <= told.ended && self.until.is_none_or(|until| told.began <= until + aftermath)
+        // Whoever leaves does not see when Cyan has noticed.
+        let later = if told.end == End::Left { AFTERMATH } else { Duration::ZERO };
+        let is_after = self.until.is_none_or(|until| told.began <= until + aftermath);
+        is_after && self.from <= told.ended + later
     }
 }
 

@@ -197,7 +197,9 @@ impl Stage {
 
     fn ledger_errors(&self, process: &Served) {
         for line in process.log().lines() {
-            if line.contains("ERROR") || line.contains("panicked") {
+            // A reload that comes when another process has taken over is refused.
+            let is_late = line.contains("cyan is shutting down");
+            if !is_late && (line.contains("ERROR") || line.contains("panicked")) {
                 self.ledger.complain(format!("process {} said: {line}", process.pid()));
             }
         }
