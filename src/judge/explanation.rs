@@ -70,6 +70,9 @@ impl Explanation {
         match (self.evidence, part) {
             (Some(evidence), Some(part)) => {
                 let lead = format!("Evidence against {candidate} is {}", number(evidence));
+                if evidence < 1.0 {
+                    return format!("{lead}: nothing speaks against {candidate}.");
+                }
                 if evidence < 5.0 {
                     return format!("{lead}: no more than chance.");
                 }
@@ -198,8 +201,12 @@ mod tests {
         let start = "Evidence against green is 37, 81 % of it from errors. Since second 61, green failed \
                      31 of 1204 (2.6 %), blue 118 of 11480 (1.0 %), ";
         assert!(sentence.starts_with(start), "{sentence}");
-        explanation.evidence = Some(2.0);
-        let calm = "Evidence against green is 2.0: no more than chance.";
-        assert_eq!(explanation.sentence("blue", "green", &when), calm);
+        for (evidence, calm) in [
+            (2.0, "Evidence against green is 2.0: no more than chance."),
+            (0.5, "Evidence against green is 0.5: nothing speaks against green."),
+        ] {
+            explanation.evidence = Some(evidence);
+            assert_eq!(explanation.sentence("blue", "green", &when), calm);
+        }
     }
 }
