@@ -44,7 +44,8 @@ async fn play(mut visit: Visit, ledger: Arc<Ledger>) {
         Shape::Stream => head = head.header("content-type", "text/event-stream"),
         Shape::Chunked | Shape::Tunnel => {}
     }
-    let mut sending = visit.answer_with(head.body(()).expect("a head"));
+    let head = head.body(()).expect("a head");
+    let Some(mut sending) = visit.try_answer_with(head) else { return };
     let mut sent = 0;
     for (index, piece) in script.pieces().into_iter().enumerate() {
         let (now, is_last) = part(script, sent, &piece);

@@ -354,7 +354,12 @@ impl Visit {
 
     /// Sends a head that a body or trailers follow.
     pub fn answer_with(&mut self, response: Response<()>) -> SendStream<Bytes> {
-        self.respond.send_response(response, false).expect("an open stream")
+        self.try_answer_with(response).expect("an open stream")
+    }
+
+    /// The same, unless the proxy has left the stream.
+    pub fn try_answer_with(&mut self, response: Response<()>) -> Option<SendStream<Bytes>> {
+        self.respond.send_response(response, false).ok()
     }
 
     /// Sends an answer that is nothing but a head.
