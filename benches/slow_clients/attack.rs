@@ -12,6 +12,8 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::upstream::streamed_bytes;
 
+/// By how much their thread gives way to Cyan, the upstream and normal clients.
+const NICENESS: i32 = 19;
 /// Time over which the first connections are opened, so that not all are cut in the same moment.
 const OPENED_WITHIN: Duration = Duration::from_secs(8);
 /// Time between two bytes.
@@ -72,6 +74,8 @@ impl Attack {
         let theirs = crowds.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("slow clients".into()).spawn(move || {
+            // Thousands of clients have cores of their own elsewhere; here they take Cyan's last.
+            let _ = rustix::process::nice(NICENESS);
             runtime.block_on(async {
                 for crowd in theirs {
                     tokio::spawn(gather(address, crowd));

@@ -176,20 +176,20 @@ impl Clients {
         self.table.borrow().iter().for_each(|(_, client)| client.cut());
     }
 
-    /// Ends connections that were idle or slow for too long.
-    pub fn tick(&self, now: Instant) {
+    /// Ends connections that were idle or slow for too long: those of a part of a tick.
+    pub fn tick(&self, now: Instant, parts: u32) {
         self.now.set(now);
         let rest = self.rest.get();
         let table = self.table.borrow();
-        let looked_at = self.ticked.next(table.capacity(), 1);
+        let looked_at = self.ticked.next(table.capacity(), 1, parts);
         looked_at.filter_map(|place| table.get(place)).for_each(|client| client.tick(now, rest));
     }
 
-    /// Cuts busy connections whose client has gone. All are seen within so many calls, unless they are
-    /// thousands.
-    pub fn sweep(&self, calls: usize) {
+    /// Cuts busy connections whose client has gone. All are seen within so many ticks, each of so many calls,
+    /// unless they are thousands.
+    pub fn sweep(&self, ticks: usize, parts: u32) {
         let table = self.table.borrow();
-        let looked_at = self.swept.next(table.capacity(), calls);
+        let looked_at = self.swept.next(table.capacity(), ticks, parts);
         let busy: Vec<&Rc<Client>> = looked_at
             .filter_map(|place| table.get(place))
             .filter(|client| client.in_flight.get() > 0)

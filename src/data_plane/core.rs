@@ -19,6 +19,7 @@ use super::flight::Flights;
 use super::handshake::Turns;
 use super::lean::LeanEngine;
 use super::recorder::Recorder;
+use super::rounds;
 use crate::link::CoreMessage;
 use crate::metrics::shard::ShardReport;
 use crate::model::snapshot::Snapshot;
@@ -100,7 +101,7 @@ impl Core {
         let entrances: Vec<Rc<Entrance>> = entrances.into_iter().map(listen).collect();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut count: u32 = 0;
+        let (mut count, mut looked): (u32, u32) = (0, 0);
         let mut stopped_at = None;
         loop {
             tokio::select! {
@@ -110,8 +111,15 @@ impl Core {
                     None => return, // the control plane is gone, and so is the process
                 },
                 _ = ticks.tick() => {
-                    count = count.wrapping_add(1);
-                    self.tick(Instant::now(), count);
+                    let (now, parts) = (Instant::now(), rounds::parts(self.clients.count()));
+                    self.look(now, parts);
+                    // As long as the part was: nothing is seen twice within a tick.
+                    ticks.reset_after(TICK / parts);
+                    looked += 1;
+                    if looked >= parts {
+                        (count, looked) = (count.wrapping_add(1), 0);
+                        self.tick(now, count);
+                    }
                     if self.is_finished(stopped_at) {
                         return;
                     }
@@ -121,11 +129,16 @@ impl Core {
         }
     }
 
+    /// A part of a tick.
+    fn look(&self, now: Instant, parts: u32) {
+        self.flights.tick(now, parts);
+        self.clients.tick(now, parts);
+        self.clients.sweep(SWEEP_TICKS, parts);
+    }
+
     fn tick(&self, now: Instant, count: u32) {
-        self.flights.tick(now);
-        self.clients.tick(now);
+        self.flights.wake_waiting();
         self.lean.tick();
-        self.clients.sweep(SWEEP_TICKS);
         if count.is_multiple_of(EXPIRE_TICKS) {
             self.engine.pool.borrow_mut().expire(now);
             self.lean.pool.borrow_mut().expire(now);

@@ -88,14 +88,18 @@ impl Flights {
         self.now.get().unwrap_or_else(Instant::now)
     }
 
-    /// Wakes every flight that is due. One that was woken a tick ago and has not run cannot: its engine
-    /// waits for a client that takes nothing. It is ended from here.
-    pub fn tick(&self, now: Instant) {
-        self.now.set(Some(now));
+    /// Has those who wait for a turn look at the time.
+    pub fn wake_waiting(&self) {
         self.turns.tick();
+    }
+
+    /// Wakes every flight that is due, of a part of a tick. One that was woken a tick ago and has not run
+    /// cannot: its engine waits for a client that takes nothing. It is ended from here.
+    pub fn tick(&self, now: Instant, parts: u32) {
+        self.now.set(Some(now));
         let mut stuck = Vec::new();
         let table = self.table.borrow();
-        for place in self.ticked.next(table.capacity(), 1) {
+        for place in self.ticked.next(table.capacity(), 1, parts) {
             let Some(flight) = table.get(place).and_then(Weak::upgrade) else { continue };
             let is_late = flight.deadline.get().is_some_and(|deadline| deadline <= now);
             if !is_late && !flight.is_evicted() {

@@ -2,23 +2,36 @@
 //!
 //! A core that holds thousands of connections must not look at all of them in one go: whoever asks
 //! meanwhile would wait for it. So a tick looks at a part of a table at most, and with more in it, each is
-//! looked at less often: 10 000 every half second.
+//! looked at less often: 10 000 every half second. And it looks in several parts, spread over its time: what
+//! is found due is done at once, and a hundred connections to close are milliseconds for whoever asks.
 
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Most places of a table that one look takes; about 50 µs.
+/// Most places of a table that one tick takes; about 50 µs.
 const PLACES_MAX: usize = 1024;
+/// Connections for which a tick has one part.
+const PER_PART: usize = 256;
+/// Most parts of a tick.
+const PARTS_MAX: u32 = 10;
+
+/// Into how many parts a tick is divided, with so many connections.
+pub fn parts(connections: usize) -> u32 {
+    u32::try_from(connections / PER_PART).unwrap_or(PARTS_MAX).clamp(1, PARTS_MAX)
+}
 
 /// Where the next look begins.
 #[derive(Debug, Default)]
 pub struct Rounds(Cell<usize>);
 
 impl Rounds {
-    /// The places to look at now, of a table with so many, all of which should be seen within `looks`.
-    pub fn next(&self, places: usize, looks: usize) -> Range<usize> {
+    /// The places to look at in a part of a tick, of a table with so many, all of which should be seen within
+    /// `ticks`.
+    pub fn next(&self, places: usize, ticks: usize, parts: u32) -> Range<usize> {
+        let parts = parts as usize;
         let begin = if self.0.get() < places { self.0.get() } else { 0 };
-        let end = (begin + places.div_ceil(looks).min(PLACES_MAX)).min(places);
+        let count = places.div_ceil(ticks * parts).min(PLACES_MAX / parts);
+        let end = (begin + count).min(places);
         self.0.set(end);
         begin..end
     }
@@ -31,14 +44,23 @@ mod tests {
     #[test]
     fn every_place_has_its_turn() {
         let small = Rounds::default();
-        assert_eq!([small.next(5, 1), small.next(5, 1)], [0..5, 0..5]);
-        assert_eq!(small.next(0, 1), 0..0);
+        assert_eq!([small.next(5, 1, 1), small.next(5, 1, 1)], [0..5, 0..5]);
+        assert_eq!(small.next(0, 1, 1), 0..0);
         let thirds = Rounds::default();
-        let looks = (0..4).map(|_| thirds.next(10, 3)).collect::<Vec<_>>();
+        let looks = (0..4).map(|_| thirds.next(10, 3, 1)).collect::<Vec<_>>();
         assert_eq!(looks, [0..4, 4..8, 8..10, 0..4]);
         let large = Rounds::default();
-        let looks = (0..4).map(|_| large.next(2500, 1)).collect::<Vec<_>>();
+        let looks = (0..4).map(|_| large.next(2500, 1, 1)).collect::<Vec<_>>();
         assert_eq!(looks, [0..1024, 1024..2048, 2048..2500, 0..1024]);
-        assert_eq!(large.next(100, 1), 0..100, "it has shrunk");
+        assert_eq!(large.next(100, 1, 1), 0..100, "it has shrunk");
+    }
+
+    #[test]
+    fn a_tick_has_more_parts_with_more_connections_and_sees_as_much() {
+        assert_eq!([0, 511, 512, 10_000].map(parts), [1, 1, 2, 10]);
+        let rounds = Rounds::default();
+        let looks = (0..4).map(|_| rounds.next(10, 1, 5)).collect::<Vec<_>>();
+        assert_eq!(looks, [0..2, 2..4, 4..6, 6..8]);
+        assert_eq!(Rounds::default().next(100_000, 1, 4), 0..256);
     }
 }
