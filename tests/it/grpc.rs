@@ -2,6 +2,7 @@
 
 use cyan::model::environment::Protocol;
 use cyan::model::verdict::Verdict;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Request, Response};
 
 use crate::support::http2::{Http2Client, Http2Upstream, Visit, post};
@@ -148,21 +149,26 @@ async fn trailers_of_a_request_reach_the_upstream() {
     .await;
     let proxy = before(&upstream);
     let client = Http2Client::connect(proxy.address).await;
-    let mut call = client.open(call("/llm.Chat/Ask")).await;
-    call.send("body");
-    let sent = trailers(&[("x-checksum", "abc"), ("x-deployment", "green"), ("host", "other")]);
-    call.upload.send_trailers(sent).unwrap();
-    assert_eq!(call.answer().await.status(), 200);
-    let (body, trailers) = told.recv().await.unwrap();
-    let trailers = trailers.expect("trailers");
-    assert_eq!(body, b"body");
-    assert_eq!(trailers["x-checksum"], "abc");
-    assert_eq!(
-        trailers.len(),
-        1,
-        "who sends trailers cannot set what a head may not: {trailers:?}"
-    );
-    proxy.settles("blue", Verdict::Complete, 1).await;
+    for announced in [None, Some("4")] {
+        let mut request = call("/llm.Chat/Ask");
+        let length = announced.map(|length| (CONTENT_LENGTH, HeaderValue::from_static(length)));
+        request.headers_mut().extend(length);
+        let mut call = client.open(request).await;
+        call.send("body");
+        let sent = trailers(&[("x-checksum", "abc"), ("x-deployment", "green"), ("host", "other")]);
+        call.upload.send_trailers(sent).unwrap();
+        assert_eq!(call.answer().await.status(), 200);
+        let (body, trailers) = told.recv().await.unwrap();
+        let trailers = trailers.expect("trailers");
+        assert_eq!(body, b"body");
+        assert_eq!(trailers["x-checksum"], "abc");
+        assert_eq!(
+            trailers.len(),
+            1,
+            "who sends trailers cannot set what a head may not: {trailers:?}"
+        );
+    }
+    proxy.settles("blue", Verdict::Complete, 2).await;
 }
 
 #[tokio::test]

@@ -191,6 +191,39 @@ async fn an_upload_taken_back_never_reaches_the_upstream_as_a_whole() {
     proxy.settles("blue", Verdict::ClientGone, 10).await;
 }
 
+/// To an upstream over HTTP/1.1 a request is whole with its last announced byte; to the client only with
+/// END_STREAM.
+#[tokio::test]
+async fn an_upload_of_its_announced_length_may_still_be_taken_back() {
+    let (came, coming) = tokio::sync::watch::channel(0);
+    let upstream = Upstream::scripted(move |mut visit| {
+        let came = came.clone();
+        async move {
+            visit.head().await;
+            came.send_modify(|count| *count += 1);
+            visit.until_closed().await;
+            assert!(!visit.ahead().ends_with(b"hello"), "it is whole");
+        }
+    })
+    .await;
+    let proxy = Proxy::before(&upstream);
+    let client = Http2Client::connect(proxy.address).await;
+    let announced = || {
+        let mut request = post("/");
+        request.headers_mut().insert("content-length", HeaderValue::from_static("5"));
+        request
+    };
+    for count in 1..=10 {
+        let mut call = client.open(announced()).await;
+        call.send("hel");
+        call.send("lo");
+        in_time(coming.clone().wait_for(|came| *came == count)).await.unwrap();
+        call.upload.send_reset(h2::Reason::CANCEL);
+        eventually("the upstream is left", || upstream.closed() == count).await;
+    }
+    proxy.settles("blue", Verdict::ClientGone, 10).await;
+}
+
 #[tokio::test]
 async fn a_host_that_disagrees_with_the_authority_is_refused() {
     let upstream = Upstream::replying(200, "ok").await;

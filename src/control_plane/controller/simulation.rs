@@ -259,6 +259,8 @@ async fn live(
             let Ok(answer) = answer else {
                 known.is_open = true;
                 known.kept = None;
+                // What a human asked for may have been done all the same.
+                known.is_rolled_back &= !action.is_asked();
                 return;
             };
             answer

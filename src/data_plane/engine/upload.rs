@@ -51,6 +51,11 @@ pub struct RequestBody {
     is_ended: Cell<bool>,
     total: Cell<u64>,
     max: u64,
+    /// The announced length has come with this piece, and HTTP/2 has not said yet that it is the end. To an
+    /// upstream over HTTP/1.1 the request would be whole with it, and it may still be taken back.
+    held: RefCell<Option<Bytes>>,
+    /// What came behind the piece that was held.
+    behind: RefCell<Option<Frame<Bytes>>>,
     refusal: RefCell<Option<Refusal>>,
     flight: Rc<Flight>,
     flights: Rc<Flights>,
@@ -81,6 +86,8 @@ impl RequestBody {
             is_whole: Cell::new(true),
             total: Cell::new(0),
             max,
+            held: RefCell::default(),
+            behind: RefCell::default(),
             refusal: RefCell::default(),
             flight,
             flights,
@@ -134,7 +141,7 @@ impl RequestBody {
 
     /// Whether nothing more will come.
     pub fn is_ended(&self) -> bool {
-        self.is_ended.get()
+        self.is_ended.get() && self.behind.borrow().is_none()
     }
 
     /// Why sending was stopped, if it was.
@@ -181,6 +188,42 @@ impl RequestBody {
         &self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        if let Some(frame) = self.behind.take() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        loop {
+            let next = std::task::ready!(self.poll_client(cx));
+            if let Some(next) = self.pass_or_hold(next) {
+                return Poll::Ready(next);
+            }
+        }
+    }
+
+    /// What may be passed on now; none when there is more to wait for.
+    fn pass_or_hold(
+        &self,
+        next: Option<Result<Frame<Bytes>, UploadError>>,
+    ) -> Option<Option<Result<Frame<Bytes>, UploadError>>> {
+        let frame = match next {
+            Some(Ok(frame)) => Some(frame),
+            None => None,
+            Some(Err(error)) => return Some(Some(Err(error))),
+        };
+        let is_open = self.is_http2 && !self.is_ended();
+        if is_open
+            && self.announced() == Some(self.total.get())
+            && let Some(piece) = frame.as_ref().and_then(Frame::data_ref)
+        {
+            // Whatever comes after the whole length is empty.
+            self.held.borrow_mut().get_or_insert_with(|| piece.clone());
+            return None;
+        }
+        let Some(held) = self.held.take() else { return Some(frame.map(Ok)) };
+        self.behind.replace(frame.filter(Frame::is_trailers));
+        Some(Some(Ok(Frame::data(held))))
+    }
+
+    fn poll_client(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let mut slot = self.incoming.borrow_mut();
         let Some(incoming) = slot.as_mut() else { return Poll::Ready(None) };
         let now = self.flights.coarse_now();
