@@ -5,6 +5,7 @@
 //! that cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
 
 pub mod history;
+mod journal_rows;
 mod last_good;
 pub mod lock;
 mod reader;

@@ -192,7 +192,7 @@ async fn an_upload_taken_back_never_reaches_the_upstream_as_a_whole() {
 }
 
 /// To an upstream over HTTP/1.1 a request is whole with its last announced byte; to the client only with
-/// END_STREAM.
+/// `END_STREAM`.
 #[tokio::test]
 async fn an_upload_of_its_announced_length_may_still_be_taken_back() {
     let (came, coming) = tokio::sync::watch::channel(0);

@@ -8,19 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::last_good::LastGood;
 use super::schema::{self, Content, unreadable};
 use super::thinning::Thinning;
 use super::{
-    Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, rollouts, scores,
-    service_row,
+    Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, journal_rows, rollouts,
+    scores, service_row,
 };
 use crate::control_plane::clock::unix_ms;
-use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
-use crate::model::name::Name;
 
 /// The state file's name in `state_dir`.
 pub const FILE_NAME: &str = "state.db";
@@ -28,10 +26,6 @@ pub const FILE_NAME: &str = "state.db";
 /// How long a write waits for a tool that holds the file. Below the time the controller waits for
 /// us.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The journal keeps 30 days, and no more than this many entries (some 50 MB of them).
-const JOURNAL_DAYS: u64 = 30;
-const JOURNAL_ENTRIES_MAX: i64 = 50_000;
 
 /// Old entries are looked for once in this many commits.
 const PRUNE_EVERY: u32 = 256;
@@ -110,12 +104,12 @@ impl SqliteStore {
             history::keep(&transaction, record)?;
         }
         for entry in &write.journal {
-            append(&transaction, entry)?;
+            journal_rows::append(&transaction, entry)?;
         }
         rollouts::keep(&transaction, &write.evidence, &write.lines)?;
         scores::keep(&transaction, &write.scores)?;
         if prune {
-            forget_old_entries(&transaction)?;
+            journal_rows::forget_old(&transaction)?;
             history::forget_old(&transaction)?;
             scores::forget_old(&transaction, unix_ms() / 1000)?;
         }
@@ -171,39 +165,6 @@ fn keep_log_on_close(connection: &Connection, keep: bool) -> rusqlite::Result<()
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
-fn append(transaction: &Transaction<'_>, entry: &NewEntry) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO journal
-                 (at, service, generation, actor, kind, reason, text, before, after, details)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
-            signed(entry.at),
-            entry.service.as_ref().map(Name::as_str),
-            signed(entry.generation),
-            entry.actor,
-            entry.kind,
-            entry.reason,
-            entry.text,
-            entry.before.to_string(),
-            entry.after.to_string(),
-            entry.details.to_string(),
-        ])
-        .map(|_| ())
-}
-
-fn forget_old_entries(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let oldest = unix_ms().saturating_sub(JOURNAL_DAYS * 24 * 3600 * 1000);
-    transaction.execute("DELETE FROM journal WHERE at < ?1", params![signed(oldest)])?;
-    transaction
-        .execute(
-            "DELETE FROM journal WHERE id <= (SELECT max(id) FROM journal) - ?1",
-            params![JOURNAL_ENTRIES_MAX],
-        )
-        .map(|_| ())
-}
-
 /// The file's integers are signed; generations and times stay below 2^63.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -231,10 +192,11 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::control_plane::journal::Query;
+    use crate::control_plane::journal::{NewEntry, Query};
     use crate::control_plane::record::Override;
     use crate::control_plane::store::StateReader;
     use crate::model::assignment::Assignment;
+    use crate::model::name::Name;
     use crate::model::routing_table::Weighted;
     use crate::model::service::InitialSplit;
     use crate::model::weight::Weight;

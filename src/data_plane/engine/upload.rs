@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub enum UploadError {
     #[error("the request body exceeds its limit")]
     TooLarge,
 }
+
+type UploadFrame = Result<Frame<Bytes>, UploadError>;
 
 /// The body, shared by the attempts to send it.
 pub struct RequestBody {
@@ -184,30 +187,24 @@ impl RequestBody {
         }
     }
 
-    fn poll_incoming(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+    fn poll_incoming(&self, cx: &mut Context<'_>) -> Poll<Option<UploadFrame>> {
         if let Some(frame) = self.behind.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
         loop {
             let next = std::task::ready!(self.poll_client(cx));
-            if let Some(next) = self.pass_or_hold(next) {
+            if let ControlFlow::Break(next) = self.pass_or_hold(next) {
                 return Poll::Ready(next);
             }
         }
     }
 
-    /// What may be passed on now; none when there is more to wait for.
-    fn pass_or_hold(
-        &self,
-        next: Option<Result<Frame<Bytes>, UploadError>>,
-    ) -> Option<Option<Result<Frame<Bytes>, UploadError>>> {
+    /// Ends the waiting with what may be passed on now.
+    fn pass_or_hold(&self, next: Option<UploadFrame>) -> ControlFlow<Option<UploadFrame>> {
         let frame = match next {
             Some(Ok(frame)) => Some(frame),
             None => None,
-            Some(Err(error)) => return Some(Some(Err(error))),
+            Some(Err(error)) => return ControlFlow::Break(Some(Err(error))),
         };
         let is_open = self.is_http2 && !self.is_ended();
         if is_open
@@ -216,14 +213,14 @@ impl RequestBody {
         {
             // Whatever comes after the whole length is empty.
             self.held.borrow_mut().get_or_insert_with(|| piece.clone());
-            return None;
+            return ControlFlow::Continue(());
         }
-        let Some(held) = self.held.take() else { return Some(frame.map(Ok)) };
+        let Some(held) = self.held.take() else { return ControlFlow::Break(frame.map(Ok)) };
         self.behind.replace(frame.filter(Frame::is_trailers));
-        Some(Some(Ok(Frame::data(held))))
+        ControlFlow::Break(Some(Ok(Frame::data(held))))
     }
 
-    fn poll_client(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+    fn poll_client(&self, cx: &mut Context<'_>) -> Poll<Option<UploadFrame>> {
         let mut slot = self.incoming.borrow_mut();
         let Some(incoming) = slot.as_mut() else { return Poll::Ready(None) };
         let now = self.flights.coarse_now();
@@ -301,10 +298,7 @@ impl Body for Reading {
     type Data = Bytes;
     type Error = UploadError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<UploadFrame>> {
         let body = Rc::clone(&self.body);
         loop {
             let kept = body.kept.borrow().get(self.next_kept).cloned();
