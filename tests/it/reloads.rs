@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::client::Client;
-use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel};
+use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel, all_end_whole};
 use crate::support::in_time;
 use crate::support::served::{Served, write_config};
 use crate::support::tls::{Certificate, shake};
@@ -43,12 +43,7 @@ async fn nothing_fails_and_nothing_is_cut_however_often() {
         crowd.goes_on(50).await;
     }
     choir.is_enough();
-    for stream in streams {
-        stream.ends_whole().await;
-    }
-    for tunnel in tunnels {
-        assert!(tunnel.ends_whole().await > 1);
-    }
+    all_end_whole(streams, tunnels).await;
     let (answered, failed) = crowd.leave().await;
     println!("{answered} requests answered, {failed} failed");
     assert_eq!(failed, 0, "of {answered}");

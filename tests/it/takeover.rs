@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::support::client::Client;
-use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel};
+use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel, all_end_whole};
 use crate::support::eventually;
 use crate::support::in_time;
 use crate::support::release::Release;
@@ -74,12 +74,7 @@ async fn nothing_fails_and_nothing_is_cut_however_often() {
         crowd.goes_on(50).await;
     }
     choir.is_enough();
-    for stream in streams {
-        stream.ends_whole().await;
-    }
-    for tunnel in tunnels {
-        assert!(tunnel.ends_whole().await > 1);
-    }
+    all_end_whole(streams, tunnels).await;
     for process in before {
         assert_eq!(process.ended().await, Some(0), "it has ended with its last stream");
     }

@@ -147,6 +147,16 @@ impl OpenTunnel {
     }
 }
 
+/// The streams have come to their end with every line, and each tunnel has carried words to the last.
+pub async fn all_end_whole(streams: Vec<OpenStream>, tunnels: Vec<OpenTunnel>) {
+    for stream in streams {
+        stream.ends_whole().await;
+    }
+    for tunnel in tunnels {
+        assert!(tunnel.ends_whole().await > 1);
+    }
+}
+
 /// Clients with short requests, until they are dropped.
 pub struct Crowd {
     answered: Arc<AtomicU64>,
