@@ -288,17 +288,23 @@ impl Assignment {
     pub fn roll_back(&self) -> Result<Self, AssignmentError> {
         let nothing = || AssignmentError::NothingToRollBack(self.active.clone());
         let partner = self.partner.as_ref().ok_or_else(nothing)?;
-        let mut next = match partner.role {
+        let next = match partner.role {
             PartnerRole::Candidate if self.weight(&partner.environment).is_zero() => {
                 return Err(nothing());
             }
             PartnerRole::Candidate => self.switch(&self.active)?,
             PartnerRole::Previous => self.switch(&partner.environment)?,
         };
-        if let Some(partner) = &mut next.partner {
-            partner.role = PartnerRole::Candidate; // what was rolled back from is not armed
+        Ok(next.rolled_back())
+    }
+
+    /// The same once everything has gone back: what it went back from is a candidate, and not armed. Nobody moves.
+    #[must_use]
+    pub fn rolled_back(mut self) -> Self {
+        if let Some(partner) = &mut self.partner {
+            partner.role = PartnerRole::Candidate;
         }
-        Ok(next)
+        self
     }
 
     /// The previous environment is armed for rollback no more. Nobody moves.

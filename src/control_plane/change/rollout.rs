@@ -211,7 +211,8 @@ pub(in crate::control_plane) fn with_traffic(
         Some(Traffic::Back)
             if before.active == rollout.base && before.weight(&rollout.candidate).is_zero() =>
         {
-            before.clone()
+            // A human may have switched back. Were the candidate armed still, a second rollback would go there.
+            before.clone().rolled_back()
         }
         Some(Traffic::Back) => before.roll_back()?,
         Some(Traffic::Release) => before.disarm(),

@@ -121,6 +121,25 @@ async fn the_rollback_of_a_service_is_the_rollback_of_its_rollout() {
     assert!(refused.starts_with("v42 was rolled back a moment ago; wait "), "{refused}");
 }
 
+/// Found by the simulation: the first rollback ended the rollout, the second one took the candidate for the
+/// environment that was active before.
+#[tokio::test]
+async fn after_a_switch_by_hand_no_rollback_goes_to_the_candidate() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(&dir);
+    let rig = Rig::started(&served.config).await;
+    rig.ask(asked(Operator::Promote { full: true })).await.unwrap();
+    let back = Command::Switch { service: name("chat"), to: None, if_generation: None };
+    rig.ask(back).await.unwrap();
+    assert_eq!(rig.rollout().stage.code(), "switched");
+    assert!(rig.roll_back().await.unwrap().changed);
+    assert_eq!(rig.rollout().stage.code(), "rolled_back");
+    for _ in 0..2 {
+        assert!(!rig.roll_back().await.unwrap().changed);
+        assert_eq!(rig.weights(), "blue=100 green=0");
+    }
+}
+
 #[tokio::test]
 async fn a_rollback_is_measured_to_the_last_core() {
     let dir = tempfile::tempdir().unwrap();
