@@ -163,6 +163,7 @@ fn look(which: u8) -> Look {
 }
 
 /// What is known of a service from outside.
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own about the past")]
 struct Known {
     /// What the last answered change left, and its generation.
     kept: Option<(u64, Assignment)>,
@@ -172,6 +173,8 @@ struct Known {
     is_open: bool,
     /// Everything went back, and nobody has asked for anything since.
     is_rolled_back: bool,
+    /// What was answered last is on the disk, and survives a death.
+    is_durable: bool,
 }
 
 fn sums_up(assignment: &Assignment) {
@@ -199,7 +202,13 @@ fn simulate(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
     let config = config(&dir, vec![chat()]);
-    let mut known = Known { kept: None, is_running: false, is_open: false, is_rolled_back: false };
+    let mut known = Known {
+        kept: None,
+        is_running: false,
+        is_open: false,
+        is_rolled_back: false,
+        is_durable: true,
+    };
     for _ in 0..LIVES {
         let (gone, ended) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -247,7 +256,7 @@ async fn live(
         assert!(!known.is_rolled_back || rig.exposure().is_zero(), "a restart undid a rollback");
     }
     known.is_open = false;
-    known.is_rolled_back &= rig.exposure().is_zero();
+    known.is_rolled_back &= known.is_durable && rig.exposure().is_zero();
     for _ in 0..random.usize(1..EVENTS_MAX) {
         known.is_running = rig.release().running().is_some();
         let action = Action::random(random, known.is_running);
@@ -289,6 +298,7 @@ fn judge(
         Ok(applied) if applied.changed => known.is_open = !applied.durable,
         Ok(_) => {}
     }
+    known.is_durable = answer.as_ref().map_or(known.is_durable, |applied| applied.durable);
     if known.is_rolled_back && !action.is_asked() {
         assert!(rig.exposure() <= exposure, "{action:?} undid a rollback: {now:?}");
     }
