@@ -13,8 +13,9 @@ use tempfile::TempDir;
 /// Kept from SIGTERM to SIGKILL.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What a config begins with: free ports, and a state of its own. Services are to follow.
-const BASICS: &str = "[listen]\nhttp = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n";
+/// What a config begins with: free ports, and a state of its own. More `listen.…` keys, then services are to
+/// follow.
+const BASICS: &str = "listen.http = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"\n";
 
 /// A running proxy with a state of its own.
 pub(crate) struct Cyan {

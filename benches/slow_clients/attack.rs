@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::give_way::give_way;
 use crate::upstream::streamed_bytes;
 
-/// By how much their thread gives way to Cyan, the upstream and normal clients.
-const NICENESS: i32 = 19;
+/// Whom they ask: a service beside that of normal clients.
+pub(crate) const HOST: &str = "slow.test";
 /// Time over which the first connections are opened, so that not all are cut in the same moment.
 const OPENED_WITHIN: Duration = Duration::from_secs(8);
 /// Time between two bytes.
@@ -74,8 +75,7 @@ impl Attack {
         let theirs = crowds.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("slow clients".into()).spawn(move || {
-            // Thousands of clients have cores of their own elsewhere; here they take Cyan's last.
-            let _ = rustix::process::nice(NICENESS);
+            give_way();
             runtime.block_on(async {
                 for crowd in theirs {
                     tokio::spawn(gather(address, crowd));
@@ -160,11 +160,11 @@ async fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
 async fn stay(mut stream: TcpStream, kind: Kind, number: u32) -> io::Result<()> {
     let key = if number.is_multiple_of(2) { "x-user-id: slow\r\n" } else { "" };
     let beginning = match kind {
-        Kind::Head => "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\nx-slow: ".to_owned(),
+        Kind::Head => format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nx-slow: "),
         Kind::Body => format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\n{key}content-length: 100000\r\n\r\n{{"
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\n{key}content-length: 100000\r\n\r\n{{"
         ),
-        Kind::Reader => "GET /stream HTTP/1.1\r\nhost: test\r\nx-user-id: slow\r\n\r\n".to_owned(),
+        Kind::Reader => format!("GET /stream HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: slow\r\n\r\n"),
     };
     stream.write_all(beginning.as_bytes()).await?;
     if kind == Kind::Reader {

@@ -6,19 +6,25 @@
 //! for a large answer and reads nothing for a minute, then all of it.
 
 mod attack;
+#[path = "../shared/gauge.rs"]
+mod gauge;
+#[path = "../shared/give_way.rs"]
+mod give_way;
+#[path = "../shared/load.rs"]
 mod load;
 #[path = "../shared/machine.rs"]
 mod machine;
 #[path = "../shared/process.rs"]
 mod process;
+#[path = "../shared/promise.rs"]
+mod promise;
 mod stall;
 mod upstream;
 #[path = "../shared/verdict.rs"]
 mod verdict;
 
 use std::error::Error;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,7 +32,8 @@ use std::time::Duration;
 use clap::Parser;
 
 use attack::{Attack, Kind};
-use load::Timed;
+use gauge::resident_kib;
+use give_way::give_way;
 use machine::Machine;
 use process::Cyan;
 
@@ -78,8 +85,10 @@ fn main() -> ExitCode {
 /// Whether the promises hold.
 fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let mut machine = Machine::describe(&arguments.cyan_binary);
-    let upstream = upstream::start()?;
-    let crowd = beside_the_slow(arguments, upstream)?;
+    let upstream = upstream::start(|| {})?;
+    // What slow clients have an upstream do is no normal client's wait: theirs is a machine of its own.
+    let theirs = upstream::start(give_way)?;
+    let crowd = beside_the_slow(arguments, upstream, theirs)?;
     let unread = unread_answer(arguments, upstream)?;
     machine.ended();
     print!("{machine}");
@@ -87,8 +96,17 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 }
 
 /// Times normal requests without and with slow clients.
-fn beside_the_slow(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, Box<dyn Error>> {
-    let cyan = start(arguments, upstream, "")?;
+fn beside_the_slow(
+    arguments: &Arguments,
+    upstream: SocketAddr,
+    theirs: SocketAddr,
+) -> Result<bool, Box<dyn Error>> {
+    let slow = format!(
+        "[service.slow]\nhosts = [\"{}\"]\n\
+         [service.slow.environment.blue]\nupstreams = [\"http://{theirs}\"]\n",
+        attack::HOST
+    );
+    let cyan = start(arguments, upstream, &slow)?;
     let seconds = Duration::from_secs(arguments.seconds);
     load::ask(cyan.address, arguments.rate, seconds / 4)?; // pools are full, memory is touched
     let idle = load::ask(cyan.address, arguments.rate, seconds)?;
@@ -102,8 +120,9 @@ fn beside_the_slow(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, 
     attack.wait_until_held()?;
     let attacked = load::ask(cyan.address, arguments.rate, seconds)?;
     let (held, rss) = (attack.held(), resident_kib(&cyan)?);
-    let counted = connections(&cyan)?;
-    print_timed(&idle, &attacked);
+    let counted = gauge::client_connections(&cyan)?;
+    println!("{}", load::HEADING);
+    println!("{}\n{}", idle.row("idle"), attacked.row("beside slow clients"));
     for (kind, held, reopened) in &held {
         println!("{kind:<24} {held:>9} held, {reopened} cut and opened again");
     }
@@ -114,8 +133,9 @@ fn beside_the_slow(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, 
     println!("client connections       {counted:>9} open, as Cyan counts them");
     println!("{} normal requests failed", idle.failed + attacked.failed);
     let factor = attacked.p99().as_secs_f64() / idle.p99().as_secs_f64();
-    let is_fast = promise("p99 of normal requests, times idle", factor, P99_FACTOR_MAX);
-    let is_small = promise("KiB per held connection", per_connection, KIB_PER_CONNECTION_MAX);
+    let is_fast = promise::is_kept("p99 of normal requests, times idle", factor, P99_FACTOR_MAX);
+    let is_small =
+        promise::is_kept("KiB per held connection", per_connection, KIB_PER_CONNECTION_MAX);
     Ok(is_whole & is_fast & is_small)
 }
 
@@ -135,7 +155,8 @@ fn unread_answer(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, Bo
         stalled.is_whole
     );
     let grown = stalled.most_kib - stalled.before_kib;
-    let is_small = promise("KiB for an answer nobody reads", grown, KIB_OF_UNREAD_ANSWER_MAX);
+    let is_small =
+        promise::is_kept("KiB for an answer nobody reads", grown, KIB_OF_UNREAD_ANSWER_MAX);
     Ok(is_small & stalled.is_whole)
 }
 
@@ -143,40 +164,6 @@ fn start(arguments: &Arguments, upstream: SocketAddr, more: &str) -> std::io::Re
     let services =
         format!("[service.llm.environment.blue]\nupstreams = [\"http://{upstream}\"]\n{more}");
     Cyan::start(&arguments.cyan_binary, &services)
-}
-
-fn print_timed(idle: &Timed, attacked: &Timed) {
-    println!("normal requests           requests    p50 ms    p99 ms    max ms");
-    for (name, timed) in [("idle", idle), ("beside slow clients", attacked)] {
-        let count = timed.latencies.len();
-        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| timed.quantile(q).as_secs_f64() * 1e3);
-        println!("{name:<24} {count:>9} {p50:>9.2} {p99:>9.2} {max:>9.2}");
-    }
-}
-
-fn promise(what: &str, value: f64, max: f64) -> bool {
-    let is_kept = value <= max;
-    println!("{} {what}: {value:.2} <= {max}", if is_kept { "met   " } else { "MISSED" });
-    is_kept
-}
-
-/// Memory of the process that is in RAM.
-fn resident_kib(cyan: &Cyan) -> std::io::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", cyan.child.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.trim().strip_suffix("kB"));
-    let kib = number.and_then(|number| number.trim().parse().ok());
-    kib.ok_or_else(|| std::io::Error::other("the kernel does not tell VmRSS"))
-}
-
-/// Client connections that Cyan says are open, those of normal requests included.
-fn connections(cyan: &Cyan) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(cyan.admin)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page)?;
-    let count = page.lines().find_map(|line| line.strip_prefix("cyan_client_connections "));
-    Ok(count.unwrap_or("not told how many").to_owned())
 }
 
 fn whole(count: usize) -> f64 {

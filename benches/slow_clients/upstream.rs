@@ -22,8 +22,8 @@ pub(crate) fn streamed_bytes() -> u64 {
     STREAMED_BYTES.load(Ordering::Relaxed)
 }
 
-/// Starts it on a free loopback port; its thread ends with the process.
-pub(crate) fn start() -> io::Result<SocketAddr> {
+/// Starts it on a free loopback port, on a thread that does `first` first and ends with the process.
+pub(crate) fn start(first: impl FnOnce() + Send + 'static) -> io::Result<SocketAddr> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
@@ -32,6 +32,7 @@ pub(crate) fn start() -> io::Result<SocketAddr> {
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("upstream".into()).spawn(move || {
+        first();
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).expect("a socket of this runtime");
             loop {

@@ -12,6 +12,8 @@ use tokio::task::JoinSet;
 const CONNECTIONS: u32 = 32;
 /// A request that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What stands above rows.
+pub(crate) const HEADING: &str = "normal requests           requests    p50 ms    p99 ms    max ms";
 
 /// How long the requests took.
 pub(crate) struct Timed {
@@ -34,6 +36,13 @@ impl Timed {
     /// The 99th percentile.
     pub(crate) fn p99(&self) -> Duration {
         self.quantile(0.99)
+    }
+
+    /// One row of a table.
+    pub(crate) fn row(&self, name: &str) -> String {
+        let count = self.latencies.len();
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| self.quantile(q).as_secs_f64() * 1e3);
+        format!("{name:<24} {count:>9} {p50:>9.2} {p99:>9.2} {max:>9.2}")
     }
 }
 
