@@ -147,7 +147,12 @@ mod tests {
     use crate::model::name::Name;
 
     fn access(token: Option<&str>, address: ListenAddress) -> Access {
-        Access::new(&AdminSpec { address, token: token.map(Secret::new), tokens: vec![] })
+        Access::new(&AdminSpec {
+            address,
+            public_url: None,
+            token: token.map(Secret::new),
+            tokens: vec![],
+        })
     }
 
     fn tcp() -> ListenAddress {
@@ -236,7 +241,7 @@ mod tests {
         };
         let tokens = vec![named("grafana", Role::Read), named("ci", Role::Operate)];
         let token = Some(Secret::new("unnamed-token"));
-        let access = Access::new(&AdminSpec { address: tcp(), token, tokens });
+        let access = Access::new(&AdminSpec { address: tcp(), public_url: None, token, tokens });
         let permit = |method: &Method, token: &str| {
             let authorization = format!("Bearer {token}-token");
             access.permit(method, &headers(&[(header::AUTHORIZATION, &authorization)]))
@@ -267,7 +272,12 @@ mod tests {
             secret: Secret::new("reads-only"),
         };
         let token = Some(Secret::new("unnamed-token"));
-        let access = Access::new(&AdminSpec { address: tcp(), token, tokens: vec![reads] });
+        let access = Access::new(&AdminSpec {
+            address: tcp(),
+            public_url: None,
+            token,
+            tokens: vec![reads],
+        });
         let cookie = access.session(&HeaderMap::new(), "reads-only").unwrap();
         let cookie = headers(&[(header::COOKIE, cookie.split(';').next().unwrap())]);
         let caller = access.permit(&Method::GET, &cookie).unwrap();

@@ -5,9 +5,11 @@ use std::time::Duration;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use http_body::Body as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_path_to_error::Segment;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::problem::{Problem, ProblemKind};
@@ -17,6 +19,13 @@ use crate::model::media_type::MediaType;
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Time a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
+
+/// A body that says it is no longer than this needs no turn: nearly all calls.
+const SMALL_BYTES_MAX: u64 = 16 << 10;
+/// Longer bodies that are read at once. The others wait for their turn within their time, or as many as there
+/// are connections would be held in memory.
+const LARGE_MAX: usize = 16;
+static LARGE: Semaphore = Semaphore::const_new(LARGE_MAX);
 
 /// The body of a call: an object. An empty one counts as `{}`.
 #[derive(Debug)]
@@ -61,7 +70,7 @@ async fn json(request: Request) -> Result<Bytes, Problem> {
 
 /// All of a body.
 pub(super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
-    match timeout(BODY_LIMIT, to_bytes(body, BODY_BYTES_MAX)).await {
+    match timeout(BODY_LIMIT, in_turn(body)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(unread(&error)),
         Err(_) => {
@@ -69,6 +78,16 @@ pub(super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
             Err(Problem::new(ProblemKind::BadRequest, detail))
         }
     }
+}
+
+async fn in_turn(body: axum::body::Body) -> Result<Bytes, axum::Error> {
+    let is_small = body.size_hint().upper().is_some_and(|most| most <= SMALL_BYTES_MAX);
+    let _turn = if is_small {
+        None
+    } else {
+        Some(LARGE.acquire().await.expect("nobody closes this semaphore"))
+    };
+    to_bytes(body, BODY_BYTES_MAX).await
 }
 
 /// A body without a type is taken for JSON; one that says it is something else is not. A form that a

@@ -24,6 +24,11 @@ use crate::model::listener::ListenAddress;
 const CONNECTIONS_MAX: usize = 256;
 /// Time for a request head, and for an idle connection to bring the next.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// With fewer places left it is crowded: who comes then has less time for a head, so that
+/// a silent crowd holds up others for seconds at most.
+const CROWDED_BELOW: usize = CONNECTIONS_MAX / 2;
+/// Time for a request head then.
+const CROWDED_HEAD_LIMIT: Duration = Duration::from_millis(500);
 /// Time without a byte taken after which a connection is let go.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// Time to finish answers after another process has taken over; streams of events have no end.
@@ -117,8 +122,13 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, place)) => {
-                    let talk = converse(stream, router.clone(), leaving.clone(), place);
-                    conversations.spawn(talk);
+                    let is_crowded = places.available_permits() < CROWDED_BELOW;
+                    let head_limit = if is_crowded { CROWDED_HEAD_LIMIT } else { HEAD_LIMIT };
+                    let talk = converse(stream, router.clone(), leaving.clone(), head_limit);
+                    conversations.spawn(async move {
+                        talk.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept");
@@ -161,12 +171,12 @@ async fn converse(
     stream: Box<dyn Duplex>,
     router: Router,
     mut leaving: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    head_limit: Duration,
 ) {
     let io = TokioIo::new(Patient::new(stream, WRITE_LIMIT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(head_limit)
         .max_buf_size(64 << 10)
         .serve_connection(io, TowerToHyperService::new(router));
     let mut connection = pin!(connection);

@@ -9,6 +9,7 @@ use super::caller::{Actor, Seen};
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, Change};
 use crate::control_plane::command::Command;
+use crate::model::reading::Reading;
 
 /// Reads the file and takes it over.
 pub(super) async fn reload(
@@ -20,6 +21,7 @@ pub(super) async fn reload(
         let detail = "this Cyan runs without a config file; there is nothing to read anew";
         return Err(Problem::new(ProblemKind::Conflict, detail));
     };
+    let reading = Reading::begin();
     // Files are read on a thread that may wait for a disk.
     let config = tokio::task::spawn_blocking(move || read()).await;
     let config = config.unwrap_or_else(|_| Err("reading the config file panicked".to_owned()));
@@ -28,7 +30,7 @@ pub(super) async fn reload(
         Problem::new(ProblemKind::ConfigInvalid, problem)
             .hint("the old config stays; try the file with `cyan check FILE`")
     })?;
-    let command = Command::Reload(Box::new(config));
+    let command = Command::Reload(reading, Box::new(config));
     admin
         .submit(Change {
             actor,

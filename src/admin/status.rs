@@ -81,7 +81,7 @@ pub(super) fn warnings(admin: &Admin, totals: &Totals) -> Vec<String> {
         warnings.push(key_watch::sentence(service, *key));
     }
     let certificates = admin.controller.certificates();
-    warnings.extend(certificates.iter().filter_map(CertificateView::warning));
+    warnings.extend(certificates.into_iter().filter_map(|own| own.warning));
     for core in lagging(totals) {
         warnings.push(format!("core {core} does not answer the control plane"));
     }

@@ -11,6 +11,7 @@ use super::{App, StartError};
 use crate::admin::ReadConfig;
 use crate::config::Config;
 use crate::control_plane::command::{Command, Request};
+use crate::model::reading::Reading;
 
 /// How `serve` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +140,7 @@ impl Ends {
 async fn reload(app: &App, read: Option<&ReadConfig>, actor: &str) {
     let Some(read) = read else { return };
     let controller = app.controller();
+    let reading = Reading::begin();
     let config = match read() {
         Ok(config) => config,
         Err(problem) => {
@@ -147,7 +149,7 @@ async fn reload(app: &App, read: Option<&ReadConfig>, actor: &str) {
             return;
         }
     };
-    let command = Command::Reload(Box::new(config));
+    let command = Command::Reload(reading, Box::new(config));
     let request = Request { actor: actor.to_owned(), reason: None, command };
     match controller.submit(request).await {
         Ok(applied) if applied.changed => tracing::info!("the config was taken over"),

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use super::check_diff;
 use super::exit_code;
@@ -10,6 +11,7 @@ use super::failure::Failure;
 use super::session::Globals;
 use super::terminal::Terminal;
 use crate::config::{self, Config, ConfigErrors};
+use crate::tls::certificate::Certificate;
 
 /// `cyan check FILE [--diff]`
 #[derive(Debug, clap::Args)]
@@ -35,7 +37,10 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
     }
     match &read {
         _ if globals.json => terminal.json(&json(&read))?,
-        Ok(config) => terminal.line(&verdict(path, config))?,
+        Ok(config) => {
+            terminal.line(&verdict(path, config))?;
+            show_warnings(config);
+        }
         Err(errors) => show_errors(errors),
     }
     let code = if read.is_ok() { exit_code::DONE } else { exit_code::CONFIG_INVALID };
@@ -58,7 +63,24 @@ pub(super) fn show_errors(errors: &ConfigErrors) {
 
 fn json(read: &Result<Config, ConfigErrors>) -> serde_json::Value {
     let errors = read.as_ref().err().map(ConfigErrors::findings).unwrap_or_default();
-    serde_json::json!({ "schema": 1, "valid": errors.is_empty(), "errors": errors })
+    let warnings = read.as_ref().map(warnings).unwrap_or_default();
+    let valid = errors.is_empty();
+    serde_json::json!({ "schema": 1, "valid": valid, "errors": errors, "warnings": warnings })
+}
+
+/// Beside what was asked for, so that scripts need not tell them apart.
+pub(super) fn show_warnings(config: &Config) {
+    warnings(config).iter().for_each(|warning| eprintln!("note: {warning}"));
+}
+
+/// What somebody should know of a config that can be used: certificates that clients will not take. What else
+/// is wrong with a certificate is an error of the config.
+pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let tls = config.listeners.iter().find_map(|listener| listener.tls.as_ref());
+    let Some(tls) = tls else { return Vec::new() };
+    let read = tls.certificates().filter_map(|files| Certificate::read(files).ok());
+    read.filter_map(|certificate| certificate.warning(now.as_secs())).collect()
 }
 
 /// `cyan.toml: valid: 1 listener, 1 service with 2 environments`

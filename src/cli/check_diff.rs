@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::check::verdict;
+use super::check::{show_warnings, verdict, warnings};
 use super::exit_code;
 use super::failure::Failure;
 use super::session::{Globals, Session};
@@ -23,11 +23,13 @@ pub(super) fn run(path: &Path, config: &Config, globals: &Globals) -> Result<(),
     found.lines.iter_mut().for_each(|line| mark_overridden(line, &services));
     if session.globals.json {
         return session.terminal.json(&serde_json::json!({
-            "schema": 1, "valid": true, "errors": [], "has_file": running.has_file,
+            "schema": 1, "valid": true, "errors": [], "warnings": warnings(config),
+            "has_file": running.has_file,
             "changes": found.lines, "secrets_not_compared": found.secrets,
         }));
     }
     session.terminal.line(&verdict(path, config))?;
+    show_warnings(config);
     session.terminal.print(&text(&found, running.has_file))
 }
 

@@ -96,6 +96,7 @@ fn of_process(config: &Config) -> Vec<Entry> {
     let (log, otlp) = (config.access_log.as_ref(), config.otlp.as_ref());
     entries.extend([
         entry("admin.address", text(&config.admin.address)),
+        entry("admin.public_url", optional(config.admin.public_url.as_ref())),
         entry("admin.token", hidden(config.admin.token.as_ref())),
         entry("shutdown.pre_stop", time(config.shutdown.pre_stop)),
         entry("shutdown.drain", time(config.shutdown.drain)),

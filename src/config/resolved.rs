@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::environment::Secret;
@@ -62,6 +63,8 @@ impl Config {
 pub struct AdminSpec {
     /// Loopback by default (`127.0.0.1:9901`), or a unix socket.
     pub address: ListenAddress,
+    /// Where people reach the dashboard, without a slash at its end.
+    pub public_url: Option<Arc<str>>,
     /// Asked for as `Authorization: Bearer …`; opens everything. Where the address is not loopback,
     /// there is this one or one with a name.
     pub token: Option<Secret>,

@@ -128,7 +128,7 @@ impl Boot {
     /// Outside a tokio runtime.
     pub fn run(self, links: CoreLinks, reports: mpsc::Receiver<CoreReport>) -> ControllerHandle {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let (hooks, lanes) = Hooks::new(&self.config.hooks);
+        let (hooks, lanes) = Hooks::new(&self.config.hooks, self.config.admin.public_url.clone());
         let shared = Arc::new(Shared {
             links: links.clone(),
             snapshot: self.snapshot,

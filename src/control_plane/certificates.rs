@@ -14,12 +14,9 @@ use super::handle::ControllerHandle;
 use super::journal::NewEntry;
 use crate::config::Config;
 use crate::model::listener::ListenerSpec;
-use crate::model::rfc3339;
+use crate::model::reading::Reading;
 use crate::tls::certificate::Certificate;
 use crate::tls::server::{ServerTls, Settings};
-
-/// From here on, the end of a certificate is worth a warning: most are renewed 30 days before it.
-const SOON_S: i64 = 14 * 86_400;
 
 /// A certificate that clients see, and until when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,33 +29,18 @@ pub struct CertificateView {
     pub not_after: Option<u64>,
     /// Seconds until then; negative once it is over.
     pub expires_in_s: Option<i64>,
+    /// What somebody should know of it; `None` while it is valid, and will be for weeks.
+    pub warning: Option<String>,
 }
 
 impl CertificateView {
-    /// What somebody should know of it; `None` while it is valid for weeks.
-    pub fn warning(&self) -> Option<String> {
-        let (end, left) = (self.not_after?, self.expires_in_s?);
-        let end = rfc3339::format(end * 1000);
-        let day = end.split('T').next().unwrap_or_default();
-        let file = &self.file;
-        match left {
-            ..0 => Some(format!(
-                "certificate `{file}` has expired on {day}; put a new one in its place, it is read by itself"
-            )),
-            0..SOON_S => Some(format!(
-                "certificate `{file}` expires on {day}, in {} days; renew it",
-                left / 86_400
-            )),
-            _ => None,
-        }
-    }
-
     fn of(certificate: &Certificate, now: u64) -> Self {
         Self {
             file: certificate.file.display().to_string(),
             names: certificate.names.iter().map(str::to_owned).collect(),
             not_after: certificate.not_after,
             expires_in_s: certificate.expires_in_s(now),
+            warning: certificate.warning(now),
         }
     }
 }
@@ -93,7 +75,7 @@ impl ControllerHandle {
     pub(super) async fn reload(&self, request: Request) -> Result<Applied, Refused> {
         let (actor, reason) = (request.actor.clone(), request.reason.clone());
         let prepared = match &request.command {
-            Command::Reload(config) => self.prepare(config).await,
+            Command::Reload(reading, config) => self.prepare(*reading, config).await,
             _ => Ok(None),
         };
         let prepared = prepared.inspect_err(|refused| {
@@ -110,12 +92,14 @@ impl ControllerHandle {
 
     async fn prepare(
         &self,
+        reading: Reading,
         config: &Config,
     ) -> Result<Option<(Arc<ServerTls>, Settings)>, Refused> {
         let spec = config.listeners.iter().find_map(|listener| listener.tls.clone());
         let (Some(tls), Some(spec)) = (self.shared.tls.get(), spec) else { return Ok(None) };
         let tls = Arc::clone(tls);
-        let read = tokio::task::spawn_blocking(move || tls.prepare(&spec).map(|next| (tls, next)));
+        let prepare = move || tls.prepare(reading, &spec).map(|next| (tls, next));
+        let read = tokio::task::spawn_blocking(prepare);
         let read = read.await.map_err(|_| "reading certificates panicked".to_owned());
         let read = read.and_then(|read| read.map_err(|error| error.to_string()));
         read.map(Some).map_err(|problem| Refused::State {
@@ -144,32 +128,7 @@ fn views(settings: &Settings) -> Vec<CertificateView> {
 }
 
 fn warn(certificates: &[CertificateView]) {
-    for warning in certificates.iter().filter_map(CertificateView::warning) {
+    for warning in certificates.iter().filter_map(|own| own.warning.as_ref()) {
         tracing::warn!("{warning}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_is_told_two_weeks_before() {
-        let view = |left: i64| CertificateView {
-            file: "a.crt".to_owned(),
-            names: vec![],
-            not_after: Some(1_924_992_000),
-            expires_in_s: Some(left),
-        };
-        assert_eq!(view(SOON_S).warning(), None);
-        assert_eq!(
-            view(SOON_S - 1).warning().unwrap(),
-            "certificate `a.crt` expires on 2031-01-01, in 13 days; renew it"
-        );
-        assert_eq!(
-            view(-1).warning().unwrap(),
-            "certificate `a.crt` has expired on 2031-01-01; put a new one in its place, it is read by itself"
-        );
-        assert_eq!(CertificateView { not_after: None, ..view(-1) }.warning(), None);
     }
 }

@@ -155,7 +155,7 @@ pub(super) fn plan(
         Command::ResetField { service, environment, field } => {
             environment::reset(services.expect(service, None)?, environment, field)
         }
-        Command::Reload(config) => reload::plan(services, started_with, config, random),
+        Command::Reload(_, config) => reload::plan(services, started_with, config, random),
         Command::Drain { .. } => unreachable!("the controller starts drains without a plan"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::model::assignment::{Assignment, AssignmentError};
 use crate::model::name::Name;
+use crate::model::reading::Reading;
 use crate::model::routing_table::Weighted;
 use crate::model::upstream::Probe;
 use crate::model::weight::Weight;
@@ -127,8 +128,8 @@ pub enum Command {
         /// Until when and why; `None` lifts it.
         freeze: Option<Freeze>,
     },
-    /// Take over a config that was read anew. All or nothing.
-    Reload(Box<Config>),
+    /// Take over a config that was read anew, unless one that was read later has come before. All or nothing.
+    Reload(Reading, Box<Config>),
 }
 
 impl Command {
@@ -145,7 +146,7 @@ impl Command {
             | Self::Rollout { service, .. }
             | Self::Freeze { service, .. }
             | Self::ResetField { service, .. } => Some(service),
-            Self::Reload(_) => None,
+            Self::Reload(..) => None,
         }
     }
 }

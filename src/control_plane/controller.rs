@@ -57,6 +57,7 @@ use super::store::writer::{CommitResult, Writer};
 use crate::config::Config;
 use crate::link::{CoreLinks, CoreMessage, CoreReport, Quiesce};
 use crate::model::name::Name;
+use crate::model::reading::Reading;
 use crate::model::upstream::UpstreamId;
 use decided::Decided;
 use disk::Disk;
@@ -102,6 +103,8 @@ pub(super) struct Controller {
     /// Futures of changes under way. Each is bounded in time, and so is their number by the queues.
     work: JoinSet<Outcome>,
     changes_numbered: u64,
+    /// The latest config that was handed in, taken or refused.
+    latest_reading: Reading,
     retry_at: Option<Instant>,
     scores_kept_at: Instant,
     catching_up: bool,
@@ -161,6 +164,7 @@ impl Controller {
             ways_back: WaysBack::default(),
             work: JoinSet::new(),
             changes_numbered: 0,
+            latest_reading: Reading::default(),
             retry_at: None,
             scores_kept_at: Instant::now(),
             catching_up: false,
@@ -247,6 +251,10 @@ impl Controller {
 
     /// Does what can be done of a command now. Gives it back when it must wait.
     fn attempt(&mut self, asked: Waiting, its_turn: bool, overtaken: usize) -> Option<Waiting> {
+        if self.is_overtaken_reading(&asked) {
+            self.answer_left_out(asked);
+            return None;
+        }
         let mut random = || fastrand::u64(..);
         let request = &asked.request;
         let planned = change::plan(&self.services, &self.started_with, request, &mut random);

@@ -140,7 +140,7 @@ impl ControllerHandle {
     /// When it was refused; nothing has changed then.
     pub async fn submit(&self, request: Request) -> Result<Applied, Refused> {
         match request.command {
-            Command::Reload(_) => self.reload(request).await,
+            Command::Reload(..) => self.reload(request).await,
             _ => self.ask(request).await,
         }
     }

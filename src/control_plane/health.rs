@@ -231,6 +231,7 @@ mod tests {
     use super::super::test_rig::{PATIENCE, Rig, chat, config, name};
     use super::*;
     use crate::model::environment::EnvironmentId;
+    use crate::model::reading::Reading;
 
     /// A server that answers every connection with `status`, and counts them.
     async fn upstream(status: &Arc<AtomicU16>, asked: &Arc<AtomicU32>) -> String {
@@ -295,7 +296,7 @@ mod tests {
         for unhealthy_after in [4, 5, 6] {
             service.environments[1].health.unhealthy_after = unhealthy_after;
             let config = config(&dir, vec![service.clone()]);
-            let reload = super::super::command::Command::Reload(Box::new(config));
+            let reload = super::super::command::Command::Reload(Reading::begin(), Box::new(config));
             assert!(rig.ask(reload).await.unwrap().changed);
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);

@@ -24,6 +24,8 @@ use letter::Letter;
 #[derive(Debug, Clone)]
 pub(super) struct Hooks {
     lanes: Arc<[Lane]>,
+    /// Where people reach the dashboard.
+    dashboard: Option<Arc<str>>,
 }
 
 /// The other ends of the queues, to be set to work.
@@ -35,14 +37,14 @@ pub(super) struct Deliveries {
 }
 
 impl Hooks {
-    /// A queue for each receiver of each hook.
-    pub(super) fn new(hooks: &[HookSpec]) -> (Self, Workers) {
+    /// A queue for each receiver of each hook; `dashboard` is where people reach it.
+    pub(super) fn new(hooks: &[HookSpec], dashboard: Option<Arc<str>>) -> (Self, Workers) {
         let receivers = hooks.iter().map(|hook| Arc::new(hook.clone())).flat_map(|hook| {
             let receivers = hook.receivers.clone().into_iter();
             receivers.map(move |receiver| lane::open(&hook, receiver))
         });
         let (lanes, workers): (Vec<_>, Vec<_>) = receivers.unzip();
-        (Self { lanes: lanes.into() }, Workers(workers))
+        (Self { lanes: lanes.into(), dashboard }, Workers(workers))
     }
 
     /// Tells every hook that wants to know. Returns at once, whatever the receivers do.
@@ -53,7 +55,7 @@ impl Hooks {
         if told.is_empty() {
             return;
         }
-        let letter = Arc::new(Letter::new(notice));
+        let letter = Arc::new(Letter::new(notice, self.dashboard.as_deref()));
         told.iter().for_each(|lane| lane.hand_in(&letter));
     }
 }

@@ -113,6 +113,7 @@ pub(super) fn config(dir: &TempDir, services: Vec<ServiceSpec>) -> Config {
         listeners: vec![],
         admin: AdminSpec {
             address: ListenAddress::Tcp(ADMIN_ADDRESS),
+            public_url: None,
             token: None,
             tokens: vec![],
         },

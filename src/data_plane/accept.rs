@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -19,18 +20,22 @@ use super::client_io::{Carrier, ClientIo, IoState};
 use super::clients::{Arrival, Graceful};
 use super::core::{Core, Handover};
 use super::descriptors::is_exhaustion;
-use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore, set_options};
+use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore};
 use super::engine::serve::serve;
 use super::exchange::head::Peer;
 use super::handshake;
 use super::lean::converse;
 use super::panics::Counted;
 use super::proxy_protocol::{self, Sender};
+use super::socket;
 use crate::model::listener::ListenerSpec;
 use crate::tls::server::ServerTls;
 
 /// Accepting that has paused because file descriptors are short looks again after this long.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+/// Connections that one turn takes in. Many come at once when many were cut, and who is served
+/// already should not wait for all of them.
+const ACCEPTED_PER_TURN: u32 = 2;
 /// Most streams that a client may have open on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 /// Most streams of one connection that the client makes us reset (CVE-2025-8671); then it is cut.
@@ -112,6 +117,10 @@ pub async fn run(
         () = stop.as_mut() => return, // nobody was let in, and another process still listens
         _ = gate.wait_for(|is_open| *is_open) => {}
     }
+    if let Socket::Tcp(listener) = &socket {
+        socket::set_options(&SockRef::from(listener)); // what it accepts inherits them
+    }
+    let mut accepted_count = 0_u32;
     loop {
         let permit = tokio::select! {
             biased;
@@ -123,6 +132,10 @@ pub async fn run(
             biased;
             () = stop.as_mut() => break,
             accepted = socket.accept() => take_in(&core, &entrance, accepted, permit),
+        }
+        accepted_count = accepted_count.wrapping_add(1);
+        if accepted_count.is_multiple_of(ACCEPTED_PER_TURN) {
+            tokio::task::yield_now().await;
         }
     }
     while let Ok(permit) = Arc::clone(&entrance.permits).try_acquire_owned() {
@@ -154,18 +167,18 @@ async fn has_room(core: &Core, entrance: &Entrance) -> Option<OwnedSemaphorePerm
 fn take_in(
     core: &Rc<Core>,
     entrance: &Rc<Entrance>,
-    accepted: io::Result<Carrier>,
+    accepted: io::Result<(Carrier, Option<IpAddr>)>,
     permit: OwnedSemaphorePermit,
 ) {
-    if let Ok(carrier) = &accepted {
+    if let Ok((carrier, _)) = &accepted {
         core.descriptors.took(carrier.fd());
     }
     match accepted {
-        Ok(Carrier::Tcp(stream)) => match less_loaded(core) {
-            Some(other) => hand_over(core, entrance, stream, permit, other),
-            None => welcome_tcp(core, entrance, stream, permit),
+        Ok((Carrier::Tcp(stream), address)) => match less_loaded(core) {
+            Some(other) => hand_over(core, entrance, (stream, address), permit, other),
+            None => welcome(core, entrance, Carrier::Tcp(stream), address, permit),
         },
-        Ok(carrier) => welcome(core, entrance, carrier, None, permit),
+        Ok((carrier, address)) => welcome(core, entrance, carrier, address, permit),
         Err(error) if is_exhaustion(&error) => core.descriptors.ran_out(),
         Err(_) => {} // the client was gone before we looked
     }
@@ -184,34 +197,23 @@ fn less_loaded(core: &Core) -> Option<usize> {
 fn hand_over(
     core: &Rc<Core>,
     entrance: &Rc<Entrance>,
-    stream: TcpStream,
+    (stream, address): (TcpStream, Option<IpAddr>),
     permit: OwnedSemaphorePermit,
     other: usize,
 ) {
     let Ok(stream) = stream.into_std() else { return };
-    let handover = Handover { stream, listener: entrance.number, permit };
+    let handover = Handover { stream, address, listener: entrance.number, permit };
     // A core that is too busy to take it sends it back to us.
     if let Err(refused) = core.handovers[other].try_send(handover) {
-        let Handover { stream, permit, .. } = refused.into_inner();
+        let Handover { stream, address, permit, .. } = refused.into_inner();
         if let Ok(stream) = TcpStream::from_std(stream) {
-            welcome_tcp(core, entrance, stream, permit);
+            welcome(core, entrance, Carrier::Tcp(stream), address, permit);
         }
     }
 }
 
-/// Takes in a TCP connection.
-pub fn welcome_tcp(
-    core: &Rc<Core>,
-    entrance: &Rc<Entrance>,
-    stream: TcpStream,
-    permit: OwnedSemaphorePermit,
-) {
-    set_options(&stream);
-    let address = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
-    welcome(core, entrance, Carrier::Tcp(stream), address, permit);
-}
-
-fn welcome(
+/// Takes in a connection.
+pub fn welcome(
     core: &Rc<Core>,
     entrance: &Rc<Entrance>,
     carrier: Carrier,
@@ -251,7 +253,7 @@ fn turn_away(core: &Core, entrance: &Entrance, carrier: &Carrier) {
     core.recorder.connection_refused();
     if let (Carrier::Tcp(stream), None) = (carrier, &entrance.tls) {
         // Past the event loop, which knows nothing of the socket yet. A fresh one has room.
-        let socket = socket2::SockRef::from(stream);
+        let socket = SockRef::from(stream);
         let _ = socket.send(TOO_MANY);
         let _ = socket.shutdown(std::net::Shutdown::Write);
     }
@@ -276,7 +278,8 @@ async fn talk(
         return;
     };
     let mut carrier = shaken.carrier;
-    let peer = Rc::new(Peer { hosts: shaken.hosts, ..entrance.peer(address) });
+    let (hosts, certificate) = (shaken.hosts, shaken.certificate);
+    let peer = Rc::new(Peer { hosts, certificate, ..entrance.peer(address) });
     let first = handshake::read_preface(&mut carrier, shaken.alpn);
     let Ok(Ok((is_http2, ahead))) = tokio::time::timeout(timeouts.idle, first).await else {
         return;
@@ -322,7 +325,8 @@ async fn talk(
 fn http1_builder(spec: &ListenerSpec) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
-        .max_buf_size(BUFFER_BYTES_MAX)
+        // A head has to fit into it.
+        .max_buf_size(BUFFER_BYTES_MAX.max(spec.head_bytes_max as usize))
         .max_header_size(spec.head_bytes_max as usize)
         // Slow heads and idle connections are ours to time: hyper's one limit covers both.
         .header_read_timeout(None);
@@ -346,11 +350,15 @@ fn http2_builder(spec: &ListenerSpec) -> http2::Builder<OnThisCore> {
 }
 
 impl Socket {
-    async fn accept(&self) -> io::Result<Carrier> {
-        match self {
-            Self::Tcp(listener) => Ok(Carrier::Tcp(listener.accept().await?.0)),
-            Self::Unix(listener) => Ok(Carrier::Unix(listener.accept().await?.0)),
-        }
+    /// The next connection, and its address.
+    async fn accept(&self) -> io::Result<(Carrier, Option<IpAddr>)> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                (Carrier::Tcp(stream), Some(address.ip().to_canonical()))
+            }
+            Self::Unix(listener) => (Carrier::Unix(listener.accept().await?.0), None),
+        })
     }
 }
 

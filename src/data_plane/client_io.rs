@@ -328,3 +328,30 @@ impl AsyncWrite for Carrier {
         carried!(self, io => Pin::new(io).poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Some streams were once cut when a process was taken over: what a client wrote to the closed socket was
+    /// answered by a reset, before the client had read its last answers.
+    #[tokio::test]
+    async fn an_http2_client_may_write_until_it_has_read_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let carrier = Carrier::Tcp(listener.accept().await.unwrap().0);
+        let mut io = ClientIo::new(carrier, Vec::new(), Arc::default()).watched();
+        let ending = tokio::spawn(async move { io.shutdown().await });
+        assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0, "nothing more comes");
+        for _ in 0..100 {
+            client.write_all(b"an acknowledgement").await.expect("it is read still");
+            tokio::task::yield_now().await;
+        }
+        assert!(!ending.is_finished(), "it waits for the client to leave");
+        drop(client);
+        ending.await.unwrap().unwrap();
+    }
+}

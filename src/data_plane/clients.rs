@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -176,13 +177,23 @@ impl Clients {
         self.table.borrow().iter().for_each(|(_, client)| client.cut());
     }
 
-    /// Ends connections that were idle or slow for too long: those of a part of a tick.
-    pub fn tick(&self, now: Instant, parts: u32) {
+    /// Ends connections that were idle or slow for too long: those of a part of a tick. True: the part has
+    /// a rest.
+    pub fn tick(&self, now: Instant, parts: u32) -> bool {
+        let places = self.ticked.next(self.table.borrow().capacity(), 1, parts);
+        self.look(now, places)
+    }
+
+    /// Goes on with the rest of a part.
+    pub fn tick_rest(&self, now: Instant) -> bool {
+        self.look(now, self.ticked.rest())
+    }
+
+    fn look(&self, now: Instant, places: Range<usize>) -> bool {
         self.now.set(now);
-        let rest = self.rest.get();
-        let table = self.table.borrow();
-        let looked_at = self.ticked.next(table.capacity(), 1, parts);
-        looked_at.filter_map(|place| table.get(place)).for_each(|client| client.tick(now, rest));
+        let (rest, table) = (self.rest.get(), self.table.borrow());
+        self.ticked
+            .look(places, |place| table.get(*place).is_some_and(|client| client.tick(now, rest)))
     }
 
     /// Cuts busy connections whose client has gone. All are seen within so many ticks, each of so many calls,
@@ -244,12 +255,13 @@ impl Client {
         socket::reset_on_close(self.fd);
     }
 
-    fn tick(&self, now: Instant, rest: Duration) {
+    /// Looks whether it was idle or slow for too long, and ends it then. True: it was told to end.
+    fn tick(&self, now: Instant, rest: Duration) -> bool {
         if self.is_http2 {
             self.tick_http2(now);
         }
         if self.in_flight.get() > 0 && !self.io.is_lingering() {
-            return;
+            return false;
         }
         // Between two requests HTTP/2 talks of windows and pings, which begin no head.
         let is_head_begun = self.io.is_head_begun() && !self.is_http2;
@@ -260,16 +272,19 @@ impl Client {
         if self.io.is_lingering() {
             if !self.was_lingering.replace(true) {
                 self.since.set(now);
-            } else if waited >= LINGER {
-                self.cut();
+                return false;
             }
-        } else if is_head_begun && waited >= self.timeouts.head {
-            self.cut();
-        } else if !is_head_begun
-            && (waited >= self.timeouts.idle || self.is_closing_after(rest, waited))
-        {
+            return self.cut_if(waited >= LINGER);
+        }
+        if is_head_begun {
+            return self.cut_if(waited >= self.timeouts.head);
+        }
+        let is_over = waited >= self.timeouts.idle || self.is_closing_after(rest, waited);
+        let is_news = is_over && !self.is_rested.get();
+        if is_news {
             self.close();
         }
+        is_news
     }
 
     fn tick_http2(&self, now: Instant) {
@@ -318,8 +333,15 @@ impl Client {
         self.wake();
     }
 
+    fn cut_if(&self, is_due: bool) -> bool {
+        if is_due {
+            self.cut();
+        }
+        is_due
+    }
+
     fn is_closing_after(&self, rest: Duration, waited: Duration) -> bool {
-        self.is_closing.get() && !self.is_rested.get() && waited >= rest
+        self.is_closing.get() && waited >= rest
     }
 
     fn close(&self) {

@@ -1,5 +1,6 @@
 //! One core: a thread with its own event loop, listeners, connections and counts.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -12,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::accept::{self, Entrance, Socket};
 use super::budget::BufferBudget;
+use super::client_io::Carrier;
 use super::clients::Clients;
 use super::descriptors::Descriptors;
 use super::engine::serve::Engine;
@@ -75,6 +77,8 @@ pub struct Core {
 pub struct Handover {
     /// The socket, taken out of the first core's event loop.
     pub stream: std::net::TcpStream,
+    /// Where the socket comes from.
+    pub address: Option<IpAddr>,
     /// The listener it came in by.
     pub listener: usize,
     /// Keeps it counted against the listener's limit.
@@ -102,7 +106,7 @@ impl Core {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut count, mut looked): (u32, u32) = (0, 0);
-        let mut stopped_at = None;
+        let (mut stopped_at, mut has_rest) = (None, false);
         loop {
             tokio::select! {
                 biased;
@@ -110,9 +114,12 @@ impl Core {
                     Some(message) => self.obey(message, &mut stopped_at),
                     None => return, // the control plane is gone, and so is the process
                 },
-                _ = ticks.tick() => {
+                () = tokio::task::yield_now(), if has_rest => {
+                    has_rest = self.look_at_rest(Instant::now());
+                }
+                _ = ticks.tick(), if !has_rest => {
                     let (now, parts) = (Instant::now(), rounds::parts(self.clients.count()));
-                    self.look(now, parts);
+                    has_rest = self.look(now, parts);
                     // As long as the part was: nothing is seen twice within a tick.
                     ticks.reset_after(TICK / parts);
                     looked += 1;
@@ -129,11 +136,15 @@ impl Core {
         }
     }
 
-    /// A part of a tick.
-    fn look(&self, now: Instant, parts: u32) {
-        self.flights.tick(now, parts);
-        self.clients.tick(now, parts);
+    /// A part of a tick. True: it has a rest.
+    fn look(&self, now: Instant, parts: u32) -> bool {
         self.clients.sweep(SWEEP_TICKS, parts);
+        // Both, whatever the first says.
+        self.flights.tick(now, parts) | self.clients.tick(now, parts)
+    }
+
+    fn look_at_rest(&self, now: Instant) -> bool {
+        self.flights.tick_rest(now) | self.clients.tick_rest(now)
     }
 
     fn tick(&self, now: Instant, count: u32) {
@@ -211,10 +222,10 @@ impl Core {
     }
 
     fn take_over(self: &Rc<Self>, handover: Handover, entrances: &[Rc<Entrance>]) {
-        let Handover { stream, listener, permit } = handover;
+        let Handover { stream, address, listener, permit } = handover;
         if let (Some(entrance), Ok(stream)) = (entrances.get(listener), TcpStream::from_std(stream))
         {
-            accept::welcome_tcp(self, entrance, stream, permit);
+            accept::welcome(self, entrance, Carrier::Tcp(stream), address, permit);
         }
     }
 }

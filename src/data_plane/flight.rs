@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::ops::Range;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -94,26 +95,40 @@ impl Flights {
     }
 
     /// Wakes every flight that is due, of a part of a tick. One that was woken a tick ago and has not run
-    /// cannot: its engine waits for a client that takes nothing. It is ended from here.
-    pub fn tick(&self, now: Instant, parts: u32) {
+    /// cannot: its engine waits for a client that takes nothing. It is ended from here. True: the part has a
+    /// rest.
+    pub fn tick(&self, now: Instant, parts: u32) -> bool {
         self.now.set(Some(now));
+        let places = self.ticked.next(self.table.borrow().capacity(), 1, parts);
+        self.call(now, places)
+    }
+
+    /// Goes on with the rest of a part.
+    pub fn tick_rest(&self, now: Instant) -> bool {
+        self.now.set(Some(now));
+        self.call(now, self.ticked.rest())
+    }
+
+    fn call(&self, now: Instant, places: Range<usize>) -> bool {
         let mut stuck = Vec::new();
         let table = self.table.borrow();
-        for place in self.ticked.next(table.capacity(), 1, parts) {
-            let Some(flight) = table.get(place).and_then(Weak::upgrade) else { continue };
+        let has_rest = self.ticked.look(places, |place| {
+            let Some(flight) = table.get(*place).and_then(Weak::upgrade) else { return false };
             let is_late = flight.deadline.get().is_some_and(|deadline| deadline <= now);
             if !is_late && !flight.is_evicted() {
-                continue;
+                return false;
             }
             if flight.was_called.replace(true) {
                 stuck.push(flight);
             } else if let Some(waker) = &*flight.waker.borrow() {
                 waker.wake_by_ref();
             }
-        }
+            true
+        });
         drop(table);
         // Letting go drops connections, and they may look at the table.
         stuck.iter().for_each(|flight| flight.end(now));
+        has_rest
     }
 
     /// Ends every flight of an environment, or all of them.

@@ -12,6 +12,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustls::server::Acceptor;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -19,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::client_io::Carrier;
+use super::exchange::head::ToldCertificate;
 use crate::model::certificate_hosts::CertificateHosts;
 use crate::tls::server::ServerTls;
 
@@ -53,6 +56,8 @@ pub struct Shaken {
     pub alpn: Alpn,
     /// The hosts of the certificate that was shown, where there are several and one was asked for.
     pub hosts: Option<Arc<CertificateHosts>>,
+    /// What upstreams are told about the client's own certificate.
+    pub certificate: ToldCertificate,
 }
 
 /// Does the TLS handshake, where the listener speaks TLS.
@@ -63,7 +68,12 @@ pub async fn shake(carrier: Carrier, tls: Option<&ServerTls>, turns: &Turns) -> 
     match (carrier, tls) {
         // Boxed, because the futures of plain connections would be as large.
         (Carrier::Tcp(stream), Some(tls)) => Box::pin(shake_tls(stream, tls, turns)).await,
-        (carrier, _) => Ok(Shaken { carrier, alpn: Alpn::Silent, hosts: None }),
+        (carrier, _) => Ok(Shaken {
+            carrier,
+            alpn: Alpn::Silent,
+            hosts: None,
+            certificate: ToldCertificate::Unsaid,
+        }),
     }
 }
 
@@ -86,7 +96,18 @@ async fn shake_tls(stream: TcpStream, tls: &ServerTls, turns: &Turns) -> io::Res
         None => Alpn::Silent,
     };
     let hosts = session.server_name().and_then(|name| settings.hosts_for(name));
-    Ok(Shaken { carrier: Carrier::Tls(Box::new(stream.into())), alpn, hosts })
+    let is_forwarded = settings.spec().clients.as_ref().is_some_and(|own| own.is_forwarded);
+    let certificate = match session.peer_certificates().and_then(<[_]>::first) {
+        _ if !is_forwarded => ToldCertificate::Unsaid,
+        None => ToldCertificate::None,
+        Some(leaf) => ToldCertificate::Leaf(byte_sequence(leaf)),
+    };
+    Ok(Shaken { carrier: Carrier::Tls(Box::new(stream.into())), alpn, hosts, certificate })
+}
+
+/// As a structured field has bytes (RFC 9440, section 2.1; RFC 8941, section 3.3.5).
+fn byte_sequence(bytes: &[u8]) -> Box<[u8]> {
+    format!(":{}:", STANDARD.encode(bytes)).into_bytes().into()
 }
 
 /// Tells HTTP/2 by prior knowledge from HTTP/1.1: reads as long as it looks like the preface. hyper's

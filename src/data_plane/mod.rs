@@ -21,6 +21,7 @@ mod outlet;
 mod panics;
 mod pool;
 mod proxy_protocol;
+mod quantum;
 pub mod recorder;
 pub mod retries;
 mod rounds;

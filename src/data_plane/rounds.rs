@@ -22,18 +22,37 @@ pub fn parts(connections: usize) -> u32 {
 
 /// Where the next look begins.
 #[derive(Debug, Default)]
-pub struct Rounds(Cell<usize>);
+pub struct Rounds {
+    next: Cell<usize>,
+    /// The end of the part at hand.
+    end: Cell<usize>,
+}
 
 impl Rounds {
     /// The places to look at in a part of a tick, of a table with so many, all of which should be seen within
     /// `ticks`.
     pub fn next(&self, places: usize, ticks: usize, parts: u32) -> Range<usize> {
         let parts = parts as usize;
-        let begin = if self.0.get() < places { self.0.get() } else { 0 };
+        let begin = if self.next.get() < places { self.next.get() } else { 0 };
         let count = places.div_ceil(ticks * parts).min(PLACES_MAX / parts);
         let end = (begin + count).min(places);
-        self.0.set(end);
+        self.next.set(end);
+        self.end.set(end);
         begin..end
+    }
+
+    /// What is left of the part at hand.
+    pub fn rest(&self) -> Range<usize> {
+        self.next.get()..self.end.get()
+    }
+
+    /// Looks at these places until one has done what was due, as `look` tells. True: there is a rest, which
+    /// others should not have to wait for.
+    pub fn look(&self, places: Range<usize>, look: impl FnMut(&usize) -> bool) -> bool {
+        let end = places.end;
+        let last = { places }.find(look);
+        self.next.set(last.map_or(end, |last| last + 1));
+        !self.rest().is_empty()
     }
 }
 
@@ -62,5 +81,24 @@ mod tests {
         let looks = (0..4).map(|_| rounds.next(10, 1, 5)).collect::<Vec<_>>();
         assert_eq!(looks, [0..2, 2..4, 4..6, 6..8]);
         assert_eq!(Rounds::default().next(100_000, 1, 4), 0..256);
+    }
+
+    #[test]
+    fn a_part_goes_on_after_what_was_done() {
+        let rounds = Rounds::default();
+        let mut seen = Vec::new();
+        let mut look = |places: Range<usize>, due: usize| {
+            rounds.look(places, |place| {
+                seen.push(*place);
+                *place == due
+            })
+        };
+        assert!(look(rounds.next(20, 1, 1), 6));
+        assert_eq!(rounds.rest(), 7..20);
+        assert!(look(rounds.rest(), 12));
+        assert!(!look(rounds.rest(), 21), "nothing was left");
+        assert_eq!(rounds.rest(), 20..20);
+        assert!(!look(rounds.next(20, 1, 1), 19), "nor after the last place");
+        assert_eq!(seen, (0..20).chain(0..20).collect::<Vec<_>>());
     }
 }

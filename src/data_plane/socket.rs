@@ -1,10 +1,24 @@
-//! Looks at sockets past the HTTP engine.
+//! Looks at sockets past the HTTP engine, and sets their options.
 //!
 //! hyper does not read a connection while unread bytes of a pipelined request lie before it, or while an
 //! upload that nobody takes blocks it; neither FIN nor RST is noticed then, and an LLM server goes on
 //! generating for a client that left. poll(2) with POLLRDHUP reports both whatever lies unread.
 
 use std::os::fd::RawFd;
+use std::time::Duration;
+
+use socket2::{Socket, TcpKeepalive};
+
+/// A peer that vanished without a word is noticed by keep-alive after about this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// No delay, because tokens are small; keep-alive, because peers vanish. Both may fail without harm. What a
+/// listening socket accepts inherits them.
+pub fn set_options(socket: &Socket) {
+    let _ = socket.set_tcp_nodelay(true);
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3);
+    let _ = socket.set_tcp_keepalive(&keep_alive);
+}
 
 /// Of these sockets, the positions of those whose other end has gone. One system call.
 pub fn gone(fds: &[RawFd]) -> Vec<usize> {
@@ -55,7 +69,9 @@ mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
+
+    use socket2::SockRef;
 
     use super::*;
 
@@ -81,6 +97,17 @@ mod tests {
         assert!(gone(&fds).is_empty());
         drop(leaver);
         eventually(|| gone(&fds) == [1]);
+    }
+
+    #[test]
+    fn what_is_accepted_inherits_the_options_of_its_listener() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_options(&SockRef::from(&listener));
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let accepted = listener.accept().unwrap().0;
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
     }
 
     #[test]

@@ -66,6 +66,8 @@ built_in! {
     RETRY_COUNT = "x-stainless-retry-count",
     TRACEPARENT = "traceparent",
     TRACESTATE = "tracestate",
+    CLIENT_CERT = "client-cert",
+    CLIENT_CERT_CHAIN = "client-cert-chain",
 }
 
 /// Names from configs. They are leaked: configs change rarely, and the number is bounded.

@@ -111,4 +111,6 @@ pub struct ClientCertificates {
     pub ca_file: PathBuf,
     /// Whether a client without one is refused. One that shows a wrong one always is.
     pub is_required: bool,
+    /// Whether upstreams are told which one a client has shown.
+    pub is_forwarded: bool,
 }

@@ -31,6 +31,7 @@ pub mod occasion;
 pub mod plan;
 pub mod printable;
 pub mod progress;
+pub mod reading;
 pub mod rfc3339;
 pub mod role;
 pub mod routing_table;

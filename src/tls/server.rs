@@ -5,7 +5,6 @@
 //! as it was.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::server::danger::ClientCertVerifier;
@@ -17,6 +16,7 @@ use super::choice::Choice;
 use super::pem::{self, PemError};
 use crate::model::certificate_hosts::CertificateHosts;
 use crate::model::listener::{ClientCertificates, ListenerTls, TlsVersion};
+use crate::model::reading::Reading;
 
 /// Why a listener cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +36,13 @@ pub enum TlsServerError {
 #[derive(Debug)]
 pub struct ServerTls {
     now: ArcSwap<Settings>,
-    readings: AtomicU64,
 }
 
 /// Settings of one moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// Rises with every reading, in the order in which they began.
-    reading: u64,
+    /// The last reading that found them so.
+    reading: Reading,
     spec: ListenerTls,
     config: Arc<ServerConfig>,
     choice: Arc<Choice>,
@@ -57,8 +56,8 @@ impl ServerTls {
     /// # Errors
     /// When a file is unreadable, or a certificate does not fit its key.
     pub fn new(spec: &ListenerTls) -> Result<Self, TlsServerError> {
-        let now = ArcSwap::from_pointee(Settings::read(0, spec, None)?);
-        Ok(Self { now, readings: AtomicU64::default() })
+        let now = ArcSwap::from_pointee(Settings::read(Reading::default(), spec, None)?);
+        Ok(Self { now })
     }
 
     /// The settings for a handshake that begins now.
@@ -66,13 +65,15 @@ impl ServerTls {
         self.now.load_full()
     }
 
-    /// Reads every file anew. Nothing changes before the result is put in place.
+    /// Reads every file anew, as a part of `reading`. Nothing changes before the result is put in place.
     ///
     /// # Errors
     /// As [`ServerTls::new`].
-    pub fn prepare(&self, spec: &ListenerTls) -> Result<Settings, TlsServerError> {
-        // Relaxed: only its order counts.
-        let reading = self.readings.fetch_add(1, Ordering::Relaxed) + 1;
+    pub fn prepare(
+        &self,
+        reading: Reading,
+        spec: &ListenerTls,
+    ) -> Result<Settings, TlsServerError> {
         Settings::read(reading, spec, Some(&self.now.load()))
     }
 
@@ -80,10 +81,15 @@ impl ServerTls {
     /// in place was read later; then the present ones stay, and with them the sessions that can be resumed.
     pub fn replace(&self, next: Settings) -> Option<Arc<Settings>> {
         let next = Arc::new(next);
-        let is_news = |now: &Settings| next.reading > now.reading && !next.is_same(now);
-        let newer = |now: &Arc<Settings>| Arc::clone(if is_news(now) { &next } else { now });
+        let newer = |now: &Arc<Settings>| match (next.reading > now.reading, next.is_same(now)) {
+            (false, _) => Arc::clone(now),
+            // What stays was found so later: a reading in between does not take its place.
+            (true, true) => Arc::new(Settings { reading: next.reading, ..Settings::clone(now) }),
+            (true, false) => Arc::clone(&next),
+        };
         let before = self.now.rcu(newer);
-        is_news(&before).then_some(before)
+        let is_news = next.reading > before.reading && !next.is_same(&before);
+        is_news.then_some(before)
     }
 }
 
@@ -109,7 +115,7 @@ impl Settings {
     }
 
     fn read(
-        reading: u64,
+        reading: Reading,
         spec: &ListenerTls,
         before: Option<&Self>,
     ) -> Result<Self, TlsServerError> {
@@ -199,12 +205,17 @@ mod tests {
         let tls = ServerTls::new(&spec).unwrap();
         let read_anew = || {
             renew();
-            tls.prepare(&spec).unwrap()
+            tls.prepare(Reading::begin(), &spec).unwrap()
         };
         let (first, last) = (read_anew(), read_anew());
         assert!(tls.replace(last).is_some());
         assert!(tls.replace(first).is_none());
-        assert!(tls.replace(tls.prepare(&spec).unwrap()).is_none(), "nothing is different");
+        let same = |reading| tls.prepare(reading, &spec).unwrap();
+        assert!(tls.replace(same(Reading::begin())).is_none(), "nothing is different");
+        let other = ListenerTls { version_min: TlsVersion::Tls13, ..spec.clone() };
+        let between = tls.prepare(Reading::begin(), &other).unwrap();
+        assert!(tls.replace(same(Reading::begin())).is_none(), "nothing is different");
+        assert!(tls.replace(between).is_none(), "what stays was found so later");
         assert!(tls.replace(read_anew()).is_some());
     }
 }

@@ -1,7 +1,7 @@
-//! Until when a certificate is valid.
+//! From when and until when a certificate is valid.
 //!
 //! rustls checks the certificates of others and presents ours unseen, so that nothing else here knows
-//! when ours expire. Only the way to that one field is walked (RFC 5280, section 4.1); whatever is not as
+//! when ours expire. Only the way to that field is walked (RFC 5280, section 4.1); whatever is not as
 //! expected is `None`, never an error: a certificate without a known end can still be served.
 
 use crate::model::rfc3339;
@@ -12,8 +12,18 @@ const GENERALIZED_TIME: u8 = 0x18;
 /// `[0] EXPLICIT`, the version, which is left out in certificates of version 1.
 const VERSION: u8 = 0xa0;
 
-/// The last second of its validity, as seconds of Unix time; `der` is the whole certificate.
+/// The first second of its validity, as seconds of Unix time; `der` is the whole certificate.
+pub fn not_before(der: &[u8]) -> Option<u64> {
+    time(validity(der)?)
+}
+
+/// The last second of its validity, as above.
 pub fn not_after(der: &[u8]) -> Option<u64> {
+    time(skip(validity(der)?)?)
+}
+
+/// Two times, one after the other.
+fn validity(der: &[u8]) -> Option<&[u8]> {
     let (tbs, _) = element(der, SEQUENCE)?;
     let (mut fields, _) = element(tbs, SEQUENCE)?;
     if fields.first() == Some(&VERSION) {
@@ -23,16 +33,19 @@ pub fn not_after(der: &[u8]) -> Option<u64> {
     for _ in 0..3 {
         fields = skip(fields)?;
     }
-    let (validity, _) = element(fields, SEQUENCE)?;
-    let end = skip(validity)?;
-    match *end.first()? {
+    element(fields, SEQUENCE).map(|(validity, _)| validity)
+}
+
+/// The time that `der` begins with.
+fn time(der: &[u8]) -> Option<u64> {
+    match *der.first()? {
         UTC_TIME => {
-            let text = text(element(end, UTC_TIME)?.0)?;
+            let text = text(element(der, UTC_TIME)?.0)?;
             // RFC 5280, section 4.1.2.5.1: two digits of the year, 1950 to 2049.
             let century = if text.get(..2)?.parse::<u8>().ok()? < 50 { "20" } else { "19" };
             seconds(&format!("{century}{text}"))
         }
-        GENERALIZED_TIME => seconds(text(element(end, GENERALIZED_TIME)?.0)?),
+        GENERALIZED_TIME => seconds(text(element(der, GENERALIZED_TIME)?.0)?),
         _ => None,
     }
 }
@@ -80,10 +93,13 @@ mod tests {
     fn both_forms_of_time_are_read() {
         for (year, expected) in [(2031, 1_924_992_000), (2075, 3_313_526_400)] {
             let mut params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+            params.not_before = rcgen::date_time_ymd(year - 1, 1, 1);
             params.not_after = rcgen::date_time_ymd(year, 1, 1);
             let key = rcgen::KeyPair::generate().unwrap();
             let certificate = params.self_signed(&key).unwrap();
             assert_eq!(not_after(certificate.der()), Some(expected), "{year}");
+            let year_before = not_before(certificate.der()).map(|first| first + 365 * 86_400);
+            assert_eq!(year_before, Some(expected), "{year}");
         }
     }
 

@@ -19,6 +19,40 @@ async fn half_a_request_on_many_connections_leaves_room() {
 }
 
 #[tokio::test]
+async fn a_silent_crowd_is_let_go_sooner_than_who_was_there_before() {
+    let admin = TestAdmin::start().await;
+    let mut first = TcpStream::connect(admin.address).await.unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..255 {
+        crowd.push(TcpStream::connect(admin.address).await.unwrap());
+    }
+    let mut last = crowd.pop().unwrap();
+    let (mut of_last, mut of_first) = ([0], [0]);
+    let is_last_sooner = async {
+        tokio::select! {
+            biased;
+            read = last.read(&mut of_last) => !matches!(read, Ok(1..)),
+            _ = first.read(&mut of_first) => false,
+        }
+    };
+    assert!(timeout(PATIENCE, is_last_sooner).await.expect("let go in time"));
+    assert_eq!(admin.post("/v1/services/chat/switch", "").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn large_bodies_that_do_not_come_leave_room_for_small_ones() {
+    let admin = TestAdmin::start().await;
+    let head = "POST /v1/services/chat/switch HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n";
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        stream.write_all(format!("{head}{{").as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(admin.post("/v1/services/chat/switch", "").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn a_body_beyond_a_mebibyte_is_refused() {
     let admin = TestAdmin::start().await;
     let body = format!("{{\"reason\":\"{}\"}}", "x".repeat(1 << 20));

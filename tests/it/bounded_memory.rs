@@ -1,5 +1,5 @@
-//! What slow clients make Cyan hold, of the real program. `benches/slow_clients/run` does the same with
-//! thousands, and asks how fast the others are meanwhile.
+//! What slow, resting and flooding clients make Cyan hold, of the real program. `benches/slow_clients/run` and
+//! `benches/crowds/run` do the same with thousands, and ask how fast the others are meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,8 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::client::Client;
 use crate::support::eventually;
+use crate::support::floods::Flood;
+use crate::support::raw_http2::Raw;
 use crate::support::serving::Serving;
 use crate::support::upstream::Upstream;
 
@@ -18,6 +20,14 @@ const SLOW: usize = 150;
 const BYTES_PER_CONNECTION_MAX: usize = 64 << 10;
 /// What an answer that nobody reads may cost; the statement is for an optimised program.
 const UNREAD_BYTES_MAX: usize = 512 << 10;
+/// Connections at rest, where the process may have four times as many descriptors.
+const RESTING: usize = 1_000;
+/// What one of them may cost; the statement is for an optimised program.
+const BYTES_PER_RESTING_MAX: usize = 24 << 10;
+/// Floods of each kind, one after the other.
+const FLOODS: usize = 10;
+/// What all of them may leave behind.
+const FLOODED_BYTES_MAX: usize = 16 << 20;
 
 fn before(upstream: &Upstream) -> String {
     format!("[service.chat.environment.blue]\nupstreams = [\"{}\"]\n", upstream.url())
@@ -96,4 +106,60 @@ async fn an_answer_that_nobody_reads_stays_with_its_upstream() {
     let grown = cyan.resident_bytes().saturating_sub(idle);
     assert!(grown < UNREAD_BYTES_MAX, "{} KiB more", grown >> 10);
     client.read_until(b"xxxx").await;
+}
+
+#[tokio::test]
+async fn connections_at_rest_cost_little_and_are_served_on() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let cyan = Serving::start(&before(&upstream)).await;
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let descriptors = usize::try_from(descriptors.unwrap_or(u64::MAX)).unwrap();
+    let count = RESTING.min(descriptors / 4);
+    if count < RESTING {
+        eprintln!("{count} connections instead of {RESTING}: the process may have {descriptors}");
+    }
+    let user = "x-user-id: ana\r\n";
+    // What every core takes once, for the first that it serves, is nobody's.
+    for _ in 0..16 {
+        assert_eq!(cyan.client().await.get("/", user).await.status, 200);
+    }
+    let before = cyan.resident_bytes();
+    let mut resting = Vec::new();
+    for _ in 0..count {
+        let mut client = cyan.client().await;
+        assert_eq!(client.get("/", user).await.status, 200);
+        resting.push(client);
+    }
+    let each = cyan.resident_bytes().saturating_sub(before) / count;
+    assert!(each < BYTES_PER_RESTING_MAX, "{each} bytes each");
+    for client in &mut resting {
+        assert_eq!(client.get("/", user).await.status, 200);
+    }
+}
+
+/// Sends frames until it is cut.
+async fn pour(cyan: &Serving, flood: Flood) {
+    let mut client = Raw::connect(cyan.address).await;
+    let frames = [flood.beginning(), flood.burst(0, 5_000)].concat();
+    // It may be cut before it has sent all.
+    let _ = client.send(&frames).await;
+    client.end().await;
+}
+
+#[tokio::test]
+async fn floods_of_frames_are_cut_and_leave_nothing_behind() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let cyan = Serving::start(&before(&upstream)).await;
+    for flood in Flood::ALL {
+        pour(&cyan, flood).await;
+    }
+    let before = cyan.resident_bytes();
+    for _ in 0..FLOODS {
+        for flood in Flood::ALL {
+            pour(&cyan, flood).await;
+        }
+    }
+    let grown = cyan.resident_bytes().saturating_sub(before);
+    assert!(grown < FLOODED_BYTES_MAX, "{} KiB more", grown >> 10);
+    assert_eq!(cyan.client().await.get("/", "x-user-id: ana\r\n").await.status, 200);
 }

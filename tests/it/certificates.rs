@@ -1,8 +1,11 @@
 //! The certificates that clients see: by name, renewed while streams run, and shown by clients too.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use cyan::config::Config;
 use cyan::control_plane::command::Command;
 use cyan::model::listener::{ClientCertificates, ListenerTls, TlsVersion};
+use cyan::model::reading::Reading;
 use cyan::model::verdict::Verdict;
 use http::Request;
 use rustls::HandshakeKind;
@@ -21,6 +24,11 @@ fn secured(upstream: &Upstream, tls: ListenerTls) -> (Proxy, Config) {
         .listener(|listener| listener.tls = Some(tls));
     let config = builder.config.clone();
     (builder.start(), config)
+}
+
+/// Clients must show one that `known` has issued, which is itself.
+fn clients(known: &Certificate, is_forwarded: bool) -> ClientCertificates {
+    ClientCertificates { ca_file: known.file(), is_required: true, is_forwarded }
 }
 
 /// The usual certificate of `a.test`, and one of `b.test` beside it.
@@ -87,10 +95,11 @@ async fn a_renewed_certificate_is_shown_to_new_clients_and_cuts_none() {
     client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
     client.read_until(b"a\n").await;
 
-    let same = proxy.ask(Command::Reload(Box::new(config.clone()))).await.unwrap();
+    let same =
+        proxy.ask(Command::Reload(Reading::begin(), Box::new(config.clone()))).await.unwrap();
     assert!(!same.changed, "nothing is new yet");
     certificate.renew();
-    let taken = proxy.ask(Command::Reload(Box::new(config))).await.unwrap();
+    let taken = proxy.ask(Command::Reload(Reading::begin(), Box::new(config))).await.unwrap();
     assert!(taken.changed && taken.warnings.is_empty(), "{taken:?}");
     let entry = journalled(proxy.app().controller(), "certificates_renewed").await;
     assert!(entry.text.starts_with("TLS was renewed; new connections see "), "{}", entry.text);
@@ -111,7 +120,11 @@ async fn a_certificate_that_does_not_fit_leaves_the_last_good_one() {
     let before = a.der();
     a.renew();
     std::fs::copy(a.files().key_file, b.files().key_file).unwrap(); // only the second is wrong
-    let refused = proxy.ask(Command::Reload(Box::new(config))).await.unwrap_err().to_string();
+    let refused = proxy
+        .ask(Command::Reload(Reading::begin(), Box::new(config)))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("cannot be used with its key"), "{refused}");
     assert!(refused.ends_with("; the last good certificates stay; put right ones in place"));
     let entry = journalled(proxy.app().controller(), "reload_refused").await;
@@ -157,7 +170,7 @@ async fn a_session_is_resumed_also_after_a_renewal() {
     for round in 0..3 {
         if round == 2 {
             certificate.renew();
-            proxy.ask(Command::Reload(Box::new(config.clone()))).await.unwrap();
+            proxy.ask(Command::Reload(Reading::begin(), Box::new(config.clone()))).await.unwrap();
         }
         let stream = shake(client.clone(), proxy.address, "a.test").await.unwrap();
         kinds.push(stream.get_ref().1.handshake_kind().unwrap());
@@ -175,7 +188,8 @@ async fn clients_show_a_certificate_where_it_is_required() {
     let (own, known, stranger) =
         (Certificate::of("a.test"), Certificate::of("client"), Certificate::of("client"));
     for is_required in [true, false] {
-        let clients = Some(ClientCertificates { ca_file: known.file(), is_required });
+        let clients = ClientCertificates { is_required, ..clients(&known, false) };
+        let clients = Some(clients);
         let (proxy, _) = secured(&upstream, ListenerTls { clients, ..own.listener() });
         for (shown, is_served) in
             [(Some(&known), true), (Some(&stranger), false), (None, !is_required)]
@@ -196,6 +210,78 @@ async fn clients_show_a_certificate_where_it_is_required() {
             assert_eq!(served, is_served, "required: {is_required}, shown: {who:?}");
         }
         proxy.settles("blue", Verdict::Complete, if is_required { 1 } else { 2 }).await;
+    }
+}
+
+/// The values of a header in a head, as the upstream got it.
+fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
+const CLAIMED: &str = "client-cert: :AAAA:\r\nclient_cert: :AAAA:\r\nclient-cert-chain: :AAAA:\r\n";
+
+#[tokio::test]
+async fn upstreams_are_told_the_certificate_that_a_client_has_shown_and_nothing_it_claims() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (own, known) = (Certificate::of("a.test"), Certificate::of("client"));
+    let mut seen = 0;
+    for (is_forwarded, shown) in [(true, Some(&known)), (true, None), (false, Some(&known))] {
+        let clients = ClientCertificates { is_required: false, ..clients(&known, is_forwarded) };
+        let tls = ListenerTls { clients: Some(clients), ..own.listener() };
+        let (proxy, _) = secured(&upstream, tls);
+        let stream = shake(own.client(shown, &[]), proxy.address, "a.test").await.unwrap();
+        let mut client = Client::over(stream);
+        // The second head is one that hyper serves.
+        for version in ["1.1", "1.0"] {
+            let head = format!(
+                "GET / HTTP/{version}\r\nhost: a.test\r\nconnection: keep-alive, client-cert\r\n{CLAIMED}\r\n"
+            );
+            client.send(head).await;
+            assert_eq!(client.answer().await.status, 200);
+        }
+        let stream = shake(own.client(shown, &["h2"]), proxy.address, "a.test").await.unwrap();
+        let mut request = Request::get("https://a.test/");
+        for line in CLAIMED.lines() {
+            let (name, value) = line.split_once(": ").unwrap();
+            request = request.header(name, value);
+        }
+        let client = Http2Client::over(stream).await;
+        assert_eq!(client.answer(request.body(()).unwrap()).await.status(), 200);
+
+        let leaf = format!(":{}:", STANDARD.encode(known.der()));
+        let told = if is_forwarded && shown.is_some() { vec![leaf.as_str()] } else { vec![] };
+        let heads = upstream.heads();
+        assert_eq!(heads.len(), seen + 3);
+        for head in &heads[seen..] {
+            assert_eq!(values(head, "client-cert"), told, "{head}");
+            assert!(values(head, "client_cert").is_empty(), "{head}");
+            assert!(values(head, "client-cert-chain").is_empty(), "{head}");
+        }
+        seen = heads.len();
+    }
+}
+
+/// Where a proxy in front of Cyan has checked the client, it tells who that is, unless the listener does so.
+#[tokio::test]
+async fn a_trusted_proxy_tells_of_certificates_where_the_listener_does_not() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (own, known) = (Certificate::of("a.test"), Certificate::of("client"));
+    for (is_forwarded, told) in [(false, vec![":AAAA:"]), (true, vec![])] {
+        let clients = ClientCertificates { is_required: false, ..clients(&known, is_forwarded) };
+        let tls = ListenerTls { clients: Some(clients), ..own.listener() };
+        let proxy = Builder::new(vec![environment("blue", &[&upstream])])
+            .listener(|listener| {
+                listener.tls = Some(tls);
+                listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            })
+            .start();
+        let mut client = Client::over(own.connect(proxy.address, &[]).await);
+        assert_eq!(client.get("/", CLAIMED).await.status, 200);
+        let heads = upstream.heads();
+        for name in ["client-cert", "client-cert-chain"] {
+            assert_eq!(values(heads.last().unwrap(), name), told, "{heads:?}");
+        }
     }
 }
 

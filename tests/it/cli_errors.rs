@@ -59,6 +59,47 @@ async fn a_pin_is_what_the_data_plane_accepts() {
     assert_eq!(refused.code, 2, "{refused:?}");
 }
 
+/// A config with TLS by this certificate, which is made to be valid in these years.
+fn secured(directory: &std::path::Path, first: i32, last: i32) -> std::path::PathBuf {
+    let mut params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(first, 1, 1);
+    params.not_after = rcgen::date_time_ymd(last, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(directory.join("a.crt"), certificate.pem()).unwrap();
+    std::fs::write(directory.join("a.key"), key.serialize_pem()).unwrap();
+    let text = format!(
+        "listen.https = '127.0.0.1:0'\nlisten.certificate_file = '{0}/a.crt'\n\
+         listen.key_file = '{0}/a.key'\nenvironment.blue.upstreams = 'http://127.0.0.1:1'\n",
+        directory.display()
+    );
+    std::fs::write(directory.join("cyan.toml"), text).unwrap();
+    directory.join("cyan.toml")
+}
+
+#[tokio::test]
+async fn a_certificate_that_clients_will_not_take_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    for (first, last, said) in [
+        (2020, 2021, Some("` has expired on 2021-01-01; ")),
+        (2200, 2201, Some("` is not valid before 2200-01-01; ")),
+        (2020, 2200, None),
+    ] {
+        let file = secured(directory.path(), first, last);
+        let run = cyan(&["check", file.to_str().unwrap()]).await;
+        assert_eq!(run.code, 0, "it can be used: {run:?}");
+        match said {
+            Some(words) => assert!(run.stderr.contains(words), "{run:?}"),
+            None => assert_eq!(run.stderr, "", "{run:?}"),
+        }
+        let json = cyan(&["check", file.to_str().unwrap(), "--json"]).await;
+        let answer: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        let warning = answer["warnings"][0].as_str();
+        assert_eq!(warning.is_some(), said.is_some(), "{answer}");
+        assert!(said.is_none_or(|words| warning.unwrap().contains(words)), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_config_is_checked_and_refused_alike_by_check_and_serve() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,75 +1,18 @@
 //! What HTTP/2 clients do to be a burden: floods of frames, windows that never open, connections that
 //! never leave; and bursts of requests to HTTP/2 upstreams.
 
-use std::io;
 use std::time::Duration;
 
 use cyan::model::environment::Protocol;
 use cyan::model::verdict::Verdict;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::support::frames::{PING, SETTINGS, WINDOW_UPDATE, frame};
 use crate::support::http2::{Http2Client, Http2Upstream, get};
 use crate::support::proxy::{Builder, Proxy, environment};
+use crate::support::raw_http2::Raw;
 use crate::support::upstream::Upstream;
 use crate::support::{eventually, in_time};
-
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
-
-/// A connection on which frames are written by hand.
-struct Raw(TcpStream);
-
-impl Raw {
-    async fn connect(proxy: &Proxy) -> Self {
-        let mut stream = in_time(TcpStream::connect(proxy.address)).await.expect("it accepts");
-        stream.set_nodelay(true).expect("a fresh socket takes options");
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("it reads");
-        Self(stream)
-    }
-
-    async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        in_time(self.0.write_all(frame)).await
-    }
-
-    /// A request on this stream, in literals without indexing.
-    async fn request(&mut self, stream: u32) -> io::Result<()> {
-        let mut block = Vec::new();
-        for (name, value) in
-            [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "test")]
-        {
-            block.push(0);
-            for text in [name, value] {
-                block.push(u8::try_from(text.len()).expect("a short text"));
-                block.extend(text.as_bytes());
-            }
-        }
-        self.send(&frame(1, 5, stream, &block)).await
-    }
-
-    /// Reads until the proxy ends the connection. Whether it said GOAWAY before.
-    async fn end(&mut self) -> bool {
-        let mut read = Vec::new();
-        // A reset says the same as an end.
-        let _ = in_time(self.0.read_to_end(&mut read)).await;
-        let mut rest = &read[..];
-        while let [a, b, c, kind, _, _, _, _, _, after @ ..] = rest {
-            if *kind == 7 {
-                return true;
-            }
-            let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
-            rest = after.get(length..).unwrap_or_default();
-        }
-        false
-    }
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a small frame").to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
-}
 
 /// An upstream that answers with 200 kB.
 async fn large() -> Upstream {
@@ -81,7 +24,7 @@ async fn large() -> Upstream {
 async fn a_flood_of_pings_is_cut_and_others_are_served() {
     let upstream = Upstream::replying(200, "ok").await;
     let proxy = Proxy::before(&upstream);
-    let mut flood = Raw::connect(&proxy).await;
+    let mut flood = Raw::connect(proxy.address).await;
     flood.send(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
     let pings = frame(PING, 0, 0, &[0; 8]).repeat(100);
     let mut sent = 0;
@@ -114,7 +57,7 @@ async fn a_window_that_never_opens_costs_the_connection() {
     let mut blue = environment("blue", &[&upstream]);
     blue.timeouts.write_stall = Duration::from_millis(300);
     let proxy = Builder::new(vec![blue]).start();
-    let mut client = Raw::connect(&proxy).await;
+    let mut client = Raw::connect(proxy.address).await;
     let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
     client.send(&no_window).await.unwrap();
     client.request(1).await.unwrap();
@@ -128,10 +71,10 @@ async fn a_window_that_opens_byte_by_byte_is_no_progress() {
     let mut blue = environment("blue", &[&upstream]);
     blue.timeouts.write_stall = Duration::from_millis(500);
     let proxy = Builder::new(vec![blue]).start();
-    let mut client = Raw::connect(&proxy).await;
+    let mut client = Raw::connect(proxy.address).await;
     client.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1])).await.unwrap();
     client.request(1).await.unwrap();
-    let (mut reading, mut writing) = client.0.into_split();
+    let (mut reading, mut writing) = client.into_split();
     let trickle = async {
         while writing.write_all(&frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;

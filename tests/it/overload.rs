@@ -44,6 +44,15 @@ fn narrow(upstream: &Upstream, queue_max: u32, queue_wait: Duration) -> Proxy {
     Builder::new(vec![blue]).start()
 }
 
+/// One whose request is in flight, and another that has come after it.
+async fn one_behind_another(proxy: &Proxy, head: &str) -> (Client, Client) {
+    let (mut first, mut second) = (proxy.client().await, proxy.client().await);
+    first.send(head).await;
+    eventually("one is in flight", || proxy.in_flight("blue") == 1).await;
+    second.send(head).await;
+    (first, second)
+}
+
 fn queued(proxy: &Proxy) -> u32 {
     proxy.app().controller().view()[0].environments[0].queued
 }
@@ -54,10 +63,7 @@ async fn who_finds_no_place_waits_for_one_and_who_finds_no_queue_is_told_to_come
         let permits = Arc::new(Semaphore::new(0));
         let upstream = answering(&permits).await;
         let proxy = narrow(&upstream, 1, Duration::from_secs(30));
-        let (mut first, mut second) = (proxy.client().await, proxy.client().await);
-        first.send(head).await;
-        eventually("one is in flight", || proxy.in_flight("blue") == 1).await;
-        second.send(head).await;
+        let (mut first, mut second) = one_behind_another(&proxy, head).await;
         eventually("one waits", || queued(&proxy) == 1).await;
 
         let mut third = proxy.client().await;
@@ -81,10 +87,7 @@ async fn nobody_waits_longer_than_the_limit() {
         let permits = Arc::new(Semaphore::new(0));
         let upstream = answering(&permits).await;
         let proxy = narrow(&upstream, 8, Duration::from_millis(200));
-        let (mut first, mut second) = (proxy.client().await, proxy.client().await);
-        first.send(head).await;
-        eventually("one is in flight", || proxy.in_flight("blue") == 1).await;
-        second.send(head).await;
+        let (mut first, mut second) = one_behind_another(&proxy, head).await;
         let refused = second.answer().await;
         assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
         assert_eq!(queued(&proxy), 0);
@@ -100,10 +103,7 @@ async fn who_leaves_while_it_waits_leaves_its_place_in_the_queue() {
         let permits = Arc::new(Semaphore::new(0));
         let upstream = answering(&permits).await;
         let proxy = narrow(&upstream, 1, Duration::from_secs(30));
-        let (mut first, mut second) = (proxy.client().await, proxy.client().await);
-        first.send(head).await;
-        eventually("one is in flight", || proxy.in_flight("blue") == 1).await;
-        second.send(head).await;
+        let (mut first, second) = one_behind_another(&proxy, head).await;
         eventually("one waits", || queued(&proxy) == 1).await;
         drop(second);
         eventually("nobody waits", || queued(&proxy) == 0).await;
@@ -122,10 +122,7 @@ async fn who_waits_goes_where_the_weights_are_when_its_turn_comes() {
     (blue.in_flight_max, blue.queue_max) = (Some(1), 8);
     blue.queue_wait = Duration::from_secs(30);
     let proxy = Builder::new(vec![blue, environment("green", &[&other])]).start();
-    let (mut first, mut second) = (proxy.client().await, proxy.client().await);
-    first.send(HEADS[0]).await;
-    eventually("one is in flight", || proxy.in_flight("blue") == 1).await;
-    second.send(HEADS[0]).await;
+    let (mut first, mut second) = one_behind_another(&proxy, HEADS[0]).await;
     eventually("one waits", || queued(&proxy) == 1).await;
     proxy.switch("green").await;
     assert_eq!(second.answer().await.text(), "green");

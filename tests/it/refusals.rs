@@ -47,6 +47,21 @@ async fn malformed_requests_never_reach_an_upstream() {
 }
 
 #[tokio::test]
+async fn a_head_may_be_as_long_as_the_listener_says_and_no_longer() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let proxy = Builder::new(vec![environment("blue", &[&upstream])])
+        .listener(|listener| listener.head_bytes_max = 256 << 10)
+        .start();
+    for (bytes, status) in [(200 << 10, 200), (300 << 10, 431)] {
+        let mut client = proxy.client().await;
+        let long = "x".repeat(bytes);
+        client.send(format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {long}\r\n\r\n")).await;
+        assert_eq!(client.answer().await.status, status, "{bytes} bytes");
+    }
+    assert_eq!(upstream.heads().len(), 1);
+}
+
+#[tokio::test]
 async fn options_of_the_server_is_answered_here() {
     let upstream = Upstream::replying(200, "ok").await;
     let proxy = Proxy::before(&upstream);

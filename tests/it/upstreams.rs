@@ -1,5 +1,6 @@
 //! Several upstreams in one environment: who is asked, who is left out, who comes back.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cyan::control_plane::command::{Command, UpstreamView};
@@ -57,21 +58,27 @@ async fn the_one_with_the_least_in_flight_is_asked() {
     proxy.settles("blue", Verdict::ClientGone, 4).await;
 }
 
-#[tokio::test]
-async fn one_that_died_costs_no_request_is_ejected_and_comes_back() {
+/// Beside one that stays, one at an address where nobody listens, as soon as it is ejected for that.
+async fn one_ejected_beside(stays: &Upstream) -> (Proxy, Client, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let stays = named("stays").await;
-    let mut blue = environment("blue", &[&stays]);
+    let mut blue = environment("blue", &[stays]);
     blue.upstreams.push(format!("http://{address}").parse().unwrap());
     blue.ejection.backoff = Duration::from_millis(300);
     blue.slow_start = Duration::from_millis(100);
     let proxy = Builder::new(vec![blue]).start();
     let mut client = proxy.client().await;
     while !seen(&proxy, 1).ejected {
-        assert_eq!(client.get("/", "").await.text(), "stays");
+        assert_eq!(client.get("/", "").await.status, 200, "it costs no request");
     }
+    (proxy, client, address)
+}
+
+#[tokio::test]
+async fn one_that_died_costs_no_request_is_ejected_and_comes_back() {
+    let stays = named("stays").await;
+    let (proxy, mut client, address) = one_ejected_beside(&stays).await;
     let back = TcpListener::bind(address).await.expect("the port is still free");
     let accepted = tokio::spawn(async move {
         let (mut stream, _) = back.accept().await.expect("a connection");
@@ -110,21 +117,10 @@ async fn patient(visit: Visit, mut may: watch::Receiver<bool>) {
 /// The one that stays has every request in flight, so that all others would go to the one that is back.
 #[tokio::test]
 async fn one_that_is_back_gets_few_requests_until_it_has_answered() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
     let (may, waiting) = watch::channel(false);
     let script = move |visit| patient(visit, waiting.clone());
     let stays = Upstream::scripted(script.clone()).await;
-    let mut blue = environment("blue", &[&stays]);
-    blue.upstreams.push(format!("http://{address}").parse().unwrap());
-    blue.ejection.backoff = Duration::from_millis(300);
-    blue.slow_start = Duration::from_millis(100);
-    let proxy = Builder::new(vec![blue]).start();
-    let mut client = proxy.client().await;
-    while !seen(&proxy, 1).ejected {
-        assert_eq!(client.get("/", "").await.status, 200);
-    }
+    let (proxy, mut client, address) = one_ejected_beside(&stays).await;
     let back = Upstream::at(TcpListener::bind(address).await.expect("still free"), script);
     let (began, mut held) = (Instant::now(), Vec::new());
     let mut further = 15;

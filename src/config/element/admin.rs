@@ -1,10 +1,13 @@
 //! `[admin]`: where operators connect.
 
+use std::sync::Arc;
+
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::resolved::{ADMIN_ADDRESS, AdminSpec};
 use super::listen::PlacedListener;
 use super::{address, admin_token};
+use crate::model::hook::WebAddress;
 use crate::model::listener::ListenAddress;
 
 pub(super) fn read(section: &Section<'_>, listeners: &[PlacedListener]) -> AdminSpec {
@@ -15,7 +18,17 @@ pub(super) fn read(section: &Section<'_>, listeners: &[PlacedListener]) -> Admin
     let tokens = admin_token::read_all(section, token.as_ref());
     check_exposure(section, &address);
     check_collision(section, &address, listeners);
-    AdminSpec { address, token, tokens }
+    let public_url =
+        section.value("public_url", Kind::Text).and_then(|value| value.with_text(parse_url));
+    AdminSpec { address, public_url, token, tokens }
+}
+
+fn parse_url(text: &str) -> Result<Arc<str>, String> {
+    let is_one = text.parse::<WebAddress>().is_ok() && !text.contains('?');
+    let refused = || {
+        format!("`{text}` is no address of a dashboard; write https://HOST or https://HOST/PATH")
+    };
+    is_one.then(|| text.trim_end_matches('/').into()).ok_or_else(refused)
 }
 
 fn check_exposure(section: &Section<'_>, address: &ListenAddress) {
@@ -79,6 +92,10 @@ mod tests {
             (
                 "address = \"127.0.0.1:80\"",
                 "a.toml:2: admin.address: 127.0.0.1:80 collides with the public address 127.0.0.1:80; give the admin API its own",
+            ),
+            (
+                "public_url = \"cyan.example.com\"",
+                "a.toml:2: admin.public_url: `cyan.example.com` is no address of a dashboard; write https://HOST or https://HOST/PATH",
             ),
             (
                 "token = \"short\"",

@@ -10,6 +10,7 @@ const CERTIFICATES_MAX: usize = 256;
 
 const VERSIONS: [(&str, TlsVersion); 2] = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
 const IS_REQUIRED: [(&str, bool); 2] = [("required", true), ("optional", false)];
+const IS_FORWARDED: [(&str, bool); 2] = [("off", false), ("leaf", true)];
 
 /// How the addresses in `https` speak TLS; `None` without a certificate, or after an error.
 pub(super) fn read(section: &Section<'_>) -> Option<ListenerTls> {
@@ -36,11 +37,17 @@ pub(super) fn read(section: &Section<'_>) -> Option<ListenerTls> {
 fn read_clients(section: &Section<'_>) -> Option<ClientCertificates> {
     let authorities = certificate::read_authorities(section, "client_ca_file");
     let is_required = one_of_or(section, "client_certificate", &IS_REQUIRED, true);
-    if !is_required && !section.has("client_ca_file") {
-        let sentence = "means nothing without authorities; write client_ca_file, or leave it out";
-        section.reader.error(&section.place_of("client_certificate"), sentence);
+    let is_forwarded = one_of_or(section, "forward_client_certificate", &IS_FORWARDED, false);
+    for (key, is_default) in
+        [("client_certificate", is_required), ("forward_client_certificate", !is_forwarded)]
+    {
+        if !is_default && !section.has("client_ca_file") {
+            let sentence =
+                "means nothing without authorities; write client_ca_file, or leave it out";
+            section.reader.error(&section.place_of(key), sentence);
+        }
     }
-    authorities.map(|(ca_file, _)| ClientCertificates { ca_file, is_required })
+    authorities.map(|(ca_file, _)| ClientCertificates { ca_file, is_required, is_forwarded })
 }
 
 /// Addresses need a certificate, and certificates an address.
@@ -125,6 +132,10 @@ mod tests {
             (
                 format!("{HTTPS}{PAIR}client_certificate = \"optional\""),
                 "a.toml:5: listen.client_certificate: means nothing without authorities; write client_ca_file, or leave it out",
+            ),
+            (
+                format!("{HTTPS}{PAIR}forward_client_certificate = \"leaf\""),
+                "a.toml:5: listen.forward_client_certificate: means nothing without authorities; write client_ca_file, or leave it out",
             ),
             (
                 format!("{HTTPS}{PAIR}[listen.certificates.b]"),

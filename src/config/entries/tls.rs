@@ -11,10 +11,12 @@ pub(super) fn of_listener(tls: &ListenerTls) -> Vec<Entry> {
     }
     let clients = tls.clients.as_ref();
     let mode = clients.map(|clients| if clients.is_required { "required" } else { "optional" });
+    let forwarded = clients.map(|clients| if clients.is_forwarded { "leaf" } else { "off" });
     entries.extend([
         entry("listen.tls_version_min", text(tls.version_min)),
         entry("listen.client_ca_file", optional(clients.map(|c| c.ca_file.display()))),
         entry("listen.client_certificate", optional(mode)),
+        entry("listen.forward_client_certificate", optional(forwarded)),
     ]);
     entries
 }

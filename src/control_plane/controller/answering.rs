@@ -50,7 +50,7 @@ impl Controller {
     }
 
     pub(super) fn refuse(&self, asked: Waiting, refused: Refused) {
-        if matches!(asked.request.command, Command::Reload(_)) {
+        if matches!(asked.request.command, Command::Reload(..)) {
             self.shared.config_refused(&refused.to_string());
         }
         // An error says that the caller has stopped waiting.
@@ -58,9 +58,27 @@ impl Controller {
     }
 
     pub(super) fn answer_unchanged(&self, asked: Waiting, generation: u64, warnings: Vec<String>) {
-        if matches!(asked.request.command, Command::Reload(_)) {
+        if matches!(asked.request.command, Command::Reload(..)) {
             self.shared.config_problem.store(None);
         }
+        self.answer_as_it_is(asked, generation, warnings);
+    }
+
+    /// Whether it is a reload, and another one that was read later has come before.
+    pub(super) fn is_overtaken_reading(&mut self, asked: &Waiting) -> bool {
+        let Command::Reload(reading, _) = &asked.request.command else { return false };
+        self.latest_reading = self.latest_reading.max(*reading);
+        *reading < self.latest_reading
+    }
+
+    /// The later reading says what there is to say, so that a problem it has stays.
+    pub(super) fn answer_left_out(&self, asked: Waiting) {
+        let warning = "a config that was read later has come before; this one was left out";
+        let generation = self.highest_generation().unwrap_or(0);
+        self.answer_as_it_is(asked, generation, vec![warning.to_owned()]);
+    }
+
+    fn answer_as_it_is(&self, asked: Waiting, generation: u64, warnings: Vec<String>) {
         let durable = self.disk.state().not_durable.is_empty();
         let applied = Applied {
             generation,

@@ -8,10 +8,20 @@ use super::super::boot::StartError;
 use super::super::command::{Applied, Command, Refused};
 use super::super::test_rig::{Rig, chat, config, name, weights};
 use crate::model::environment::EnvironmentSpec;
+use crate::model::reading::Reading;
 use crate::model::service::ServiceSpec;
 
 async fn reload(rig: &Rig, dir: &TempDir, services: Vec<ServiceSpec>) -> Result<Applied, Refused> {
-    rig.ask(Command::Reload(Box::new(config(dir, services)))).await
+    reload_read(Reading::begin(), rig, dir, services).await
+}
+
+async fn reload_read(
+    reading: Reading,
+    rig: &Rig,
+    dir: &TempDir,
+    services: Vec<ServiceSpec>,
+) -> Result<Applied, Refused> {
+    rig.ask(Command::Reload(reading, Box::new(config(dir, services)))).await
 }
 
 fn with_red() -> ServiceSpec {
@@ -98,6 +108,28 @@ async fn a_reload_that_would_lose_traffic_is_refused_as_a_whole() {
     assert!(rig.handle.service("chat").is_none());
 }
 
+/// Two reloads at once: which of them arrives first is chance, which was read later is not.
+#[tokio::test]
+async fn what_was_read_first_does_not_take_the_place_of_what_was_read_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    let (first, last) = (Reading::begin(), Reading::begin());
+    reload_read(last, &rig, &dir, vec![with_red()]).await.unwrap();
+    let left_out = reload_read(first, &rig, &dir, vec![chat()]).await.unwrap();
+    assert!(!left_out.changed);
+    let warning = "a config that was read later has come before; this one was left out";
+    assert_eq!(left_out.warnings, [warning]);
+    assert_eq!(rig.weights(), "blue=100 green=0 red=0");
+
+    let (first, last) = (Reading::begin(), Reading::begin());
+    let stream = rig.environment("red").in_flight.enter();
+    reload_read(last, &rig, &dir, vec![chat()]).await.unwrap_err();
+    assert!(!reload_read(first, &rig, &dir, vec![with_red()]).await.unwrap().changed);
+    assert!(rig.handle.config_problem().is_some(), "what the file says now is still refused");
+    drop(stream);
+    assert!(reload(&rig, &dir, vec![chat()]).await.unwrap().changed);
+}
+
 #[tokio::test]
 async fn a_service_that_returns_has_the_state_it_left_with() {
     let dir = tempfile::tempdir().unwrap();
@@ -119,7 +151,7 @@ async fn what_is_read_at_the_start_only_is_named() {
     let mut next = config(&dir, vec![chat()]);
     next.workers = Some(7);
     next.state_dir = dir.path().join("elsewhere");
-    let applied = rig.ask(Command::Reload(Box::new(next))).await.unwrap();
+    let applied = rig.ask(Command::Reload(Reading::begin(), Box::new(next))).await.unwrap();
     assert!(!applied.changed);
     assert_eq!(
         applied.warnings,

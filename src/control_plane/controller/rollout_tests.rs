@@ -10,6 +10,7 @@ use super::super::test_rig::{PATIENCE, Rig, chat, config, name};
 use crate::config::Config;
 use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{Pace, Plan, Step, WrittenStep};
+use crate::model::reading::Reading;
 use crate::model::weight::Weight;
 use crate::rollout::event::{Event, Operator};
 use crate::rollout::start::{BaseMeasured, Start};
@@ -261,15 +262,18 @@ async fn what_a_rollout_needs_cannot_be_taken_away() {
     assert_eq!(refused(rig.ask(remove).await), part);
     let mut other_rule = served.config.clone();
     other_rule.services[0].sticky.body_bytes_max += 1;
-    let said = refused(rig.ask(Command::Reload(Box::new(other_rule))).await);
+    let said = refused(rig.ask(Command::Reload(Reading::begin(), Box::new(other_rule))).await);
     assert!(said.starts_with("the sticky rule of `chat` cannot change"), "{said}");
     let mut other_version = served.config.clone();
     other_version.services[0].environments[1].version = Some("v43".into());
-    let said = refused(rig.ask(Command::Reload(Box::new(other_version))).await);
+    let said = refused(rig.ask(Command::Reload(Reading::begin(), Box::new(other_version))).await);
     assert!(said.starts_with("`green` is part of rollout 1, so its version cannot"), "{said}");
     let mut without_green = served.config.clone();
     without_green.services[0].environments.pop();
-    assert_eq!(refused(rig.ask(Command::Reload(Box::new(without_green))).await), part);
+    assert_eq!(
+        refused(rig.ask(Command::Reload(Reading::begin(), Box::new(without_green))).await),
+        part
+    );
 }
 
 #[tokio::test]

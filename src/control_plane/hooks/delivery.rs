@@ -1,5 +1,9 @@
 //! One delivery: attempts with growing pauses, until one succeeds or nothing more is to be hoped for.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::letter::Letter;
@@ -56,6 +60,20 @@ pub(super) async fn deliver(hook: &HookSpec, receiver: &Receiver, letter: &Lette
         }
         tokio::time::sleep(pause_after(attempts)).await;
     }
+}
+
+/// The same as `delivery`, but a bug in it costs that delivery alone, and is told as its failure.
+pub(super) async fn or_failed(delivery: impl Future<Output = Outcome>) -> Outcome {
+    let mut delivery = pin!(delivery);
+    poll_fn(|cx| {
+        // Unwind safe: what has panicked is not polled again, and what it shares is only read.
+        let polled = catch_unwind(AssertUnwindSafe(|| delivery.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            let saw = "a bug in Cyan has ended it; report what the log says".to_owned();
+            Poll::Ready(Outcome { delivered: false, attempts: 1, saw, output: None })
+        })
+    })
+    .await
 }
 
 fn pause_after(attempts: u32) -> Duration {
@@ -130,6 +148,13 @@ fn is_worth_repeating(status: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_bug_in_a_delivery_is_its_failure() {
+        let outcome = or_failed(poll_fn(|_| -> Poll<Outcome> { panic!("on purpose") })).await;
+        assert!(!outcome.delivered);
+        assert_eq!(outcome.saw, "a bug in Cyan has ended it; report what the log says");
+    }
 
     #[test]
     fn pauses_double_up_to_half_a_minute() {

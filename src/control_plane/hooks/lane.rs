@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::delivery::{Outcome, deliver};
+use super::delivery::{Outcome, deliver, or_failed};
 use super::letter::Letter;
 use crate::control_plane::event::Events;
 use crate::model::hook::{HookSpec, Receiver};
@@ -65,7 +65,6 @@ impl Worker {
                     self.tell_of_dropped(&events);
                     deliveries.spawn(self.delivery(letter, events.clone()));
                 }
-                // A panic in a delivery would be a bug; the others go on.
                 Some(_) = deliveries.join_next() => {}
             }
         }
@@ -76,7 +75,8 @@ impl Worker {
         let (hook, receiver) = (Arc::clone(&self.hook), Arc::clone(&self.receiver));
         async move {
             let began = Instant::now();
-            let outcome = deliver(&hook, &receiver, &letter).await;
+            // Boxed, since all that speaks HTTP to receivers makes it large.
+            let outcome = or_failed(Box::pin(deliver(&hook, &receiver, &letter))).await;
             tell(&events, &hook, &receiver, &letter, &outcome, began);
         }
     }
@@ -152,15 +152,18 @@ mod tests {
             retries: 0,
         });
         let (lane, worker) = open(&hook, Receiver::Program(argv));
-        let letter = Arc::new(Letter::new(Notice {
-            occasion: Occasion::Alert,
-            service: None,
-            environment: None,
-            rollout: None,
-            version: None,
-            text: String::new(),
-            details: Value::Null,
-        }));
+        let letter = Arc::new(Letter::new(
+            Notice {
+                occasion: Occasion::Alert,
+                service: None,
+                environment: None,
+                rollout: None,
+                version: None,
+                text: String::new(),
+                details: Value::Null,
+            },
+            None,
+        ));
         for _ in 0..WAITING_MAX + 6 {
             lane.hand_in(&letter);
         }

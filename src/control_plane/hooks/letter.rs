@@ -18,6 +18,8 @@ pub(super) struct Letter {
     pub(super) id: String,
     /// When it happened, in milliseconds of Unix time.
     at_ms: u64,
+    /// Its place on the dashboard; `None` where nobody has said how people reach that.
+    dashboard_url: Option<String>,
     pub(super) notice: Notice,
 }
 
@@ -27,19 +29,24 @@ struct Whole<'a> {
     schema: u32,
     id: &'a str,
     at: String,
+    dashboard_url: Option<&'a str>,
     #[serde(flatten)]
     notice: &'a Notice,
 }
 
 impl Letter {
-    pub(super) fn new(notice: Notice) -> Self {
-        Self { id: format!("{:016x}", fastrand::u64(..)), at_ms: unix_ms(), notice }
+    /// `dashboard` is where people reach it.
+    pub(super) fn new(notice: Notice, dashboard: Option<&str>) -> Self {
+        let id = format!("{:016x}", fastrand::u64(..));
+        let dashboard_url = dashboard.map(|base| format!("{base}/{}", place(&notice)));
+        Self { id, at_ms: unix_ms(), dashboard_url, notice }
     }
 
     /// The whole notice as JSON.
     pub(super) fn json(&self) -> Vec<u8> {
         let at = rfc3339::format(self.at_ms);
-        let whole = Whole { schema: SCHEMA, id: &self.id, at, notice: &self.notice };
+        let dashboard_url = self.dashboard_url.as_deref();
+        let whole = Whole { schema: SCHEMA, id: &self.id, at, dashboard_url, notice: &self.notice };
         serde_json::to_vec(&whole).expect("texts, numbers and JSON values can be written as JSON")
     }
 
@@ -50,7 +57,9 @@ impl Letter {
         // Slack reads `<` and `&` as its own (escaping as its documentation of text objects says).
         let text = format!("{service}{}", self.notice.text);
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        json!({ "text": text }).to_string().into_bytes()
+        let link = self.dashboard_url.as_ref();
+        let link = link.map_or_else(String::new, |url| format!(" <{url}|dashboard>"));
+        json!({ "text": text + &link }).to_string().into_bytes()
     }
 
     /// Environment variables for a program, which need not read JSON then.
@@ -65,7 +74,17 @@ impl Letter {
             ("CYAN_ROLLOUT", notice.rollout.map(|number| number.to_string()).unwrap_or_default()),
             ("CYAN_VERSION", text(notice.version.as_deref())),
             ("CYAN_TEXT", notice.text.clone()),
+            ("CYAN_DASHBOARD_URL", text(self.dashboard_url.as_deref())),
         ]
+    }
+}
+
+/// Where the dashboard tells of it: the rollout, else the service.
+fn place(notice: &Notice) -> String {
+    match (&notice.service, notice.rollout) {
+        (Some(service), Some(rollout)) => format!("#{service}/rollout/{rollout}"),
+        (Some(service), None) => format!("#{service}"),
+        (None, _) => String::new(),
     }
 }
 
@@ -78,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_notice_has_one_form_for_each_reader() {
-        let letter = Letter::new(Notice {
+        let notice = Notice {
             occasion: Occasion::RolledBack,
             service: Some(Name::new("chat").unwrap()),
             environment: Some(Name::new("green").unwrap()),
@@ -86,16 +105,25 @@ mod tests {
             version: None,
             text: "green failed 14 of 78 & <b>more</b>".to_owned(),
             details: json!({ "n": 78 }),
-        });
+        };
+        let letter = Letter::new(notice.clone(), Some("https://ops.test/cyan"));
         let whole: Value = serde_json::from_slice(&letter.json()).unwrap();
         assert_eq!((&whole["schema"], &whole["id"]), (&json!(1), &json!(letter.id)));
         assert_eq!((&whole["occasion"], &whole["rollout"]), (&json!("rolled_back"), &json!(7)));
         assert_eq!((&whole["version"], &whole["details"]["n"]), (&Value::Null, &json!(78)));
         let slack: Value = serde_json::from_slice(&letter.slack()).unwrap();
         let text = "chat: green failed 14 of 78 &amp; &lt;b&gt;more&lt;/b&gt;";
-        assert_eq!(slack, json!({ "text": text }));
+        let url = "https://ops.test/cyan/#chat/rollout/7";
+        assert_eq!(whole["dashboard_url"], url);
+        assert_eq!(slack, json!({ "text": format!("{text} <{url}|dashboard>") }));
         let variables = letter.variables();
         assert!(variables.contains(&("CYAN_ROLLOUT", "7".to_owned())));
         assert!(variables.contains(&("CYAN_VERSION", String::new())));
+        assert!(variables.contains(&("CYAN_DASHBOARD_URL", url.to_owned())));
+        let nowhere = Letter::new(notice, None);
+        let whole: Value = serde_json::from_slice(&nowhere.json()).unwrap();
+        assert_eq!(whole["dashboard_url"], Value::Null);
+        let slack: Value = serde_json::from_slice(&nowhere.slack()).unwrap();
+        assert_eq!(slack, json!({ "text": text }));
     }
 }

@@ -1,5 +1,6 @@
 //! Notices of what happens without a rollout: switches and rollbacks by hand, drains, alerts.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -18,9 +19,9 @@ pub(super) async fn follow(shared: Arc<Shared>) {
     loop {
         for event in missed.drain(..) {
             seen = event.seq;
-            if let Some(notice) = notice_of(&event) {
-                shared.hooks.tell(with_version(notice, &shared));
-            }
+            // A bug in one notice costs that notice: its panic is in the log, and hooks are told of the next.
+            // Unwind safe, since nothing here is changed but queues, which are whole after any panic.
+            let _ = catch_unwind(AssertUnwindSafe(|| tell_of(&event, &shared)));
         }
         match listener.recv().await {
             Ok(event) => missed.push(event),
@@ -28,6 +29,12 @@ pub(super) async fn follow(shared: Arc<Shared>) {
             Err(RecvError::Lagged(_)) => (missed, listener) = shared.events.since(seen),
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+fn tell_of(event: &Event, shared: &Shared) {
+    if let Some(notice) = notice_of(event) {
+        shared.hooks.tell(with_version(notice, shared));
     }
 }
 

@@ -93,18 +93,50 @@ fn is_told_after(told: &Receiver<()>, rested: Instant) -> bool {
 
 fn copy(connection: &Connection, path: &Path) -> Result<(), String> {
     let new = path.with_file_name("state.db.copying");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.to_string()),
-        _ => {}
+    let made = remove(&new).and_then(|()| make(connection, &new, &path.with_file_name(COPY_NAME)));
+    if made.is_err() {
+        // On a full disk half a copy would take the room that the state needs.
+        let _ = remove(&new);
     }
+    made
+}
+
+fn make(connection: &Connection, new: &Path, copy: &Path) -> Result<(), String> {
     let name = new.to_str().ok_or("its path is no text")?;
     let copied = connection.execute("VACUUM INTO ?1", params![name]);
     copied.map_err(|error| error.to_string())?;
-    let kept = File::open(&new).and_then(|file| file.sync_all());
-    let kept = kept.and_then(|()| std::fs::rename(&new, path.with_file_name(COPY_NAME)));
-    kept.map_err(|error| error.to_string())
+    let kept = File::open(new).and_then(|file| file.sync_all());
+    kept.and_then(|()| std::fs::rename(new, copy)).map_err(|error| error.to_string())
+}
+
+fn remove(file: &Path) -> Result<(), String> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
+        _ => Ok(()),
+    }
 }
 
 fn not_copied(problem: &str) {
     tracing::warn!(problem, "no new copy of the state file was made; the one before stays");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::store::sqlite::{FILE_NAME, SqliteStore};
+
+    #[test]
+    fn a_copy_that_fails_leaves_the_one_before_and_nothing_half_made() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(dir.path()).unwrap());
+        let (path, last_good) = (dir.path().join(FILE_NAME), dir.path().join(COPY_NAME));
+        // Nothing can take its place, as on a disk that fails after the copy was written.
+        std::fs::create_dir(&last_good).unwrap();
+        let connection = reader::open(&path).unwrap();
+        copy(&connection, &path).unwrap_err();
+        assert!(last_good.is_dir() && !dir.path().join("state.db.copying").exists());
+        std::fs::remove_dir(&last_good).unwrap();
+        copy(&connection, &path).unwrap();
+        assert!(last_good.is_file());
+    }
 }

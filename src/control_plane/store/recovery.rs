@@ -103,8 +103,12 @@ fn read(path: &Path) -> Result<Vec<ServiceRecord>, StoreError> {
 fn replace(state_dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     // Copied before anything is moved: a full disk is met while nothing has changed.
     let new = state_dir.join("state.db.recovering");
-    std::fs::copy(state_dir.join(COPY_NAME), &new)?;
-    File::open(&new)?.sync_all()?;
+    let copied = std::fs::copy(state_dir.join(COPY_NAME), &new);
+    let copied = copied.and_then(|_| File::open(&new)?.sync_all());
+    if copied.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    copied?;
     let (mut aside, at) = (Vec::new(), unix_ms());
     for ending in ["", "-wal", "-shm"] {
         let damaged = state_dir.join(format!("{FILE_NAME}{ending}"));

@@ -24,6 +24,7 @@ use crate::data_plane::exchange::{BodyEnd, Exchange, OnTime};
 use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::outlet::{Outlet, Piece};
 use crate::data_plane::pool::Rest;
+use crate::data_plane::quantum::Quantum;
 
 /// A body for a client.
 pub enum Answer {
@@ -57,6 +58,8 @@ pub struct Relay {
     pub is_over: bool,
     /// It ends otherwise than its body does, as soon as what came before is flushed.
     pub ending: Option<Ending>,
+    /// What was passed on since others had their turn.
+    pub quantum: Quantum,
 }
 
 /// How an answer ends that is not whole.
@@ -71,6 +74,9 @@ impl Relay {
     fn poll_relay(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Hangup>>> {
         if self.ending.is_some() {
             return Poll::Ready(self.end());
+        }
+        if self.quantum.is_used_up(cx) {
+            return Poll::Pending;
         }
         loop {
             let polled = match self.incoming.borrow_mut().as_mut() {
@@ -130,6 +136,7 @@ impl Relay {
             Ok(data) => {
                 let now = Instant::now();
                 self.flight.with(|exchange| exchange.on_response_data(&data, now));
+                self.quantum.took(data.len());
                 if self.outlet.is_some() {
                     self.work.client().io.credit.earn_piece();
                 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ClientConfig;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::connection::{Http1Connection, Http2Connection};
@@ -22,6 +22,7 @@ use crate::data_plane::client_io::Carrier;
 use crate::data_plane::descriptors::is_exhaustion;
 use crate::data_plane::exchange::Stage;
 use crate::data_plane::panics::Counted;
+use crate::data_plane::socket;
 use crate::model::environment::{EnvironmentId, EnvironmentSpec, Protocol, UpstreamTls};
 use crate::model::upstream::{Upstream, UpstreamAddress};
 use crate::tls::client::{TlsClientError, client_config, server_name};
@@ -35,8 +36,6 @@ const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// their own for each. Tokens are small frames, and a client that pauses must not cost the others
 /// their connection: with this, 16 streams may be full of frames of 30 bytes.
 const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
-/// A peer that vanished without a word is noticed by keep-alive after about this long.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Runs hyper's HTTP/2 tasks on the core they belong to.
 #[derive(Clone, Copy)]
@@ -199,20 +198,13 @@ async fn connect_any(
         };
         match connected {
             Ok(stream) => {
-                set_options(&stream);
+                socket::set_options(&SockRef::from(&stream));
                 return Ok(stream);
             }
             Err(error) => failure = DialError::Io(upstream.spec.to_string(), error),
         }
     }
     Err(failure)
-}
-
-/// No delay, because tokens are small; keep-alive, because peers vanish. Both may fail without harm.
-pub fn set_options(stream: &TcpStream) {
-    let _ = stream.set_nodelay(true);
-    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keep_alive);
 }
 
 async fn handshake_tls(

@@ -27,6 +27,7 @@ use crate::data_plane::exchange::reply::METHODS;
 use crate::data_plane::exchange::{Exchange, Next, OnTime, Refusal};
 use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::pool::{Pool, Rest};
+use crate::data_plane::quantum::Quantum;
 use crate::model::upstream::UpstreamId;
 
 /// What this engine keeps per core.
@@ -247,6 +248,7 @@ impl Serving {
             ends_with_connection,
             is_over: false,
             ending: None,
+            quantum: Quantum::of(is_stream),
         };
         parts.version = http::Version::HTTP_11;
         Response::from_parts(parts, Answer::Relay(Box::new(relay)))

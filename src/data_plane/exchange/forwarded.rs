@@ -1,12 +1,13 @@
 //! Who the client is, when there are proxies before us, and what the upstream is told about it.
 //!
-//! Only peers that the listener trusts are believed. Everybody else's `X-Forwarded-*`, `Forwarded` and
-//! `X-Real-IP` are removed, or a client could name any address as its own.
+//! Only peers that the listener trusts are believed. Everybody else's `X-Forwarded-*`, `Forwarded`,
+//! `X-Real-IP` and `Client-Cert` are removed, or a client could name any address or certificate as its own.
+//! A listener that tells of certificates itself believes nobody's: few proxies remove what clients claim there.
 
 use std::net::IpAddr;
 
 use super::edits::Edits;
-use super::head::{Headers, Peer, RequestHead};
+use super::head::{Headers, Peer, RequestHead, ToldCertificate};
 use crate::model::header_id::HeaderId;
 
 /// The client's address: from the right of `X-Forwarded-For`, the first hop that is not trusted.
@@ -30,7 +31,14 @@ pub fn client_address(head: &impl Headers, peer: &Peer) -> Option<IpAddr> {
     client
 }
 
-/// Writes `X-Forwarded-For`, `-Proto` and `-Host` as the upstream shall see them.
+/// Whether the upstream gets what this peer says in a header of this kind.
+pub fn may_say(peer: &Peer, id: HeaderId) -> bool {
+    let is_certificate = [HeaderId::CLIENT_CERT, HeaderId::CLIENT_CERT_CHAIN].contains(&id);
+    let is_ours = is_certificate && !matches!(peer.certificate, ToldCertificate::Unsaid);
+    peer.is_trusted && !is_ours
+}
+
+/// Writes `X-Forwarded-For`, `-Proto` and `-Host` as the upstream shall see them, and `Client-Cert`.
 pub fn edit(head: &impl RequestHead, peer: &Peer, edits: &mut Edits) {
     let address = peer.address_text.as_bytes();
     let before = head.first(HeaderId::X_FORWARDED_FOR).filter(|_| peer.is_trusted);
@@ -57,6 +65,9 @@ pub fn edit(head: &impl RequestHead, peer: &Peer, edits: &mut Edits) {
         if let Some(host) = host {
             edits.set(HeaderId::X_FORWARDED_HOST, &[host]);
         }
+    }
+    if let ToldCertificate::Leaf(value) = &peer.certificate {
+        edits.set(HeaderId::CLIENT_CERT, &[value]);
     }
 }
 

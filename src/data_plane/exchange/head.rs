@@ -75,6 +75,18 @@ pub trait ResponseHead: Headers {
     fn body_length(&self) -> BodyLength;
 }
 
+/// What upstreams are told about the certificate of a client (RFC 9440).
+#[derive(Debug, Clone, Default)]
+pub enum ToldCertificate {
+    /// Nothing by this listener; a trusted peer may.
+    #[default]
+    Unsaid,
+    /// The client has shown none, and nobody may claim another.
+    None,
+    /// The value of `Client-Cert`.
+    Leaf(Box<[u8]>),
+}
+
 /// Who sent a request, as far as the connection tells.
 #[derive(Debug, Clone)]
 pub struct Peer {
@@ -88,6 +100,8 @@ pub struct Peer {
     pub is_tls: bool,
     /// The hosts of its certificate and of the others; `None` where it cannot have asked the wrong one.
     pub hosts: Option<Arc<CertificateHosts>>,
+    /// The certificate that it has shown.
+    pub certificate: ToldCertificate,
     /// The peers that its listener believes.
     pub trusted: Rc<[IpNet]>,
     /// How long it may pause in the middle of a body.
@@ -104,6 +118,7 @@ impl Peer {
             is_trusted: false,
             is_tls: false,
             hosts: None,
+            certificate: ToldCertificate::default(),
             trusted: Rc::new([]),
             body_idle: ClientTimeouts::default().body_idle,
         }

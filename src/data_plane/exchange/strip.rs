@@ -6,6 +6,7 @@
 //! one of ours are removed as well.
 
 use super::edits::Edits;
+use super::forwarded;
 use super::head::{Headers, Peer};
 use crate::model::header_id::HeaderId;
 use crate::model::service::{ForceRule, HeaderNames};
@@ -22,13 +23,15 @@ const HOP_BY_HOP: [HeaderId; 7] = [
 ];
 
 /// Headers in which only a trusted peer is believed.
-const FORWARDED: [HeaderId; 6] = [
+const FORWARDED: [HeaderId; 8] = [
     HeaderId::X_FORWARDED_FOR,
     HeaderId::X_FORWARDED_PROTO,
     HeaderId::X_FORWARDED_HOST,
     HeaderId::X_FORWARDED_PORT,
     HeaderId::FORWARDED,
     HeaderId::X_REAL_IP,
+    HeaderId::CLIENT_CERT,
+    HeaderId::CLIENT_CERT_CHAIN,
 ];
 
 /// End-to-end headers that a `Connection` header cannot have removed: without them the request would
@@ -70,14 +73,14 @@ pub fn request(
                     edits.remove(HeaderId::EXPECT);
                 } else if is_ours(name, ours, force) {
                     edits.remove_named(name);
+                } else if let Some(id) = disbelieved(name, peer) {
+                    edits.remove(id);
                 }
             }
             b'x' | b'f' if !name.contains('_') => {
                 if is_ours(name, ours, force) {
                     edits.remove_named(name);
-                } else if !peer.is_trusted
-                    && let Some(id) = FORWARDED.into_iter().find(|id| id.name() == name)
-                {
+                } else if let Some(id) = disbelieved(name, peer) {
                     edits.remove(id);
                 }
             }
@@ -141,6 +144,12 @@ pub fn is_websocket(head: &impl super::head::RequestHead) -> bool {
 pub fn restore_websocket(edits: &mut Edits) {
     edits.set(HeaderId::CONNECTION, &[b"upgrade"]);
     edits.set(HeaderId::UPGRADE, &[b"websocket"]);
+}
+
+/// One of the headers in which this peer is not believed.
+fn disbelieved(name: &str, peer: &Peer) -> Option<HeaderId> {
+    let id = FORWARDED.into_iter().find(|id| id.name() == name)?;
+    (!forwarded::may_say(peer, id)).then_some(id)
 }
 
 fn hop_by_hop(name: &str) -> Option<HeaderId> {

@@ -21,6 +21,7 @@ use super::serve::on_due;
 use crate::data_plane::exchange::head::RequestHead;
 use crate::data_plane::exchange::{BodyEnd, Exchange, Refusal, Stage};
 use crate::data_plane::flight::FlightOwner;
+use crate::data_plane::quantum::Quantum;
 use crate::inspect::model_edit::Part;
 
 /// One attempt.
@@ -39,6 +40,7 @@ pub struct Attempt {
     /// The part of a head that came alone.
     partial: Vec<u8>,
     has_begun: bool,
+    quantum: Quantum,
 }
 
 /// Where an attempt stands.
@@ -78,6 +80,7 @@ impl Attempt {
             is_upload_lost: false,
             partial: Vec::new(),
             has_begun: false,
+            quantum: Quantum::of(false),
         }
     }
 
@@ -163,6 +166,7 @@ impl Conversation {
                 return Poll::Ready(if is_whole { Outcome::Whole } else { Outcome::Broken });
             }
             match self.poll_upstream(flight, attempt, cx) {
+                Poll::Ready(None) if attempt.quantum.is_used_up(cx) => break,
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(outcome)) => return Poll::Ready(outcome),
                 Poll::Pending => {
@@ -250,9 +254,11 @@ impl Conversation {
         let desk = &mut *core.lean.desk.borrow_mut();
         let kept = attempt.partial.len();
         desk.input[..kept].copy_from_slice(&attempt.partial);
-        let mut buffer = ReadBuf::new(&mut desk.input[kept..]);
+        let room = (kept + attempt.quantum.most()).min(desk.input.len());
+        let mut buffer = ReadBuf::new(&mut desk.input[kept..room]);
         let read = ready!(Pin::new(&mut attempt.connection.carrier).poll_read(cx, &mut buffer));
         let count = buffer.filled().len();
+        attempt.quantum.took(count);
         attempt.now = Instant::now();
         desk.clear();
         let is_in_head = matches!(attempt.state, State::AwaitingHead);
@@ -355,6 +361,7 @@ impl Conversation {
         head.render(output, edits, &plan, date, self.is_last);
         attempt.is_reusable = plan.is_reusable;
         attempt.is_stream = matches!(plan.framing, Framing::Chunked(_));
+        attempt.quantum = Quantum::of(attempt.is_stream);
         attempt.state = State::Passing(plan.framing);
         attempt.partial = Vec::new();
         self.release_request(); // what is not written of it yet lies in the upload's outbox

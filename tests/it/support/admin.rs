@@ -246,7 +246,12 @@ fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
     let loopback = ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address"));
     Config {
         listeners: vec![],
-        admin: AdminSpec { address: loopback, token: token.map(Secret::new), tokens: vec![] },
+        admin: AdminSpec {
+            address: loopback,
+            public_url: None,
+            token: token.map(Secret::new),
+            tokens: vec![],
+        },
         state_dir: state.path().join("state"),
         workers: None,
         services: vec![chat()],

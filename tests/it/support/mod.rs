@@ -3,11 +3,14 @@
 pub mod admin;
 pub mod client;
 pub mod crowd;
+pub mod floods;
+pub mod frames;
 pub mod http2;
 pub mod memory_engine;
 pub mod program;
 pub mod proxy;
 pub mod pty;
+pub mod raw_http2;
 pub mod relay;
 pub mod release;
 pub mod served;

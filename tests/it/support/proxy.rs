@@ -107,6 +107,7 @@ impl Builder {
             listeners: vec![listener],
             admin: AdminSpec {
                 address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),
+                public_url: None,
                 token: None,
                 tokens: vec![],
             },
