@@ -26,7 +26,7 @@ pub(super) async fn reload(
     let config = tokio::task::spawn_blocking(move || read()).await;
     let config = config.unwrap_or_else(|_| Err("reading the config file panicked".to_owned()));
     let config = config.map_err(|problem| {
-        admin.controller.config_refused(&actor, &problem);
+        admin.controller.config_refused(reading, &actor, &problem);
         Problem::new(ProblemKind::ConfigInvalid, problem)
             .hint("the old config stays; try the file with `cyan check FILE`")
     })?;

@@ -145,7 +145,7 @@ async fn reload(app: &App, read: Option<&ReadConfig>, actor: &str) {
         Ok(config) => config,
         Err(problem) => {
             tracing::error!("the config was not taken over: {problem}");
-            controller.config_refused(actor, &problem);
+            controller.config_refused(reading, actor, &problem);
             return;
         }
     };

@@ -6,13 +6,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::change::{Next, reload};
 use super::clock::unix_ms;
 use super::command::Refused;
+use super::config_problem::ConfigProblem;
 use super::controller::Controller;
 use super::event::Events;
 use super::first_look::{self, Silence};
@@ -153,7 +154,7 @@ impl Boot {
             store: ArcSwap::from_pointee(StoreState::default()),
             judged: ArcSwap::default(),
             started_with: self.config.clone(),
-            config_problem: ArcSwapOption::empty(),
+            config_problem: ConfigProblem::default(),
         });
         let mut controller = Controller::new(
             self.services,

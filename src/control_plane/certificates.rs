@@ -74,13 +74,13 @@ impl ControllerHandle {
     /// When the config, or a certificate, cannot be used; nothing has changed then.
     pub(super) async fn reload(&self, request: Request) -> Result<Applied, Refused> {
         let (actor, reason) = (request.actor.clone(), request.reason.clone());
-        let prepared = match &request.command {
-            Command::Reload(reading, config) => self.prepare(*reading, config).await,
-            _ => Ok(None),
-        };
-        let prepared = prepared.inspect_err(|refused| {
-            self.config_refused(&actor, &refused.to_string());
-        })?;
+        let mut prepared = None;
+        if let Command::Reload(reading, config) = &request.command {
+            let said = |refused: &Refused| {
+                self.config_refused(*reading, &actor, &refused.to_string());
+            };
+            prepared = self.prepare(*reading, config).await.inspect_err(said)?;
+        }
         let mut applied = self.ask(request).await?;
         let renewed = prepared.is_some_and(|(tls, next)| tls.replace(next).is_some());
         if renewed {

@@ -341,7 +341,7 @@ impl Controller {
         let service = if let [only] = services { Some(only) } else { None };
         self.shared.events.tell(service, change.kind, change.text.clone(), change.details.clone());
         if change.kind == change::reload::RELOADED {
-            self.shared.config_problem.store(None);
+            self.shared.config_problem.taken(self.latest_reading);
         }
     }
 

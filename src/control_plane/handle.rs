@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::command::{Applied, Command, Refused, ReleaseView, Request, ServiceView};
+use super::config_problem::ConfigProblem;
 pub use super::controller::handing_over::StateAway;
 use super::event::{Event, Events};
 use super::hooks::Hooks;
@@ -35,6 +36,7 @@ use crate::model::entrance::Entrance;
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::name::Name;
 use crate::model::plan::Plan;
+use crate::model::reading::Reading;
 use crate::model::snapshot::Snapshot;
 use crate::rollout::event::Judged;
 use crate::rollout::start::BaseMeasured;
@@ -104,8 +106,8 @@ pub(super) struct Shared {
     pub(super) judged: ArcSwap<BTreeMap<String, Judged>>,
     /// What was read at the start, and only then.
     pub(super) started_with: Config,
-    /// Why the last reload was refused; `None` after one that was taken.
-    pub(super) config_problem: ArcSwapOption<String>,
+    /// Why the last reload was refused; nothing after one that was taken.
+    pub(super) config_problem: ConfigProblem,
 }
 
 /// The way to the controller. Clones lead to the same one.
@@ -305,12 +307,12 @@ impl ControllerHandle {
 
     /// Why the last reload was refused; `None` after one that was taken.
     pub fn config_problem(&self) -> Option<Arc<String>> {
-        self.shared.config_problem.load_full()
+        self.shared.config_problem.reason()
     }
 
     /// Takes note of a config that could not even be read, so that status, events and journal show it.
-    pub fn config_refused(&self, actor: &str, problem: &str) {
-        self.shared.config_refused(problem);
+    pub fn config_refused(&self, reading: Reading, actor: &str, problem: &str) {
+        self.shared.config_refused(reading, problem);
         let text = format!("the new config was refused, the old one stays: {problem}");
         let details = serde_json::json!({ "problem": problem });
         let entry = NewEntry::of_process(actor.to_owned(), None, "reload_refused", text, details);
@@ -363,8 +365,8 @@ impl ControllerHandle {
 
 impl Shared {
     /// Shows why a config was refused until one is taken.
-    pub(super) fn config_refused(&self, problem: &str) {
-        self.config_problem.store(Some(Arc::new(problem.to_owned())));
+    pub(super) fn config_refused(&self, reading: Reading, problem: &str) {
+        self.config_problem.refused(reading, problem);
         let text = format!("the new config was refused, the old one stays: {problem}");
         self.events.tell(None, "reload_refused", text, serde_json::json!({ "problem": problem }));
     }

@@ -8,6 +8,7 @@ pub mod clock;
 mod collector;
 pub mod command;
 pub mod comparison;
+mod config_problem;
 mod controller;
 pub mod drain;
 mod drain_watch;

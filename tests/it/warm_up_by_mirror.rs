@@ -14,9 +14,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::client::Client;
-use crate::support::eventually;
 use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::upstream::{Upstream, Visit};
+use crate::support::{eventually, journalled};
 
 const ROLLOUT: &str = "/v1/services/chat/rollout";
 const ANSWER: &str = "{\"object\":\"chat.completion\",\"choices\":[{\"index\":0,\"message\":\
@@ -233,11 +233,7 @@ async fn a_warm_candidate_meets_users_and_copies_end() {
     eventually("the tap closes", || warming.taken().is_none()).await;
     assert_eq!(warming.stage().await, "ramp");
     warming.users.end().await;
-    let path = "/v1/journal?service=chat&limit=50";
-    let (_, journal) = warming.proxy.admin("GET", path, "").await;
-    let entries = journal["entries"].as_array().expect("a journal");
-    let passed = entries.iter().find(|entry| entry["kind"] == "gate_passed");
-    let details = &passed.unwrap_or_else(|| panic!("{journal:#}"))["details"];
+    let details = journalled(warming.proxy.app().controller(), "gate_passed").await.details;
     let answered = details["mirror"]["answered"].as_u64().unwrap_or_default();
     assert!(answered >= 10 && details["mirror"]["failed"] == json!(0), "{details:#}");
     assert_eq!(details["synthetic"]["requests"], json!(0));

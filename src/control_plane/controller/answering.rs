@@ -50,16 +50,16 @@ impl Controller {
     }
 
     pub(super) fn refuse(&self, asked: Waiting, refused: Refused) {
-        if matches!(asked.request.command, Command::Reload(..)) {
-            self.shared.config_refused(&refused.to_string());
+        if let Command::Reload(reading, _) = &asked.request.command {
+            self.shared.config_refused(*reading, &refused.to_string());
         }
         // An error says that the caller has stopped waiting.
         let _ = asked.reply.send(Err(refused));
     }
 
     pub(super) fn answer_unchanged(&self, asked: Waiting, generation: u64, warnings: Vec<String>) {
-        if matches!(asked.request.command, Command::Reload(..)) {
-            self.shared.config_problem.store(None);
+        if let Command::Reload(reading, _) = &asked.request.command {
+            self.shared.config_problem.taken(*reading);
         }
         self.answer_as_it_is(asked, generation, warnings);
     }

@@ -128,6 +128,14 @@ async fn what_was_read_first_does_not_take_the_place_of_what_was_read_last() {
     assert!(rig.handle.config_problem().is_some(), "what the file says now is still refused");
     drop(stream);
     assert!(reload(&rig, &dir, vec![chat()]).await.unwrap().changed);
+    assert!(rig.handle.config_problem().is_none());
+
+    let (first, last) = (Reading::begin(), Reading::begin());
+    rig.handle.config_refused(last, "test", "no TOML");
+    assert!(reload_read(first, &rig, &dir, vec![with_red()]).await.unwrap().changed);
+    assert!(rig.handle.config_problem().is_some(), "what the file says now cannot be read");
+    reload(&rig, &dir, vec![with_red()]).await.unwrap();
+    assert!(rig.handle.config_problem().is_none());
 }
 
 #[tokio::test]
