@@ -70,7 +70,8 @@ HAPROXY_SETUPS = {
     "h2": "",
     "proxied": " accept-proxy",
     "tls": " ssl crt {a.both} crt {b.both} alpn h2,http/1.1",
-    "mtls": " ssl crt {a.both} verify required ca-file {client.certificate}",
+    "mtls": """ ssl crt {a.both} verify required ca-file {client.certificate} alpn h2,http/1.1
+  http-request set-header Client-Cert :%[ssl_c_der,base64]:""",
 }
 """What follows the port of HAProxy's listener."""
 
@@ -135,7 +136,10 @@ write_stall = "500ms"
 certificate_file = "{b.certificate}"
 key_file = "{b.key}"
 """,
-    "mtls": _CYAN_TLS + 'client_ca_file = "{client.certificate}"',
+    "mtls": _CYAN_TLS
+    + """client_ca_file = "{client.certificate}"
+forward_client_certificate = "leaf"
+""",
 }
 """Cyan's table `[listen]`, and what follows it."""
 

@@ -276,6 +276,9 @@ def _spoofed() -> list[Case]:
                 "x-cyan-exchange",
                 "x-cyan-anything",
                 "x_cyan_deployment",
+                "client-cert",
+                "client_cert",
+                "client-cert-chain",
             )
         ),
         trusted(

@@ -1,5 +1,6 @@
 """TLS from clients: versions, ALPN, names, resumption, client certificates and how a connection ends."""
 
+import base64
 import socket
 import ssl
 import warnings
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from conformance.case import Case, Judge, Seen, alone
 from conformance.frames import Conversation, headers, request
 from conformance.judges import has, noted
-from conformance.secure import TlsClient, context, pair
+from conformance.secure import Pair, TlsClient, context, pair
 from conformance.upstream import Request, Script, Take, answering
 from conformance.wire import Client, Ended
 
@@ -200,12 +201,37 @@ def _sessions() -> list[Case]:
 
 def _clients() -> list[Case]:
     """A proxy that wants certificates of clients. With TLS 1.3 the refusal comes after the handshake."""
-    source = "RFC 8446 4.4.2.4"
+    source, told = "RFC 8446 4.4.2.4", "RFC 9440 2.2"
+    with_it = ("cyan", "haproxy")  # nginx has no word for a certificate's bytes
+
+    def spoofing(client: TlsClient) -> dict[str, object]:
+        lines = [b"Client-Cert: :AAAA:", b"client_cert: :AAAA:", b"Client-Cert-Chain: :AAAA:"]
+        client.send(alone(b"GET /t HTTP/1.1", *lines, b"Connection: close, Client-Cert"))
+        return {"text": str(client.answer().status)}
+
+    def only_the_shown(found: Request) -> str | None:
+        names = ("client-cert", "client_cert", "client-cert-chain")
+        there = [value for name in names for value in found.values(name)]
+        return None if there == [_as_field(pair("client"))] else f"told: {there}"
+
     return [
         _case("client-known", "a client that shows its certificate is served", source, SERVED, _shaking(own=pair("client")), setup=MTLS),
         _case("client-unknown", "one with a certificate of somebody else is not", source, _refused_or_400_inside, _shaking(own=pair("stranger")), setup=MTLS),
         _case("client-without", "one without a certificate is not", source, _refused_or_400_inside, _shaking(), setup=MTLS),
+        _case("client-told", "the upstream is told which certificate a client has shown", told, _tells(has("client-cert", _as_field(pair("client")))), _shaking(own=pair("client")), setup=MTLS, only=with_it),
+        _case("client-told-h2", "over HTTP/2 too", told, _tells(has("client-cert", _as_field(pair("client")))), _shaking(_get_http2, own=pair("client"), alpn=("h2",)), setup=MTLS, only=with_it),
+        _case("client-spoofed", "and not what the client says of itself", "RFC 9440 4", _tells(only_the_shown), _shaking(spoofing, own=pair("client")), setup=MTLS, only=with_it),
     ]  # fmt: skip
+
+
+def _as_field(shown: Pair) -> bytes:
+    """A certificate as `Client-Cert` has it: its DER as a byte sequence of structured fields."""
+    der = ssl.PEM_cert_to_DER_cert(shown.certificate.read_text())
+    return b":" + base64.b64encode(der) + b":"
+
+
+def _tells(check: Callable[[Request], str | None]) -> Judge:
+    return lambda seen: check(seen.requests[0]) if seen.requests else "not forwarded"
 
 
 def _refused_or_400_inside(seen: Seen) -> str | None:
@@ -235,14 +261,11 @@ def _requests() -> list[Case]:
     megabytes = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n" + bytes(4_000_000))
     half = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", then="close")
 
-    def tells(check: Callable[[Request], str | None]) -> Judge:
-        return lambda seen: check(seen.requests[0]) if seen.requests else "not forwarded"
-
     rows: list[tuple[str, str, str, Judge, Use, Script]] = [
         ("close-notify", "the end is said", "RFC 8446 6.1", SERVED, closes, Script()),
         ("large-answer", "4 MB arrive whole", "RFC 8446 5.1", SERVED, _get, megabytes),
         ("cut-answer", "an answer that is cut does not look whole", "RFC 9112 8", noted("served"), cut, half),
-        ("proto-https", "`X-Forwarded-Proto` tells of TLS, whatever the client says", "RFC 7239 8.1", tells(has("x-forwarded-proto", b"https")), spoofing, Script()),
+        ("proto-https", "`X-Forwarded-Proto` tells of TLS, whatever the client says", "RFC 7239 8.1", _tells(has("x-forwarded-proto", b"https")), spoofing, Script()),
     ]  # fmt: skip
     return [_case(n, t, s, j, _shaking(use), upstream=script) for n, t, s, j, use, script in rows]
 
