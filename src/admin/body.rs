@@ -1,27 +1,33 @@
 //! Reads the JSON body of a call: bounded in size and time, and strict about its type and its fields.
 
+use std::error::Error;
+use std::iter::successors;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use http_body::Body as _;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_path_to_error::Segment;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::problem::{Problem, ProblemKind};
 use crate::model::media_type::MediaType;
+use crate::rollout::start_key::StartKey;
 
 /// Most bytes of a body.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 /// Time a body may take to arrive.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
 
-/// A body that says it is no longer than this needs no turn: nearly all calls.
-const SMALL_BYTES_MAX: u64 = 16 << 10;
+/// So much of a body is read without a turn: all of nearly every call.
+const SMALL_BYTES_MAX: usize = 16 << 10;
+/// Time for one that can be no longer.
+const SMALL_LIMIT: Duration = Duration::from_secs(1);
 /// Longer bodies that are read at once. The others wait for their turn within their time, or as many as there
 /// are connections would be held in memory.
 const LARGE_MAX: usize = 16;
@@ -29,13 +35,13 @@ static LARGE: Semaphore = Semaphore::const_new(LARGE_MAX);
 
 /// The body of a call: an object. An empty one counts as `{}`.
 #[derive(Debug)]
-pub(super) struct Body<T>(pub(super) T);
+pub(super) struct Body<T, const MOST: usize = BODY_BYTES_MAX>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync, const MOST: usize> FromRequest<S> for Body<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let text = json(request).await?;
+        let text = json(request, MOST).await?;
         // A list would be taken for the fields in their order, and an empty one for consent.
         if !text.trim_ascii_start().starts_with(b"{") {
             read::<IgnoredAny>(&text)?;
@@ -54,13 +60,19 @@ impl<S: Send + Sync> FromRequest<S> for AnyBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        read(&json(request).await?).map(Self)
+        read(&json(request, BODY_BYTES_MAX).await?).map(Self)
     }
 }
 
-async fn json(request: Request) -> Result<Bytes, Problem> {
+async fn json(request: Request, most: usize) -> Result<Bytes, Problem> {
     let (head, body) = request.into_parts();
-    let bytes = whole(body).await?;
+    // Of a call that is done once, the body was read for its key, and lies in memory.
+    let is_read = head.extensions.get::<StartKey>().is_some();
+    let bytes = if is_read {
+        to_bytes(body, most).await.map_err(|error| unread(&error, most))?
+    } else {
+        whole(body, most).await?
+    };
     if bytes.is_empty() {
         return Ok(Bytes::from_static(b"{}"));
     }
@@ -68,26 +80,36 @@ async fn json(request: Request) -> Result<Bytes, Problem> {
     Ok(bytes)
 }
 
-/// All of a body.
-pub(super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
-    match timeout(BODY_LIMIT, in_turn(body)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(unread(&error)),
-        Err(_) => {
-            let detail = "the body did not arrive within 10 s; send it in one go";
-            Err(Problem::new(ProblemKind::BadRequest, detail))
+/// All of a body that may have so many bytes.
+pub(super) async fn whole(body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
+    let limit = if most <= SMALL_BYTES_MAX { SMALL_LIMIT } else { BODY_LIMIT };
+    let deadline = Instant::now() + limit;
+    let mut body = pin!(Limited::new(body, most));
+    let (mut whole, mut turn) = (Vec::new(), None);
+    loop {
+        let frame = timeout_at(deadline, body.frame()).await.map_err(|_| late(limit))?;
+        let Some(frame) = frame else { return Ok(whole.into()) };
+        let frame = frame.map_err(|error| unread(&*error, most))?;
+        let data = frame.into_data().unwrap_or_default(); // trailers say nothing here
+        if turn.is_none() && whole.len() + data.len() > SMALL_BYTES_MAX {
+            let acquired = timeout_at(deadline, LARGE.acquire()).await.map_err(|_| busy(limit))?;
+            turn = Some(acquired.expect("nobody closes this semaphore"));
         }
+        whole.extend_from_slice(&data);
     }
 }
 
-async fn in_turn(body: axum::body::Body) -> Result<Bytes, axum::Error> {
-    let is_small = body.size_hint().upper().is_some_and(|most| most <= SMALL_BYTES_MAX);
-    let _turn = if is_small {
-        None
-    } else {
-        Some(LARGE.acquire().await.expect("nobody closes this semaphore"))
-    };
-    to_bytes(body, BODY_BYTES_MAX).await
+fn late(limit: Duration) -> Problem {
+    let detail = format!("the body did not arrive within {} s; send it in one go", limit.as_secs());
+    Problem::new(ProblemKind::BadRequest, detail)
+}
+
+fn busy(limit: Duration) -> Problem {
+    let detail = format!(
+        "{LARGE_MAX} bodies of more than 16 KiB were being read for {} s; nothing has changed, try again",
+        limit.as_secs()
+    );
+    Problem { retry_after_s: Some(1), ..Problem::new(ProblemKind::TooMany, detail) }
 }
 
 /// A body without a type is taken for JSON; one that says it is something else is not. A form that a
@@ -110,10 +132,11 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-fn unread(error: &axum::Error) -> Problem {
-    let source = std::error::Error::source(error);
-    if source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
-        let detail = "the body is longer than 1 MiB; send only what changes";
+fn unread(error: &(dyn Error + 'static), most: usize) -> Problem {
+    let causes = successors(Some(error), |error| (*error).source());
+    if causes.into_iter().any(<dyn Error>::is::<LengthLimitError>) {
+        let most = if most == BODY_BYTES_MAX { "1 MiB".into() } else { format!("{most} bytes") };
+        let detail = format!("the body is longer than {most}; send only what changes");
         return Problem::new(ProblemKind::TooLarge, detail);
     }
     Problem::new(ProblemKind::BadRequest, format!("the body broke off: {error}"))

@@ -132,6 +132,9 @@ pub(super) async fn part(Word(name): Word) -> Result<Response, Problem> {
     Ok(answer(kind, text.to_owned()))
 }
 
+/// Anybody may send it, so that it may hold a place only for a moment.
+const ENTRY_BYTES_MAX: usize = 4096;
+
 /// What somebody enters to see more.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,7 +146,7 @@ pub(super) struct Entry {
 pub(super) async fn enter(
     Extension(access): Extension<Arc<Access>>,
     headers: HeaderMap,
-    Body(entry): Body<Entry>,
+    Body(entry): Body<Entry, ENTRY_BYTES_MAX>,
 ) -> Result<Response, Problem> {
     let cookie = access.session(&headers, &entry.token)?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())

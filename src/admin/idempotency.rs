@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{Context, SHA256};
 
 use super::answered::{Answer, Answered, Known, Ticket};
-use super::body;
+use super::body::{self, BODY_BYTES_MAX};
 use super::caller::Caller;
 use super::problem::{Problem, ProblemKind};
 use crate::rollout::start_key::StartKey;
@@ -36,7 +36,7 @@ pub(super) async fn once(
 ) -> Result<Response, Problem> {
     let Some(key) = key(request.headers())? else { return Ok(next.run(request).await) };
     let (mut head, body) = request.into_parts();
-    let body = body::whole(body).await?;
+    let body = body::whole(body, BODY_BYTES_MAX).await?;
     let token = head.extensions.get::<Caller>().and_then(|caller| caller.token.as_deref());
     let key = StartKey {
         key: format!("{}:{key}", token.unwrap_or_default()),
@@ -53,10 +53,7 @@ pub(super) async fn once(
     let request = Request::from_parts(head, Body::from(body));
     // Ends with the call, which has its own limits on time.
     let working = tokio::spawn(async move { remember(next.run(request).await, ticket).await });
-    working.await.unwrap_or_else(|_| {
-        let detail = "the call broke off; the change may have happened";
-        Err(Problem::new(ProblemKind::Timeout, detail).hint("look at the state"))
-    })
+    working.await.unwrap_or_else(|_| Err(broken_off()))
 }
 
 /// Remembers the answer of a call that did something; passes the others on as they are.
@@ -65,7 +62,7 @@ async fn remember(response: Response, ticket: Ticket) -> Result<Response, Proble
         return Ok(response);
     }
     let (head, body) = response.into_parts();
-    let body = body::whole(body).await?;
+    let body = to_bytes(body, usize::MAX).await.map_err(|_| broken_off())?;
     let answer = Answer { status: head.status, headers: head.headers.clone(), body: body.clone() };
     ticket.answered(answer);
     Ok(Response::from_parts(head, Body::from(body)))
@@ -99,6 +96,11 @@ fn digest(head: &[&str], body: &Bytes) -> String {
     }
     context.update(body);
     URL_SAFE_NO_PAD.encode(context.finish())
+}
+
+fn broken_off() -> Problem {
+    let detail = "the call broke off; the change may have happened";
+    Problem::new(ProblemKind::Timeout, detail).hint("look at the state")
 }
 
 fn under_way() -> Problem {

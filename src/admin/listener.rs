@@ -24,8 +24,8 @@ use crate::model::listener::ListenAddress;
 const CONNECTIONS_MAX: usize = 256;
 /// Time for a request head, and for an idle connection to bring the next.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// With fewer places left it is crowded: who comes then has less time for a head, so that
-/// a silent crowd holds up others for seconds at most.
+/// With fewer places left it is crowded: who comes then has less time for a head, and one request, so that
+/// a silent crowd holds up others for seconds at most, and nobody is hurried when it has gone.
 const CROWDED_BELOW: usize = CONNECTIONS_MAX / 2;
 /// Time for a request head then.
 const CROWDED_HEAD_LIMIT: Duration = Duration::from_millis(500);
@@ -123,8 +123,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, place)) => {
                     let is_crowded = places.available_permits() < CROWDED_BELOW;
-                    let head_limit = if is_crowded { CROWDED_HEAD_LIMIT } else { HEAD_LIMIT };
-                    let talk = converse(stream, router.clone(), leaving.clone(), head_limit);
+                    let talk = converse(stream, router.clone(), leaving.clone(), is_crowded);
                     conversations.spawn(async move {
                         talk.await;
                         drop(place);
@@ -171,12 +170,14 @@ async fn converse(
     stream: Box<dyn Duplex>,
     router: Router,
     mut leaving: watch::Receiver<bool>,
-    head_limit: Duration,
+    is_crowded: bool,
 ) {
+    let head_limit = if is_crowded { CROWDED_HEAD_LIMIT } else { HEAD_LIMIT };
     let io = TokioIo::new(Patient::new(stream, WRITE_LIMIT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_limit)
+        .keep_alive(!is_crowded)
         .max_buf_size(64 << 10)
         .serve_connection(io, TowerToHyperService::new(router));
     let mut connection = pin!(connection);

@@ -236,6 +236,7 @@ impl Operation {
         }
         if self.body.is_some() {
             kinds.extend([Kind::BadRequest, Kind::TooLarge, Kind::UnsupportedType, Kind::Invalid]);
+            kinds.push(Kind::TooMany);
         }
         if self.headers.contains(&Header::IfMatch) {
             kinds.extend([Kind::BadRequest, Kind::GenerationMismatch, Kind::PreconditionFailed]);

@@ -82,6 +82,8 @@ impl ControllerHandle {
             prepared = self.prepare(*reading, config).await.inspect_err(said)?;
         }
         let mut applied = self.ask(request).await?;
+        // All of a config or nothing: who was left out brings no certificates either.
+        let prepared = prepared.filter(|_| !applied.is_left_out);
         let renewed = prepared.is_some_and(|(tls, next)| tls.replace(next).is_some());
         if renewed {
             applied.changed = true;

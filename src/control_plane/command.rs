@@ -164,6 +164,8 @@ pub struct Applied {
     pub applied_us: u64,
     /// False while the change is not on the disk yet (what protects is published first).
     pub durable: bool,
+    /// A config that was not taken over, because one that was read later had come before.
+    pub is_left_out: bool,
     /// What somebody should know all the same, in words.
     pub warnings: Vec<String>,
 }

@@ -313,7 +313,7 @@ impl Controller {
             self.disk.owe(records, entries, Some(number));
             self.flush();
         }
-        self.tell(&services, &change);
+        self.tell(&services, &change, &asked);
         let effects = std::mem::take(&mut change.effects);
         let said = (change.text.clone(), change.details.clone());
         if let [service] = services.as_slice() {
@@ -328,6 +328,7 @@ impl Controller {
             lagging_cores: vec![],
             applied_us: 0,
             durable,
+            is_left_out: false,
             warnings: change.warnings,
         };
         self.settlings.open(number, asked.reply, published_at, applied);
@@ -337,11 +338,11 @@ impl Controller {
         }
     }
 
-    fn tell(&self, services: &[Name], change: &Change) {
+    fn tell(&self, services: &[Name], change: &Change, asked: &Waiting) {
         let service = if let [only] = services { Some(only) } else { None };
         self.shared.events.tell(service, change.kind, change.text.clone(), change.details.clone());
-        if change.kind == change::reload::RELOADED {
-            self.shared.config_problem.taken(self.latest_reading);
+        if let Command::Reload(reading, _) = &asked.request.command {
+            self.shared.config_problem.taken(*reading);
         }
     }
 

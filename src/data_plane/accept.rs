@@ -28,6 +28,7 @@ use super::lean::converse;
 use super::panics::Counted;
 use super::proxy_protocol::{self, Sender};
 use super::socket;
+use crate::listen::BACKLOG;
 use crate::model::listener::ListenerSpec;
 use crate::tls::server::ServerTls;
 
@@ -47,7 +48,7 @@ pub struct Entrance {
     pub number: usize,
     /// What the operator wants of it.
     pub spec: ListenerSpec,
-    /// TLS settings.
+    /// TLS of the listeners that speak it, of which this may be one.
     pub tls: Option<Arc<ServerTls>>,
     /// Bounds its connections over all cores.
     pub permits: Arc<Semaphore>,
@@ -58,6 +59,10 @@ pub struct Entrance {
 }
 
 impl Entrance {
+    fn speaks_tls(&self) -> bool {
+        self.spec.tls.is_some()
+    }
+
     fn trusts(&self, address: Option<IpAddr>) -> bool {
         address.is_some_and(|address| self.trusted.iter().any(|net| net.contains(&address)))
     }
@@ -66,7 +71,7 @@ impl Entrance {
     fn peer(&self, address: Option<IpAddr>) -> Peer {
         Peer {
             is_trusted: self.trusts(address),
-            is_tls: self.tls.is_some(),
+            is_tls: self.speaks_tls(),
             trusted: Rc::clone(&self.trusted),
             body_idle: self.spec.timeouts.body_idle,
             ..Peer::new(address)
@@ -110,15 +115,15 @@ pub async fn run(
     socket: Socket,
     mut gate: watch::Receiver<bool>,
 ) {
+    if let Socket::Tcp(listener) = &socket {
+        socket::set_options(&SockRef::from(listener)); // who comes from now on inherits them
+    }
     let stop = core.stop.notified();
     let mut stop = std::pin::pin!(stop);
     tokio::select! {
         biased;
         () = stop.as_mut() => return, // nobody was let in, and another process still listens
         _ = gate.wait_for(|is_open| *is_open) => {}
-    }
-    if let Socket::Tcp(listener) = &socket {
-        socket::set_options(&SockRef::from(listener)); // what it accepts inherits them
     }
     let mut accepted_count = 0_u32;
     loop {
@@ -131,7 +136,12 @@ pub async fn run(
         tokio::select! {
             biased;
             () = stop.as_mut() => break,
-            accepted = socket.accept() => take_in(&core, &entrance, accepted, permit),
+            accepted = socket.accept() => {
+                if accepted_count < BACKLOG.unsigned_abs() {
+                    set_options(&accepted); // it may have waited in the queue since before
+                }
+                take_in(&core, &entrance, accepted, permit);
+            }
         }
         accepted_count = accepted_count.wrapping_add(1);
         if accepted_count.is_multiple_of(ACCEPTED_PER_TURN) {
@@ -161,6 +171,12 @@ async fn has_room(core: &Core, entrance: &Entrance) -> Option<OwnedSemaphorePerm
             core.recorder.accepting_paused("connections_max");
             Arc::clone(&entrance.permits).acquire_owned().await.ok()
         }
+    }
+}
+
+fn set_options(accepted: &io::Result<(Carrier, Option<IpAddr>)>) {
+    if let Ok((Carrier::Tcp(stream), _)) = accepted {
+        socket::set_options(&SockRef::from(stream));
     }
 }
 
@@ -251,7 +267,7 @@ fn admit(
 /// Lets a client go that has as many connections as it may.
 fn turn_away(core: &Core, entrance: &Entrance, carrier: &Carrier) {
     core.recorder.connection_refused();
-    if let (Carrier::Tcp(stream), None) = (carrier, &entrance.tls) {
+    if let (Carrier::Tcp(stream), false) = (carrier, entrance.speaks_tls()) {
         // Past the event loop, which knows nothing of the socket yet. A fresh one has room.
         let socket = SockRef::from(stream);
         let _ = socket.send(TOO_MANY);
@@ -272,7 +288,8 @@ async fn talk(
     let named = entrance.client_address(&mut carrier, address);
     let Ok(Ok(address)) = tokio::time::timeout(timeouts.handshake, named).await else { return };
     let Some(admission) = admit(&core, &entrance, &carrier, address, permit) else { return };
-    let shaken = handshake::shake(carrier, entrance.tls.as_deref(), &core.handshakes);
+    let (tls, speaks_tls) = (entrance.tls.as_deref(), entrance.speaks_tls());
+    let shaken = handshake::shake(carrier, tls, speaks_tls, &core.handshakes);
     let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else {
         core.recorder.handshake_failed();
         return;

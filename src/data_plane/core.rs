@@ -28,6 +28,8 @@ use crate::model::snapshot::Snapshot;
 
 /// Deadlines are kept to this precision: one wake-up per core instead of one timer per request.
 const TICK: Duration = Duration::from_millis(50);
+/// Most of what is due that one turn of the core does when it is late with a part of a tick.
+const LATE_MAX: u32 = 8;
 /// Ticks within which it is seen that a client has gone: 150 ms.
 const SWEEP_TICKS: usize = 3;
 /// Ticks between two looks at resting connections: 1 s.
@@ -106,7 +108,7 @@ impl Core {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut count, mut looked): (u32, u32) = (0, 0);
-        let (mut stopped_at, mut has_rest) = (None, false);
+        let (mut stopped_at, mut has_rest, mut looked_at) = (None, false, Instant::now());
         loop {
             tokio::select! {
                 biased;
@@ -115,11 +117,11 @@ impl Core {
                     None => return, // the control plane is gone, and so is the process
                 },
                 () = tokio::task::yield_now(), if has_rest => {
-                    has_rest = self.look_at_rest(Instant::now());
+                    has_rest = self.look_at_rest(Instant::now(), looked_at);
                 }
                 _ = ticks.tick(), if !has_rest => {
                     let (now, parts) = (Instant::now(), rounds::parts(self.clients.count()));
-                    has_rest = self.look(now, parts);
+                    (has_rest, looked_at) = (self.look(now, parts), now);
                     // As long as the part was: nothing is seen twice within a tick.
                     ticks.reset_after(TICK / parts);
                     looked += 1;
@@ -143,8 +145,12 @@ impl Core {
         self.flights.tick(now, parts) | self.clients.tick(now, parts)
     }
 
-    fn look_at_rest(&self, now: Instant) -> bool {
-        self.flights.tick_rest(now) | self.clients.tick_rest(now)
+    /// Does the next that is due of a part, or more when the time of the part is over: ticks wait for it, and
+    /// with them all limits.
+    fn look_at_rest(&self, now: Instant, began: Instant) -> bool {
+        let is_late = now.saturating_duration_since(began) > TICK;
+        let most = if is_late { LATE_MAX } else { 1 };
+        (0..most).all(|_| self.flights.tick_rest(now) | self.clients.tick_rest(now))
     }
 
     fn tick(&self, now: Instant, count: u32) {

@@ -23,7 +23,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use super::client_io::Carrier;
 use super::exchange::head::ToldCertificate;
 use crate::model::certificate_hosts::CertificateHosts;
-use crate::tls::server::ServerTls;
+use crate::tls::server::{ServerTls, Settings};
 
 /// What an HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -60,21 +60,34 @@ pub struct Shaken {
     pub certificate: ToldCertificate,
 }
 
-/// Does the TLS handshake, where the listener speaks TLS.
+/// Does the TLS handshake, where the listener speaks TLS. `tls` is that of all listeners.
 ///
 /// # Errors
 /// When the client breaks off, or cannot agree with us.
-pub async fn shake(carrier: Carrier, tls: Option<&ServerTls>, turns: &Turns) -> io::Result<Shaken> {
+pub async fn shake(
+    carrier: Carrier,
+    tls: Option<&ServerTls>,
+    speaks_tls: bool,
+    turns: &Turns,
+) -> io::Result<Shaken> {
     match (carrier, tls) {
         // Boxed, because the futures of plain connections would be as large.
-        (Carrier::Tcp(stream), Some(tls)) => Box::pin(shake_tls(stream, tls, turns)).await,
-        (carrier, _) => Ok(Shaken {
-            carrier,
-            alpn: Alpn::Silent,
-            hosts: None,
-            certificate: ToldCertificate::Unsaid,
-        }),
+        (Carrier::Tcp(stream), Some(tls)) if speaks_tls => {
+            Box::pin(shake_tls(stream, tls, turns)).await
+        }
+        (carrier, tls) => {
+            // An upstream that believes `Client-Cert` believes it whichever way a request came.
+            let is_forwarded = tls.is_some_and(|tls| is_forwarded(&tls.now()));
+            let certificate =
+                if is_forwarded { ToldCertificate::None } else { ToldCertificate::Unsaid };
+            Ok(Shaken { carrier, alpn: Alpn::Silent, hosts: None, certificate })
+        }
     }
+}
+
+/// Whether upstreams are told which certificate a client has shown.
+fn is_forwarded(settings: &Settings) -> bool {
+    settings.spec().clients.as_ref().is_some_and(|own| own.is_forwarded)
 }
 
 async fn shake_tls(stream: TcpStream, tls: &ServerTls, turns: &Turns) -> io::Result<Shaken> {
@@ -96,9 +109,8 @@ async fn shake_tls(stream: TcpStream, tls: &ServerTls, turns: &Turns) -> io::Res
         None => Alpn::Silent,
     };
     let hosts = session.server_name().and_then(|name| settings.hosts_for(name));
-    let is_forwarded = settings.spec().clients.as_ref().is_some_and(|own| own.is_forwarded);
     let certificate = match session.peer_certificates().and_then(<[_]>::first) {
-        _ if !is_forwarded => ToldCertificate::Unsaid,
+        _ if !is_forwarded(&settings) => ToldCertificate::Unsaid,
         None => ToldCertificate::None,
         Some(leaf) => ToldCertificate::Leaf(byte_sequence(leaf)),
     };

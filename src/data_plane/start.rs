@@ -296,7 +296,6 @@ fn open_entrances(
     let mut by_core: Vec<Vec<EntranceSeed>> = (0..cores).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     for spec in &config.listeners {
-        let tls = tls.filter(|_| spec.tls.is_some());
         let permits = Arc::new(Semaphore::new(spec.connections_max as usize));
         let by_address =
             spec.connections_per_address_max.map(|max| AddressCounts::new(max, fastrand::u64(..)));

@@ -20,7 +20,7 @@ pub use self::socket_set::{Listening, SocketSet};
 use crate::model::listener::ListenAddress;
 
 /// Connections the kernel may hold for us before they are accepted.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// A bound socket of one core.
 #[derive(Debug)]

@@ -84,7 +84,7 @@ impl Certificate {
 
     /// What somebody should know of it at `now`, in Unix time; `None` while it is valid, and will be for weeks.
     pub fn warning(&self, now: u64) -> Option<String> {
-        warning(&self.file, self.not_before.zip(self.not_after)?, now)
+        warning(&self.file, (self.not_before.unwrap_or(0), self.not_after?), now)
     }
 }
 

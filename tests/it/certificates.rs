@@ -113,6 +113,26 @@ async fn a_renewed_certificate_is_shown_to_new_clients_and_cuts_none() {
 }
 
 #[tokio::test]
+async fn a_config_that_is_left_out_brings_no_certificate() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let certificate = Certificate::of("a.test");
+    let (proxy, config) = secured(&upstream, certificate.listener());
+    let before = certificate.der();
+    let trust = certificate.client(None, &[]);
+    certificate.renew();
+    let (first, last) = (Reading::begin(), Reading::begin());
+    let mut refused = config.clone();
+    refused.services[0].environments[0].name = name("red"); // blue has all of the traffic
+    let refused = proxy.ask(Command::Reload(last, Box::new(refused))).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let left_out = proxy.ask(Command::Reload(first, Box::new(config.clone()))).await.unwrap();
+    assert!(left_out.is_left_out && !left_out.changed, "{left_out:?}");
+    let stream = shake(trust, proxy.address, "a.test").await.unwrap();
+    assert_eq!(stream.get_ref().1.peer_certificates().unwrap(), [before]);
+    assert!(proxy.ask(Command::Reload(Reading::begin(), Box::new(config))).await.unwrap().changed);
+}
+
+#[tokio::test]
 async fn a_certificate_that_does_not_fit_leaves_the_last_good_one() {
     let upstream = Upstream::replying(200, "ok").await;
     let (a, b) = (Certificate::of("a.test"), Certificate::of("b.test"));
@@ -270,17 +290,20 @@ async fn a_trusted_proxy_tells_of_certificates_where_the_listener_does_not() {
     for (is_forwarded, told) in [(false, vec![":AAAA:"]), (true, vec![])] {
         let clients = ClientCertificates { is_required: false, ..clients(&known, is_forwarded) };
         let tls = ListenerTls { clients: Some(clients), ..own.listener() };
-        let proxy = Builder::new(vec![environment("blue", &[&upstream])])
-            .listener(|listener| {
-                listener.tls = Some(tls);
-                listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-            })
-            .start();
+        let mut builder = Builder::new(vec![environment("blue", &[&upstream])])
+            .listener(|listener| listener.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
+        let plain = builder.config.listeners[0].clone();
+        builder.config.listeners.push(plain);
+        let proxy = builder.listener(|listener| listener.tls = Some(tls)).start();
         let mut client = Client::over(own.connect(proxy.address, &[]).await);
         assert_eq!(client.get("/", CLAIMED).await.status, 200);
+        let mut client = Client::connect(proxy.app().public_addresses()[1]).await;
+        assert_eq!(client.get("/", CLAIMED).await.status, 200);
         let heads = upstream.heads();
-        for name in ["client-cert", "client-cert-chain"] {
-            assert_eq!(values(heads.last().unwrap(), name), told, "{heads:?}");
+        for head in &heads[heads.len() - 2..] {
+            for name in ["client-cert", "client-cert-chain"] {
+                assert_eq!(values(head, name), told, "{heads:?}");
+            }
         }
     }
 }

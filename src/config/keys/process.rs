@@ -35,7 +35,7 @@ pub(super) const KEYS: &[Key] = &[
     unset("listen.connections_per_address_max", Whole, "100",
         "Most open connections of one client address, an IPv6 network of 64 bits counting as one, 1 to 1000000; beyond it 429, over TLS a closed connection. Those of `trusted_proxies` are not counted; when not written, no limit."),
     preset("listen.head_bytes_max", Size, "'32KiB'", "'64KiB'",
-        "Most bytes of a request head, its first line included, 4KiB to 1MiB; beyond it 431."),
+        "Most bytes of a request head, its first line included, 4KiB to 1MiB; beyond it 431. Above 64KiB also what an HTTP/1.1 connection may hold of a body."),
     preset("listen.timeouts.handshake", Duration, "'5s'", "'10s'",
         "A TLS handshake; a PROXY header before it has as long."),
     preset("listen.timeouts.head", Duration, "'10s'", "'20s'",

@@ -22,7 +22,7 @@ use crate::model::service::ServiceSpec;
 use crate::rollout::release::Release;
 
 /// The journal's code of a reload.
-pub(in crate::control_plane) const RELOADED: &str = "reloaded";
+const RELOADED: &str = "reloaded";
 
 pub(super) fn plan(
     services: &Services,

@@ -61,7 +61,7 @@ impl Controller {
         if let Command::Reload(reading, _) = &asked.request.command {
             self.shared.config_problem.taken(*reading);
         }
-        self.answer_as_it_is(asked, generation, warnings);
+        let _ = asked.reply.send(Ok(self.as_it_is(generation, warnings)));
     }
 
     /// Whether it is a reload, and another one that was read later has come before.
@@ -75,20 +75,20 @@ impl Controller {
     pub(super) fn answer_left_out(&self, asked: Waiting) {
         let warning = "a config that was read later has come before; this one was left out";
         let generation = self.highest_generation().unwrap_or(0);
-        self.answer_as_it_is(asked, generation, vec![warning.to_owned()]);
+        let as_it_is = self.as_it_is(generation, vec![warning.to_owned()]);
+        let _ = asked.reply.send(Ok(Applied { is_left_out: true, ..as_it_is }));
     }
 
-    fn answer_as_it_is(&self, asked: Waiting, generation: u64, warnings: Vec<String>) {
-        let durable = self.disk.state().not_durable.is_empty();
-        let applied = Applied {
+    fn as_it_is(&self, generation: u64, warnings: Vec<String>) -> Applied {
+        Applied {
             generation,
             changed: false,
             lagging_cores: vec![],
             applied_us: 0,
-            durable,
+            durable: self.disk.state().not_durable.is_empty(),
+            is_left_out: false,
             warnings,
-        };
-        let _ = asked.reply.send(Ok(applied));
+        }
     }
 
     /// A rollback that had nothing to take back but what was still waiting.

@@ -200,6 +200,7 @@ fn drained(generation: u64, changed: bool, since: Instant, view: &DrainView) -> 
         lagging_cores: vec![],
         applied_us: u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX),
         durable: true,
+        is_left_out: false,
         warnings,
     }
 }

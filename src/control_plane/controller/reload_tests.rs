@@ -5,7 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::super::boot::StartError;
-use super::super::command::{Applied, Command, Refused};
+use super::super::command::{Applied, Command, Refused, Request};
 use super::super::test_rig::{Rig, chat, config, name, weights};
 use crate::model::environment::EnvironmentSpec;
 use crate::model::reading::Reading;
@@ -136,6 +136,27 @@ async fn what_was_read_first_does_not_take_the_place_of_what_was_read_last() {
     assert!(rig.handle.config_problem().is_some(), "what the file says now cannot be read");
     reload(&rig, &dir, vec![with_red()]).await.unwrap();
     assert!(rig.handle.config_problem().is_none());
+}
+
+/// What raises waits for the disk, and what was read later may need none.
+#[tokio::test]
+async fn what_waits_for_the_disk_does_not_take_the_place_of_what_was_read_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let rig = Rig::start(&config(&dir, vec![chat()]));
+    let mut other = chat();
+    other.name = name("other");
+    let tool = rig.hold_the_file();
+    let (first, last) = (Reading::begin(), Reading::begin());
+    let command = Command::Reload(first, Box::new(config(&dir, vec![chat(), other])));
+    let handle = rig.handle.clone();
+    let request = Request { actor: "test".into(), reason: None, command };
+    let raise = tokio::spawn(async move { handle.submit(request).await });
+    tokio::task::yield_now().await;
+    assert!(!reload_read(last, &rig, &dir, vec![chat()]).await.unwrap().changed);
+    tool.execute_batch("ROLLBACK").unwrap();
+    let left_out = raise.await.unwrap().unwrap();
+    assert!(left_out.is_left_out && !left_out.changed, "{left_out:?}");
+    assert!(rig.handle.service("other").is_none());
 }
 
 #[tokio::test]

@@ -74,7 +74,8 @@ impl Controller {
         let is_current = |(name, generation): &(Name, u64)| {
             self.services.find(name).map_or(0, |live| live.record.generation) == *generation
         };
-        let overtaken = !decided.expects.iter().all(is_current);
+        let is_latest = decided.expects.iter().all(is_current);
+        let overtaken = self.is_overtaken_reading(&decided.asked) || !is_latest;
         match result {
             Err(error) => {
                 // A commit that failed at its very end may be on the disk all the same.

@@ -127,6 +127,10 @@ impl Attempt {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ending { .. })
+    }
+
     /// The stage of a connection that was lost.
     fn stage(&self) -> Stage {
         let is_untouched = self.partial.is_empty() && !self.has_begun;
@@ -166,6 +170,7 @@ impl Conversation {
                 return Poll::Ready(if is_whole { Outcome::Whole } else { Outcome::Broken });
             }
             match self.poll_upstream(flight, attempt, cx) {
+                Poll::Ready(None) if attempt.has_ended() => {} // what is whole is told so at once
                 Poll::Ready(None) if attempt.quantum.is_used_up(cx) => break,
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(outcome)) => return Poll::Ready(outcome),
