@@ -148,11 +148,18 @@ pub fn restore_websocket(edits: &mut Edits) {
 
 /// One of the headers in which this peer is not believed.
 fn disbelieved(name: &str, peer: &Peer) -> Option<HeaderId> {
+    // As below: most names need no look at the list.
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'x')) {
+        return None;
+    }
     let id = FORWARDED.into_iter().find(|id| id.name() == name)?;
     (!forwarded::may_say(peer, id)).then_some(id)
 }
 
 fn hop_by_hop(name: &str) -> Option<HeaderId> {
+    if !matches!(name.as_bytes().first(), Some(b'c' | b'k' | b'p' | b't' | b'u')) {
+        return None;
+    }
     HOP_BY_HOP.into_iter().find(|id| id.name() == name)
 }
 
@@ -186,4 +193,18 @@ fn has_token(head: &impl Headers, id: HeaderId, wanted: &[u8]) -> bool {
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(wanted));
     });
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_the_lists_is_passed_over_by_its_first_byte() {
+        let stranger = Peer::new(None);
+        HOP_BY_HOP.into_iter().for_each(|id| assert_eq!(hop_by_hop(id.name()), Some(id)));
+        FORWARDED
+            .into_iter()
+            .for_each(|id| assert_eq!(disbelieved(id.name(), &stranger), Some(id)));
+    }
 }
