@@ -94,6 +94,7 @@ pub(super) async fn whole(body: axum::body::Body, most: usize) -> Result<Bytes, 
         if turn.is_none() && whole.len() + data.len() > SMALL_BYTES_MAX {
             let acquired = timeout_at(deadline, LARGE.acquire()).await.map_err(|_| busy(limit))?;
             turn = Some(acquired.expect("nobody closes this semaphore"));
+            whole.reserve_exact(most - whole.len()); // growing would copy it, and hold both
         }
         whole.extend_from_slice(&data);
     }
