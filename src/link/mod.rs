@@ -19,6 +19,8 @@ use crate::model::upstream::UpstreamId;
 /// Messages a core may have unread. The controller posts a handful per change, the collector one a
 /// second; a core that has a thousand unread is stuck, and more would not help it.
 pub const MAILBOX_MESSAGES_MAX: usize = 1024;
+/// Before a core whose mailbox was full is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the control plane may ask of a core.
 #[derive(Debug)]
@@ -143,35 +145,100 @@ impl CoreLinks {
     /// Asks every core to go round once. To be called after a new table was stored, without waiting in
     /// between.
     pub fn quiesce(&self) -> Quiesce {
-        let mut acks = Vec::with_capacity(self.cores.len());
-        for link in &self.cores {
-            let (ack, acked) = oneshot::channel();
-            // A full mailbox drops the sender, and the core counts as lagging.
-            let _ = link.try_send(CoreMessage::Quiesce(ack));
-            acks.push(Some(acked));
-        }
-        Quiesce { acks }
+        let rounds = self.cores.iter().map(|link| Round::begin(link.clone()));
+        Quiesce { rounds: rounds.collect() }
     }
 }
 
 /// Acks under way.
 #[derive(Debug)]
 pub struct Quiesce {
-    acks: Vec<Option<oneshot::Receiver<()>>>,
+    rounds: Vec<Round>,
+}
+
+/// One core's.
+#[derive(Debug)]
+struct Round {
+    link: mpsc::Sender<CoreMessage>,
+    /// `None` once it has come.
+    ack: Option<oneshot::Receiver<()>>,
 }
 
 impl Quiesce {
-    /// Waits until every core has acked, or `limit` has passed. Returns the cores that lag. May be
+    /// Waits until every core has acked or ended, or `limit` has passed. Returns the cores that lag. May be
     /// called again for those. Cancel safe.
     pub async fn wait(&mut self, limit: Duration) -> Vec<usize> {
         let deadline = tokio::time::Instant::now() + limit;
-        for slot in &mut self.acks {
-            if let Some(ack) = slot
-                && let Ok(Ok(())) = tokio::time::timeout_at(deadline, ack).await
-            {
-                *slot = None;
+        for round in &mut self.rounds {
+            // An error is the deadline; the round is not done then.
+            let _ = tokio::time::timeout_at(deadline, round.done()).await;
+        }
+        (0..self.rounds.len()).filter(|core| self.rounds[*core].ack.is_some()).collect()
+    }
+}
+
+impl Round {
+    fn begin(link: mpsc::Sender<CoreMessage>) -> Self {
+        let ack = Some(ask(&link));
+        Self { link, ack }
+    }
+
+    /// Waits for the ack of a core that runs. Cancel safe.
+    async fn done(&mut self) {
+        while let Some(ack) = &mut self.ack {
+            match ack.await {
+                Ok(()) => self.ack = None,
+                // A core that has ended chooses by no table.
+                Err(_) if self.link.is_closed() => self.ack = None,
+                // Its mailbox was full. A later round is worth as much.
+                Err(_) => {
+                    self.ack = Some(ask(&self.link));
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
             }
         }
-        (0..self.acks.len()).filter(|core| self.acks[*core].is_some()).collect()
+    }
+}
+
+/// Asks a core to go round. A full mailbox drops the sender.
+fn ask(link: &mpsc::Sender<CoreMessage>) -> oneshot::Receiver<()> {
+    let (ack, acked) = oneshot::channel();
+    let _ = link.try_send(CoreMessage::Quiesce(ack));
+    acked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(50);
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_full_mailbox_lags_until_there_is_room() {
+        let (link, mut mailbox) = mpsc::channel(1);
+        let links = CoreLinks::new(vec![link]);
+        links.post(|| CoreMessage::EndAll);
+        let mut quiesce = links.quiesce();
+        for _ in 0..3 {
+            assert_eq!(quiesce.wait(LIMIT).await, [0]);
+        }
+        assert!(matches!(mailbox.recv().await, Some(CoreMessage::EndAll)));
+        let core = async {
+            let Some(CoreMessage::Quiesce(ack)) = mailbox.recv().await else { panic!("not asked") };
+            ack.send(()).unwrap();
+        };
+        let (lagging, ()) = tokio::join!(quiesce.wait(LIMIT), core);
+        assert_eq!(lagging, [0; 0]);
+        assert_eq!(quiesce.wait(LIMIT).await, [0; 0]);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_has_ended_does_not_lag() {
+        let (link, mailbox) = mpsc::channel(1);
+        let (silent, _unread) = mpsc::channel(1);
+        let mut quiesce = CoreLinks::new(vec![silent, link]).quiesce();
+        assert_eq!(quiesce.wait(LIMIT).await, [0, 1]);
+        drop(mailbox); // with the question in it
+        assert_eq!(quiesce.wait(LIMIT).await, [0]);
     }
 }
