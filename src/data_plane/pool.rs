@@ -3,16 +3,17 @@
 //! A shared pool would need a lock, and Cyan has few cores and few upstreams. What the pool guards
 //! against is the race that every keep-alive pool has: an upstream closes a resting connection just when
 //! we use it. So connections rest shorter than the usual servers keep them (uvicorn and llama-server:
-//! 5 s), are looked at for a FIN before use when that is likely, and after a streamed answer wait 10 ms
-//! first, because llama-server closes after each stream without saying so.
+//! 5 s), are looked at for a FIN before use when that is likely, and wait 10 ms first when something may still
+//! come: llama-server closes after each stream without saying so, and servers that are not careful send the
+//! body of an answer that has none.
 
 use std::time::{Duration, Instant};
 
 use crate::model::environment::Environment;
 use crate::model::upstream::UpstreamId;
 
-/// How long a connection rests after a streamed answer before it is looked at and used again.
-const REST_AFTER_STREAM: Duration = Duration::from_millis(10);
+/// How long a connection that may bring something unasked rests before it is looked at and used again.
+const REST_IN_DOUBT: Duration = Duration::from_millis(10);
 /// A connection that rested longer than this is looked at for a FIN: the event loop may not have seen
 /// it yet. Below it the look would cost more than the rare replay.
 const REST_UNSEEN: Duration = Duration::from_millis(50);
@@ -42,7 +43,7 @@ struct Resting<C> {
     connection: C,
     since: Instant,
     until: Instant,
-    after_stream: bool,
+    is_doubtful: bool,
 }
 
 /// How a connection comes to rest.
@@ -52,21 +53,21 @@ pub struct Rest {
     pub idle: Duration,
     /// Most connections resting beside it, itself included.
     pub idle_max: usize,
-    /// Its last answer was a stream.
-    pub after_stream: bool,
+    /// After its last answer something may still come.
+    pub is_doubtful: bool,
 }
 
 impl Rest {
     /// How a connection may rest after an answer of this environment, whose upstream promised to keep
     /// it for some time, or did not say.
-    pub fn of(environment: &Environment, keep_alive: Option<Duration>, after_stream: bool) -> Self {
+    pub fn of(environment: &Environment, keep_alive: Option<Duration>, is_doubtful: bool) -> Self {
         // One second less than promised, so that the upstream does not close while we write.
         let promised =
             keep_alive.map_or(Duration::MAX, |kept| kept.saturating_sub(Duration::from_secs(1)));
         Self {
             idle: environment.spec.pool_idle.min(promised),
             idle_max: environment.spec.pool_idle_max as usize,
-            after_stream,
+            is_doubtful,
         }
     }
 }
@@ -91,10 +92,10 @@ impl<C: Pooled> Pool<C> {
                 continue;
             }
             let rested = now.saturating_duration_since(entry.since);
-            if !entry.connection.is_ready() || (entry.after_stream && rested < REST_AFTER_STREAM) {
+            if !entry.connection.is_ready() || (entry.is_doubtful && rested < REST_IN_DOUBT) {
                 continue;
             }
-            let is_suspect = entry.after_stream || rested > REST_UNSEEN;
+            let is_suspect = entry.is_doubtful || rested > REST_UNSEEN;
             let is_dead = is_suspect && entry.connection.was_closed_by_peer();
             let entry = resting.remove(index);
             self.count -= 1;
@@ -116,7 +117,7 @@ impl<C: Pooled> Pool<C> {
             return;
         }
         let (since, until) = (now, now + rest.idle);
-        resting.push(Resting { connection, since, until, after_stream: rest.after_stream });
+        resting.push(Resting { connection, since, until, is_doubtful: rest.is_doubtful });
         self.count += 1;
     }
 
@@ -168,7 +169,7 @@ mod tests {
         }
     }
 
-    const REST: Rest = Rest { idle: Duration::from_secs(4), idle_max: 2, after_stream: false };
+    const REST: Rest = Rest { idle: Duration::from_secs(4), idle_max: 2, is_doubtful: false };
     const UPSTREAM: UpstreamId = UpstreamId(3);
 
     fn named(name: u32) -> Fake {
@@ -188,11 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn after_a_stream_it_rests_and_is_looked_at() {
+    fn in_doubt_it_rests_and_is_looked_at() {
         let (mut pool, now) = (Pool::default(), Instant::now());
         let fake = named(1);
-        let after_stream = Rest { after_stream: true, ..REST };
-        pool.put(UPSTREAM, fake.clone(), after_stream, now);
+        let in_doubt = Rest { is_doubtful: true, ..REST };
+        pool.put(UPSTREAM, fake.clone(), in_doubt, now);
         assert!(pool.take(UPSTREAM, now + Duration::from_millis(9)).is_none());
         assert_eq!(pool.count(), 1);
         fake.fin.set(true);

@@ -79,7 +79,7 @@ pub struct UpstreamTls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Replay {
-    /// When a *reused* connection ended before any byte of an answer: once, on a fresh one.
+    /// When a *reused* connection ended before any byte of an answer, within a second: once, on a fresh one.
     #[default]
     ReusedConnection,
     /// As above, but only for methods that RFC 9110 calls idempotent.

@@ -1,7 +1,10 @@
 //! Two engines serve HTTP/1.1: plain requests the lean one, everything else hyper. No client and no
 //! upstream may be able to tell which.
 
+use std::sync::Arc;
+
 use cyan::model::verdict::Verdict;
+use tokio::sync::Notify;
 
 use crate::support::client::Answer;
 use crate::support::proxy::Proxy;
@@ -129,4 +132,76 @@ async fn a_client_that_wants_to_end_is_told_so_and_the_connection_closes() {
     let answer = client.get("/", "connection: close\r\n").await;
     assert_eq!((answer.text().as_str(), answer.header("connection")), ("ok", Some("close")));
     assert_eq!(client.rest().await.expect("a clean end"), b"");
+}
+
+/// Answers `/loud` with these bytes and, when asked to, sends an answer that nobody waits for behind them.
+async fn talkative(answer: &'static str, talk: &Arc<Notify>, has_talked: &Arc<Notify>) -> Upstream {
+    let (talk, has_talked) = (Arc::clone(talk), Arc::clone(has_talked));
+    Upstream::scripted(move |mut visit| {
+        let (talk, has_talked) = (Arc::clone(&talk), Arc::clone(&has_talked));
+        async move {
+            while let Some(head) = visit.request().await {
+                if !head.contains(" /loud ") {
+                    visit.send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nown").await;
+                    continue;
+                }
+                visit.send(answer).await;
+                talk.notified().await;
+                visit.send("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nothers").await;
+                has_talked.notify_one();
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_comes_unasked_is_nobodys_answer() {
+    for (asked, answer, end) in [
+        ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "ok"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", "\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n", "\r\n\r\n"),
+    ] {
+        for first in ["GET / HTTP/1.1\r\nhost: test\r\n\r\n", NOT_PLAIN] {
+            let (talk, has_talked) = (Arc::default(), Arc::default());
+            let upstream = talkative(answer, &talk, &has_talked).await;
+            let proxy = Proxy::before(&upstream);
+            let mut client = proxy.client().await;
+            client.send(first).await;
+            assert_eq!(client.answer().await.text(), "own");
+            client.send(format!("{asked} /loud HTTP/1.1\r\nhost: test\r\n\r\n")).await;
+            client.read_until(end.as_bytes()).await;
+            talk.notify_one();
+            has_talked.notified().await;
+            let next = client.get("/", "").await;
+            assert_eq!((next.status, next.text().as_str()), (200, "own"), "{asked} {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_a_coding_of_its_own_is_not_passed_on_without_it() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding:";
+    for coding in ["gzip, chunked", "gzip\r\ntransfer-encoding: chunked", "gzip"] {
+        let upstream =
+            Upstream::sending(format!("{head} {coding}\r\n\r\n2\r\n\x1f\x01\r\n0\r\n\r\n")).await;
+        let proxy = Proxy::before(&upstream);
+        let mut client = proxy.client().await;
+        assert_eq!(client.get("/", "").await.status, 502, "{coding}");
+        client.send(NOT_PLAIN).await;
+        assert_eq!(client.answer().await.status, 502, "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn a_get_has_its_body_also_in_chunks() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = proxy.client().await;
+    for method in ["GET", "DELETE", "QUERY"] {
+        client.send(NOT_PLAIN.replacen("POST", method, 1)).await;
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+    assert_eq!(upstream.bodies(), [b"abc"; 3]);
 }

@@ -100,6 +100,8 @@ fn what_was_never_started_is_sent_again_and_what_was_is_replayed_once() {
     engine.script = [Attempt::LostReused, Attempt::LostFresh].into();
     let lost = Refusal::Lost("connection closed".into());
     assert_eq!(engine.serve(post(), &[]), Outcome::Refused(lost.clone()));
+    engine.script = [Attempt::LostAtWork, OK()].into();
+    assert_eq!(engine.serve(post(), &[]), Outcome::Refused(lost.clone()), "it may have been done");
     engine.script = [Attempt::LostFresh].into();
     assert_eq!(engine.serve(get(), &[]), Outcome::Refused(lost), "a fresh one is never replayed");
 }

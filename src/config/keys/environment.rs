@@ -26,7 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     unset("service.NAME.environment.NAME.in_flight_max", Whole, "64",
         "Most exchanges in flight, 1 to 1000000; beyond it requests wait, or get 503 with `Retry-After`; when not written, no limit."),
     preset("service.NAME.environment.NAME.replay", Text, "'reused-connection'", "'never'",
-        "When a request may be sent twice: `reused-connection` when one ended before any answer, `idempotent` for such methods only, or `never`."),
+        "When a request may be sent twice: `reused-connection` when one ended before any answer and within a second, `idempotent` for such methods only, or `never`."),
     preset("service.NAME.environment.NAME.inspect", Text, "'on'", "'off'",
         "`on` reads what LLM answers say while they pass, and asks upstreams not to compress answers to `POST`; `off` judges by status and wholeness only."),
     preset("service.NAME.environment.NAME.connect_retries", Whole, "2", "1",

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::header::{HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, request};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -239,7 +240,7 @@ impl Serving {
         let edit = self.edit_for_upstream(&mut parts);
         target::set(&mut parts, connection.is_http2(), upstream.spec.tls);
         let upload = Upload::new(outgoing.body.clone(), edit);
-        upload.announce(&mut parts.headers);
+        upload.announce(&mut parts.headers, connection.is_http2());
         let mut request = Request::from_parts(parts, upload);
         if self.version == http::Version::HTTP_11 {
             let names = self.flight.note(|exchange| exchange.header_names());
@@ -255,6 +256,12 @@ impl Serving {
             }
         };
         let error = match outcome {
+            Ok(response) if has_coding(response.headers()) => {
+                let why =
+                    "the answer cannot be passed on: its `Transfer-Encoding` is not `chunked`";
+                let refusal = Refusal::Lost(why.to_owned());
+                return Err(self.flight.with(|exchange| exchange.on_bad_answer(refusal)));
+            }
             Ok(response) => {
                 return Ok(Ok(Answered { response, connection, upstream, environment }));
             }
@@ -343,4 +350,11 @@ fn describe(error: &hyper::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Whether hyper has left a coding in the body: it takes off the chunks, and the header goes with them.
+fn has_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_some_and(|first| !is_chunked(first)) || codings.next().is_some()
 }

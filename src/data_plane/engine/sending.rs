@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 
 use super::upload::{Reading, RequestBody, UploadError};
@@ -42,7 +42,16 @@ impl Upload {
 
     /// Announces the length that an edited body has: the exact one, or none. Then HTTP/1.1 sends chunks,
     /// and HTTP/2 needs no length.
-    pub fn announce(&self, headers: &mut HeaderMap) {
+    pub fn announce(&self, headers: &mut HeaderMap, is_http2: bool) {
+        self.announce_edited(headers);
+        // Unasked, hyper would send no body at all with a GET.
+        if !is_http2 && self.size_hint().exact().is_none() {
+            headers.remove(CONTENT_LENGTH);
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+
+    fn announce_edited(&self, headers: &mut HeaderMap) {
         let Some(edited) = &self.edited else { return };
         match edited.length.filter(|_| headers.contains_key(CONTENT_LENGTH)) {
             Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),

@@ -13,6 +13,10 @@ use crate::model::header_id::HeaderId;
 use crate::model::snapshot::Snapshot;
 use crate::model::verdict::Verdict;
 
+/// An upstream that closes a connection at rest has not seen the request that crosses this on its way: one
+/// round trip later that shows. Whoever closes after this has had the request, and may have done what it asks.
+const AT_REST_RACE: Duration = Duration::from_secs(1);
+
 impl Exchange {
     /// Picks the upstream to try next.
     pub fn pick(&mut self, snapshot: &Snapshot, now: Instant) -> Pick {
@@ -125,6 +129,8 @@ impl Exchange {
         snapshot: &Snapshot,
         now: Instant,
     ) -> AfterFailure {
+        let is_at_work = stage == Stage::Reused && self.has_taken(now);
+        let stage = if is_at_work { Stage::Fresh } else { stage };
         if stage != Stage::NotStarted {
             self.note_problem(problem);
         }
@@ -158,6 +164,12 @@ impl Exchange {
         };
         self.settle(Verdict::ConnectError);
         AfterFailure::Reply(self.refuse(refusal))
+    }
+
+    /// Whether the upstream has had the request for so long that it works on it.
+    fn has_taken(&self, now: Instant) -> bool {
+        let Phase::AwaitingHead { since } = self.phase else { return false };
+        now.saturating_duration_since(since) > AT_REST_RACE
     }
 
     /// Counts a failure of the upstream in use, which may eject it.

@@ -105,7 +105,7 @@ pub enum Stage {
     Exhausted,
     /// The connection closed before a byte of the request was written.
     NotStarted,
-    /// A pooled connection ended after the request was written: most likely it was closed at rest.
+    /// A pooled connection ended soon after the request was written: most likely it was closed at rest.
     Reused,
     /// A fresh connection ended after the request was written.
     Fresh,

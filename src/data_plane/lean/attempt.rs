@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::connection::LeanConnection;
+use super::connection::{CLOSED_AT_REST, LeanConnection};
 use super::conversation::Conversation;
 use super::desk::Desk;
 use super::framing::{Framing, LAST_CHUNK};
@@ -31,6 +31,8 @@ pub struct Attempt {
     pub now: Instant,
     /// The answer is chunked, as streams are.
     pub is_stream: bool,
+    /// Something may still come on its connection, which nobody has asked for.
+    pub is_doubtful: bool,
     pub(super) state: State,
     pub(super) is_reusable: bool,
     connection: LeanConnection,
@@ -73,6 +75,7 @@ impl Attempt {
         Self {
             now,
             is_stream: false,
+            is_doubtful: false,
             state: State::Unsent,
             is_reusable: false,
             connection,
@@ -201,6 +204,11 @@ impl Conversation {
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
     ) -> Result<(), Outcome> {
+        if attempt.connection.is_reused
+            && let Err(problem) = attempt.connection.poll_rest(cx)
+        {
+            return Err(Outcome::Failed(Stage::NotStarted, problem.to_owned()));
+        }
         let desk = &mut *self.core.lean.desk.borrow_mut();
         desk.clear();
         let view = self.request.view(&self.input);
@@ -238,7 +246,7 @@ impl Conversation {
             Err(gone) if gone.is_untouched => {
                 let is_reused = attempt.connection.is_reused;
                 let stage = if is_reused { Stage::NotStarted } else { Stage::Fresh };
-                Err(Outcome::Failed(stage, "the connection was closed at rest".to_owned()))
+                Err(Outcome::Failed(stage, CLOSED_AT_REST.to_owned()))
             }
             Err(_) => {
                 attempt.is_upload_lost = true;
@@ -357,6 +365,9 @@ impl Conversation {
         let input = &input[start..filled];
         let head = parsed.view(input, lines);
         let is_head = self.request.view(&self.input).method() == "HEAD";
+        let has_none = is_head || matches!(parsed.status, 204 | 304);
+        // Some refuse before they have read the body, and take it for the next request then.
+        let is_early = parsed.status >= 400 && self.request.body_bytes() > 0;
         let plan = match parsed.plan(head.fields, is_head) {
             Ok(plan) => plan,
             Err(why) => return Some(refuse(flight, &why)),
@@ -366,6 +377,7 @@ impl Conversation {
         head.render(output, edits, &plan, date, self.is_last);
         attempt.is_reusable = plan.is_reusable;
         attempt.is_stream = matches!(plan.framing, Framing::Chunked(_));
+        attempt.is_doubtful = attempt.is_stream || has_none || is_early;
         attempt.quantum = Quantum::of(attempt.is_stream);
         attempt.state = State::Passing(plan.framing);
         attempt.partial = Vec::new();

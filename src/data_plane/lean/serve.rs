@@ -174,9 +174,9 @@ impl Conversation {
         attempt: Attempt,
     ) {
         let keep_alive = flight.note(|exchange| exchange.keep_alive());
-        let (is_stream, now) = (attempt.is_stream, attempt.now);
+        let (is_doubtful, now) = (attempt.is_doubtful, attempt.now);
         if let Some(connection) = attempt.into_reusable() {
-            let rest = Rest::of(environment, keep_alive, is_stream);
+            let rest = Rest::of(environment, keep_alive, is_doubtful);
             self.core.lean.pool.borrow_mut().put(upstream.id, connection, rest, now);
         }
     }

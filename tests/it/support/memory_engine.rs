@@ -49,6 +49,8 @@ pub enum Attempt {
     DeadAtRest,
     /// A pooled connection that dies after the request was written.
     LostReused,
+    /// The same, after the upstream has worked on it for two seconds.
+    LostAtWork,
     /// A fresh connection that dies after the request was written.
     LostFresh,
     /// The request is read, and nothing comes.
@@ -230,6 +232,10 @@ impl MemoryEngine {
         exchange.on_sent(self.now);
         match attempt {
             Attempt::LostReused => lost(Stage::Reused),
+            Attempt::LostAtWork => {
+                self.now += Duration::from_secs(2);
+                lost(Stage::Reused)
+            }
             Attempt::LostFresh => lost(Stage::Fresh),
             _ => None,
         }
