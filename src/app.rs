@@ -40,6 +40,8 @@ use crate::otlp::Export;
 
 /// Reports of cores that the controller has not read yet.
 const REPORTS_MAX: usize = 4096;
+/// What still waits in the background when everything else has ended has this long.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A running Cyan.
 pub struct App {
@@ -171,6 +173,8 @@ impl App {
                     export.finish().await;
                 }
             });
+            // Who waits for a disk or a name server that does not answer is not waited for.
+            runtime.shutdown_timeout(LAST_WORK);
         };
         let control_thread = thread::Builder::new().name("cyan-control".into()).spawn(run)?;
         let controller = is_ready.recv().map_err(std::io::Error::other)??;

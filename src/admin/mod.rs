@@ -56,7 +56,7 @@ mod view;
 mod weights;
 
 pub use listener::{AdminListener, ListenError};
-pub use state::{Admin, ReadConfig};
+pub use state::{Admin, ReadConfig, read_in_background};
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use super::api::Because;
 use super::body::Body;
 use super::caller::{Actor, Seen};
 use super::problem::{Problem, ProblemKind};
-use super::state::{Admin, Change};
+use super::state::{Admin, Change, read_in_background};
 use crate::control_plane::command::Command;
 use crate::model::reading::Reading;
 
@@ -22,10 +22,7 @@ pub(super) async fn reload(
         return Err(Problem::new(ProblemKind::Conflict, detail));
     };
     let reading = Reading::begin();
-    // Files are read on a thread that may wait for a disk.
-    let config = tokio::task::spawn_blocking(move || read()).await;
-    let config = config.unwrap_or_else(|_| Err("reading the config file panicked".to_owned()));
-    let config = config.map_err(|problem| {
+    let config = read_in_background(read).await.map_err(|problem| {
         admin.controller.config_refused(reading, &actor, &problem);
         Problem::new(ProblemKind::ConfigInvalid, problem)
             .hint("the old config stays; try the file with `cyan check FILE`")

@@ -23,6 +23,15 @@ pub const FOLLOWERS_MAX: usize = 64;
 /// Reads the config file anew; an error is the text for the person who asked.
 pub type ReadConfig = Arc<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
+/// Reads the config on a thread that may wait for a disk.
+///
+/// # Errors
+/// What is wrong with it, with the place.
+pub async fn read_in_background(read: ReadConfig) -> Result<Config, String> {
+    let config = tokio::task::spawn_blocking(move || read()).await;
+    config.unwrap_or_else(|_| Err("reading the config file panicked".to_owned()))
+}
+
 /// What every call needs. Clones share it.
 #[derive(Clone)]
 pub struct Admin {

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::service_manager::ServiceManager;
 use super::successor::Successor;
 use super::{App, StartError};
-use crate::admin::ReadConfig;
+use crate::admin::{ReadConfig, read_in_background};
 use crate::config::Config;
 use crate::control_plane::command::{Command, Request};
+use crate::control_plane::handle::ControllerHandle;
 use crate::model::reading::Reading;
 
 /// How `serve` ended.
@@ -61,6 +63,7 @@ pub fn serve(order: Order<'_>, started: impl FnOnce(&App)) -> Result<Ended, Star
         tokio::pin!(accompanied);
         let Signals { mut ends, mut hang_up, mut renew } = signals;
         let mut successor = Successor::like_this_process();
+        let mut reloads = Reloads::new(app.controller(), read_config);
         loop {
             tokio::select! {
                 () = ends.recv() => {
@@ -79,9 +82,10 @@ pub fn serve(order: Order<'_>, started: impl FnOnce(&App)) -> Result<Ended, Star
                 () = successor.failed() => {}
                 _ = hang_up.recv() => {
                     app.reopen_log();
-                    reload(&app, read_config.as_ref(), "signal").await;
+                    reloads.ask("signal");
                 }
-                Some(()) = changes.recv() => reload(&app, read_config.as_ref(), "file").await,
+                Some(()) = changes.recv() => reloads.ask("file"),
+                () = reloads.proceed() => {}
             }
         }
         let draining = tokio::task::spawn_blocking(move || app.shutdown());
@@ -135,13 +139,49 @@ impl Ends {
     }
 }
 
+/// Reloads, one after the other and beside everything else: a file may be on a disk that does not answer,
+/// and signals and the watchdog must not wait for it.
+struct Reloads {
+    controller: ControllerHandle,
+    /// `None` for a Cyan without a file.
+    read: Option<ReadConfig>,
+    under_way: JoinSet<()>,
+    /// Who asked meanwhile: what is being read may be older.
+    next: Option<&'static str>,
+}
+
+impl Reloads {
+    fn new(controller: &ControllerHandle, read: Option<ReadConfig>) -> Self {
+        let controller = controller.clone();
+        Self { controller, read, under_way: JoinSet::new(), next: None }
+    }
+
+    /// Begins one for this actor, or has it follow the one under way.
+    fn ask(&mut self, actor: &'static str) {
+        let Some(read) = &self.read else { return };
+        if self.under_way.is_empty() {
+            self.under_way.spawn(reload(self.controller.clone(), read.clone(), actor));
+        } else {
+            self.next = Some(actor);
+        }
+    }
+
+    /// Goes on with the next one when one has ended; waits for ever when none is under way. Cancel safe.
+    async fn proceed(&mut self) {
+        if self.under_way.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(actor) = self.next.take() {
+            self.ask(actor);
+        }
+    }
+}
+
 /// Reads the config anew and hands it to the controller. A config that cannot be read changes nothing
 /// and is shown until one can.
-async fn reload(app: &App, read: Option<&ReadConfig>, actor: &str) {
-    let Some(read) = read else { return };
-    let controller = app.controller();
+async fn reload(controller: ControllerHandle, read: ReadConfig, actor: &str) {
     let reading = Reading::begin();
-    let config = match read() {
+    let config = match read_in_background(read).await {
         Ok(config) => config,
         Err(problem) => {
             tracing::error!("the config was not taken over: {problem}");

@@ -2,14 +2,16 @@
 //! fails, nothing is cut, and what is new is there.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::support::client::Client;
 use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel, all_end_whole};
-use crate::support::in_time;
 use crate::support::served::{Served, write_config};
 use crate::support::tls::{Certificate, shake};
+use crate::support::upstream::Upstream;
+use crate::support::{eventually, in_time};
 
 /// How often the long test does it; a few times where nothing else is said.
 const TIMES_VARIABLE: &str = "CYAN_RELOADS";
@@ -73,7 +75,7 @@ async fn secured(cyan: &Served) -> SocketAddr {
             .filter_map(|(_, rest)| rest.split('"').next()?.parse().ok())
             .collect::<Vec<_>>()
     };
-    crate::support::eventually("both are named", || addresses().len() == 2).await;
+    eventually("both are named", || addresses().len() == 2).await;
     addresses()[1]
 }
 
@@ -90,4 +92,29 @@ async fn is_shown(certificate: &Certificate, secured: SocketAddr) {
     while shake(certificate.client(None, &[]), secured, "a.test").await.is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A pipe that nobody writes into is a disk that does not answer.
+#[tokio::test]
+async fn a_config_that_cannot_be_read_to_its_end_keeps_nobody() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let upstream = Upstream::replying(200, "ok").await;
+    write_config(directory.path(), upstream.address, upstream.address);
+    let cyan = Served::start(directory.path()).await;
+    let file = directory.path().join("cyan.toml");
+    std::fs::remove_file(&file).expect("it was written");
+    let made = std::process::Command::new("mkfifo").arg(&file).status().expect("it is there");
+    assert!(made.success());
+    cyan.signal(libc::SIGHUP);
+    let pipe = std::cell::OnceCell::new();
+    eventually("it is read", || {
+        let mut opening = std::fs::OpenOptions::new();
+        let opened = opening.write(true).custom_flags(libc::O_NONBLOCK).open(&file);
+        opened.is_ok_and(|opened| pipe.set(opened).is_ok())
+    })
+    .await;
+    cyan.signal(libc::SIGHUP);
+    assert_eq!(Client::connect(cyan.address).await.get("/", "").await.text(), "ok");
+    cyan.signal(libc::SIGTERM);
+    assert_eq!(cyan.ended().await, Some(0));
 }
