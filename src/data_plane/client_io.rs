@@ -1,16 +1,17 @@
 //! Byte streams, whatever carries them; a client's knows more.
 //!
-//! It knows three things that the HTTP engine does not tell: when the first byte of a request head came
+//! It knows four things that the HTTP engine does not tell: when the first byte of a request head came
 //! (so that a slow head can be told from an idle connection), that a refused request's body should
 //! be read for a moment before the socket closes, or the client would see a reset instead of the reply
 //! (HTTP/2 is always read on so),
-//! and interim answers, which hyper cannot write itself: they go out between what it writes, and only
-//! when all of that is written, so that they never stand inside an answer.
+//! interim answers, which hyper cannot write itself: they go out between what it writes, and only
+//! when all of that is written, so that they never stand inside an answer; and whether the client takes
+//! what is written, which nobody else sees once hyper holds the end of an answer.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -34,6 +35,10 @@ pub struct IoState {
     is_lingering: AtomicBool,
     has_interim: AtomicBool,
     interim: Mutex<Interim>,
+    is_blocked: AtomicBool,
+    written: AtomicU64,
+    /// Who goes on when it is not blocked any more.
+    blocked: Mutex<Option<Waker>>,
     /// What an HTTP/2 client may still have us do for nothing.
     pub credit: FrameCredit,
 }
@@ -76,6 +81,43 @@ impl IoState {
         }
         let mut interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut interim.bytes)
+    }
+
+    /// Whether bytes wait for room in the socket.
+    pub fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the socket has taken.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Waits until no bytes wait for room in the socket; for one task at a time. Cancel safe.
+    pub fn poll_unblocked(&self, cx: &Context<'_>) -> Poll<()> {
+        if !self.is_blocked() {
+            return Poll::Ready(());
+        }
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        *blocked = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes note of whether the socket has room.
+    fn note_room(&self, has_room: bool) {
+        if self.is_blocked.swap(!has_room, Ordering::Relaxed) && has_room {
+            let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(waker) = blocked.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn note_written(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(count)) = written {
+            self.written.fetch_add(*count as u64, Ordering::Relaxed);
+        }
+        self.note_room(written.is_ready());
     }
 
     /// A request head is awaited from here on.
@@ -168,7 +210,9 @@ impl ClientIo {
         }
         while self.interim_written < self.interim.len() {
             let rest = &self.interim[self.interim_written..];
-            let count = ready!(Pin::new(&mut self.carrier).poll_write(cx, rest))?;
+            let written = Pin::new(&mut self.carrier).poll_write(cx, rest);
+            self.state.note_written(&written);
+            let count = ready!(written)?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -240,7 +284,9 @@ impl AsyncWrite for ClientIo {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.is_flushed = false;
-        Pin::new(&mut self.carrier).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.carrier).poll_write(cx, bytes);
+        self.state.note_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -250,7 +296,9 @@ impl AsyncWrite for ClientIo {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.is_flushed = false;
-        Pin::new(&mut self.carrier).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.carrier).poll_write_vectored(cx, slices);
+        self.state.note_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -260,11 +308,15 @@ impl AsyncWrite for ClientIo {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.is_flushed = true; // hyper flushes when it has nothing left to write
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.carrier).poll_flush(cx)
+        let flushed = Pin::new(&mut self.carrier).poll_flush(cx);
+        self.state.note_room(flushed.is_ready());
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.carrier).poll_shutdown(cx))?;
+        let shut = Pin::new(&mut self.carrier).poll_shutdown(cx);
+        self.state.note_room(shut.is_ready());
+        ready!(shut)?;
         if self.frames.is_some() {
             // A client of HTTP/2 writes while it reads: acknowledgements, windows. What comes to a closed
             // socket is answered by a reset, and the client loses answers that it has not read yet.

@@ -1,16 +1,17 @@
 //! The client connections of one core: how long each may be idle or slow, and which clients have gone.
 
+mod place;
+
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::ops::Range;
 use std::os::fd::RawFd;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
+pub use place::{ClientPlace, Graceful};
 use slab::Slab;
 
 use super::admission::Admission;
@@ -19,12 +20,13 @@ use super::exchange::head::Peer;
 use super::outlet::Outlet;
 use super::rounds::Rounds;
 use super::socket;
+use super::tail::Tail;
 use crate::model::timeouts::ClientTimeouts;
 
 /// Longest time that the rest of a refused request is read before its connection closes.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Time between two looks at what HTTP/2 clients do not take.
+/// Time between two looks at what a client does not take.
 const LOOK_AT_OUTLETS: Duration = Duration::from_secs(1);
 
 /// One client connection.
@@ -51,6 +53,8 @@ pub struct Client {
     /// What is on its way to it, of HTTP/2.
     outlets: RefCell<Vec<Rc<Outlet>>>,
     looked_at: Cell<Instant>,
+    /// The end of its last answer, of HTTP/1.
+    tail: Tail,
     refilled_at: Cell<Instant>,
     waker: RefCell<Option<Waker>>,
     _admission: Admission,
@@ -91,19 +95,6 @@ pub struct Clients {
     swept: Rounds,
 }
 
-/// A connection's place in the table; given back on drop.
-pub struct ClientPlace {
-    clients: Rc<Clients>,
-    client: Rc<Client>,
-    slot: usize,
-}
-
-/// A connection that can be asked to end when it is idle.
-pub trait Graceful: Future {
-    /// Take no further request.
-    fn graceful_shutdown(self: Pin<&mut Self>);
-}
-
 impl Clients {
     /// No connections; `open` shows other cores how many there are.
     pub fn new(open: Arc<AtomicU32>, now: Instant) -> Self {
@@ -139,6 +130,7 @@ impl Clients {
             leaves_at,
             outlets: RefCell::default(),
             looked_at: Cell::new(self.now.get()),
+            tail: Tail::default(),
             refilled_at: Cell::new(self.now.get()),
             waker: RefCell::default(),
             _admission: arrival.admission,
@@ -250,6 +242,18 @@ impl Client {
         outlet
     }
 
+    /// How long the end of an answer may stand still, of HTTP/1.
+    pub fn limit_tail(&self, limit: Duration) {
+        self.tail.limit(limit);
+    }
+
+    /// Waits until it has taken what it was given, of HTTP/1: who takes nothing gets no further answers.
+    pub async fn has_room(&self) {
+        if !self.is_http2 {
+            std::future::poll_fn(|cx| self.io.poll_unblocked(cx)).await;
+        }
+    }
+
     /// Ends the connection with a reset, for a client that takes a FIN for the end of an answer.
     pub fn reset_on_close(&self) {
         socket::reset_on_close(self.fd);
@@ -261,8 +265,13 @@ impl Client {
             self.tick_http2(now);
         }
         if self.in_flight.get() > 0 && !self.io.is_lingering() {
+            self.tail.forget();
             return false;
         }
+        if self.io.is_blocked() && !self.is_http2 {
+            return self.tick_blocked(now);
+        }
+        self.tail.forget();
         // Between two requests HTTP/2 talks of windows and pings, which begin no head.
         let is_head_begun = self.io.is_head_begun() && !self.is_http2;
         if is_head_begun && !self.was_head_begun.replace(true) {
@@ -285,6 +294,19 @@ impl Client {
             self.close();
         }
         is_news
+    }
+
+    /// The answer is over for its exchange, and the client has not taken the end of it. What comes next has
+    /// its time once it has.
+    fn tick_blocked(&self, now: Instant) -> bool {
+        self.since.set(now);
+        if now.saturating_duration_since(self.looked_at.get()) < LOOK_AT_OUTLETS {
+            return false;
+        }
+        self.looked_at.set(now);
+        // What the socket has taken may lie there: a slow client of a large buffer is no stuck one.
+        let taken = self.io.written().saturating_sub(socket::queued(self.fd));
+        self.cut_if(self.tail.is_stuck(taken, now))
     }
 
     fn tick_http2(&self, now: Instant) {
@@ -367,50 +389,5 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         self.client.rest(self.clients.now.get());
-    }
-}
-
-impl ClientPlace {
-    /// The connection.
-    pub fn client(&self) -> &Rc<Client> {
-        &self.client
-    }
-
-    /// Drives a connection until it ends, or is cut.
-    pub async fn drive(&self, mut connection: Pin<&mut impl Graceful>) {
-        let mut was_asked = false;
-        let graceful = std::future::poll_fn(|cx| {
-            if self.client.may_be_asked() && !std::mem::replace(&mut was_asked, true) {
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(cx).map(drop)
-        });
-        self.attend(std::pin::pin!(graceful)).await;
-    }
-
-    /// Does `work` for the connection, which looks itself whether it shall end; `None` when it was cut.
-    pub async fn attend<F: Future>(&self, mut work: Pin<&mut F>) -> Option<F::Output> {
-        std::future::poll_fn(|cx| {
-            self.remember(cx);
-            if self.client.is_cut.get() {
-                return Poll::Ready(None);
-            }
-            work.as_mut().poll(cx).map(Some)
-        })
-        .await
-    }
-
-    fn remember(&self, cx: &Context<'_>) {
-        let mut waker = self.client.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-}
-
-impl Drop for ClientPlace {
-    fn drop(&mut self) {
-        self.clients.table.borrow_mut().remove(self.slot);
-        self.clients.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -27,6 +27,7 @@ pub mod retries;
 mod rounds;
 mod socket;
 mod start;
+mod tail;
 mod turns;
 mod upgrade;
 

@@ -29,6 +29,15 @@ pub fn gone(fds: &[RawFd]) -> Vec<usize> {
     polled.iter().enumerate().filter(|(_, entry)| is_gone(entry)).map(|(index, _)| index).collect()
 }
 
+/// Bytes in a socket that its other end has not taken yet; 0 where the system does not tell.
+pub fn queued(fd: RawFd) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the pointer is that of a live value of the type this request writes; a bad descriptor is
+    // answered with an error, which writes nothing.
+    let asked = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) };
+    if asked == 0 { u64::try_from(bytes).unwrap_or_default() } else { 0 }
+}
+
 /// Whether a socket has something to read, a FIN or an error included.
 pub fn is_readable(fd: RawFd) -> bool {
     poll(&[fd], libc::POLLIN | RDHUP).iter().any(|entry| entry.revents != 0)
@@ -97,6 +106,21 @@ mod tests {
         assert!(gone(&fds).is_empty());
         drop(leaver);
         eventually(|| gone(&fds) == [1]);
+    }
+
+    #[test]
+    fn what_the_other_end_does_not_take_is_queued() {
+        let (client, mut server) = pair();
+        assert_eq!(queued(server.as_raw_fd()), 0);
+        server.set_nonblocking(true).unwrap();
+        while server.write(&[0; 0x10000]).is_ok() {}
+        let full = queued(server.as_raw_fd());
+        assert!(full > 0);
+        let reading =
+            std::thread::spawn(move || std::io::copy(&mut { client }, &mut std::io::sink()));
+        eventually(|| queued(server.as_raw_fd()) == 0);
+        drop(server);
+        assert!(reading.join().unwrap().unwrap() >= full);
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use cyan::control_plane::command::Command;
 use cyan::data_plane::exchange::OnTime;
+use cyan::model::listener::ListenAddress;
 use cyan::model::snapshot::Snapshot;
 use cyan::model::verdict::Verdict;
 
+use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::memory_engine::{Head, MemoryEngine};
 use crate::support::proxy::{Builder, Proxy, environment, name};
@@ -54,6 +56,47 @@ async fn a_client_that_takes_nothing_does_not_outlive_a_drain() {
     proxy.ask(drain).await.unwrap();
     eventually("nothing is in flight", || proxy.in_flight("blue") == 0).await;
     proxy.settles("blue", Verdict::Shed, 1).await;
+    drop(client);
+}
+
+/// hyper holds the end of an answer when its exchange is over. A client that stopped reading there kept its
+/// connection until the process ended, and one that went on asking had all its answers held.
+#[tokio::test]
+async fn a_client_that_asks_on_and_takes_nothing_is_cut_with_nothing_in_flight() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let mut blue = environment("blue", &[&upstream]);
+    blue.timeouts.write_stall = Duration::from_millis(300);
+    let proxy = Builder::new(vec![blue]).start();
+    let mut client = proxy.client().await;
+    assert_eq!(client.get("/", "te: trailers\r\n").await.text(), "ok");
+    // Far more answers than sockets hold.
+    let asked = "OPTIONS * HTTP/1.1\r\nhost: test\r\n\r\n".repeat(500_000);
+    assert!(client.try_send(&asked).await.is_err(), "who takes nothing is asked for no more");
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+/// The answer fits the sockets but for its end: a unix socket holds some 200 KiB, hyper 64 KiB.
+#[tokio::test]
+async fn a_client_that_leaves_the_end_of_its_answer_is_cut() {
+    let length = 224 * 1024;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    let upstream = Upstream::sending([head.as_bytes(), &vec![b'x'; length]].concat()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cyan.sock");
+    let mut blue = environment("blue", &[&upstream]);
+    blue.timeouts.write_stall = Duration::from_millis(300);
+    let mut builder = Builder::new(vec![blue]);
+    let mut second = builder.config.listeners[0].clone();
+    second.address = ListenAddress::Unix(path.clone());
+    second.timeouts.idle = Duration::from_millis(100);
+    builder.config.listeners.push(second);
+    let proxy = builder.start();
+    let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let mut client = Client::over(stream);
+    client.send("GET / HTTP/1.1\r\nhost: test\r\nte: trailers\r\n\r\n").await;
+    proxy.settles("blue", Verdict::Complete, 1).await;
+    let connections = || proxy.app().controller().totals().connections();
+    eventually("it is cut", || connections() == 0).await;
     drop(client);
 }
 

@@ -68,6 +68,7 @@ pub async fn serve(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Hangup> {
+    client.has_room().await;
     let peer = Rc::clone(&client.peer);
     let exchange = Exchange::begin(Rc::clone(&core.recorder), peer, Instant::now());
     let flight = core.flights.depart(exchange);
@@ -235,6 +236,7 @@ impl Serving {
             }
         });
         let limit = environment.spec.timeouts.write_stall;
+        self.work.client().limit_tail(limit);
         let outlet = (!is_http1).then(|| self.work.client().outlet(limit, Instant::now()));
         let relay = Relay {
             incoming,
