@@ -45,6 +45,8 @@ pub struct Client {
     /// The core's tick has seen that it lingers.
     was_lingering: Cell<bool>,
     is_cut: Cell<bool>,
+    /// The answer under way ends with the connection, of HTTP/1.0.
+    ends_answer: Cell<bool>,
     is_closing: Cell<bool>,
     /// It is closing, and was idle for long enough that no request is likely to be on its way.
     is_rested: Cell<bool>,
@@ -125,6 +127,7 @@ impl Clients {
             was_head_begun: Cell::new(false),
             was_lingering: Cell::new(false),
             is_cut: Cell::new(false),
+            ends_answer: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
             is_rested: Cell::new(false),
             leaves_at,
@@ -254,6 +257,11 @@ impl Client {
         }
     }
 
+    /// Its answer ends with the connection: a FIN in the middle would be taken for the end of it.
+    pub fn ends_answer(&self) {
+        self.ends_answer.set(true);
+    }
+
     /// Ends the connection with a reset, for a client that takes a FIN for the end of an answer.
     pub fn reset_on_close(&self) {
         socket::reset_on_close(self.fd);
@@ -351,6 +359,11 @@ impl Client {
 
     /// Breaks the connection.
     pub fn cut(&self) {
+        // What the socket has taken may still arrive, and then the answer has its end.
+        let is_answering = self.in_flight.get() > 0 || self.io.is_blocked();
+        if self.ends_answer.get() && is_answering {
+            self.reset_on_close();
+        }
         self.is_cut.set(true);
         self.wake();
     }

@@ -9,11 +9,11 @@ use cyan::model::snapshot::Snapshot;
 use cyan::model::verdict::Verdict;
 
 use crate::support::client::Client;
-use crate::support::eventually;
 use crate::support::memory_engine::{Head, MemoryEngine};
 use crate::support::proxy::{Builder, Proxy, environment, name};
 use crate::support::tables::{assignment, table_with};
 use crate::support::upstream::Upstream;
+use crate::support::{eventually, in_time};
 
 /// An upstream that sends as fast as it can, until it is left.
 async fn endless() -> Upstream {
@@ -57,6 +57,29 @@ async fn a_client_that_takes_nothing_does_not_outlive_a_drain() {
     eventually("nothing is in flight", || proxy.in_flight("blue") == 0).await;
     proxy.settles("blue", Verdict::Shed, 1).await;
     drop(client);
+}
+
+/// HTTP/1.0 has no other end of such an answer than that of the connection. A client that had paused found
+/// what was queued for it, and then a FIN.
+#[tokio::test]
+async fn a_client_of_http_1_0_that_paused_sees_a_reset() {
+    for ends_with_cyan in [false, true] {
+        let upstream = endless().await;
+        let mut blue = environment("blue", &[&upstream]);
+        if !ends_with_cyan {
+            blue.timeouts.write_stall = Duration::from_millis(300);
+        }
+        let proxy = Builder::new(vec![blue]).start();
+        let mut client = proxy.client().await;
+        client.send("GET / HTTP/1.0\r\n\r\n").await;
+        client.read_until(b"\r\n\r\n").await;
+        if ends_with_cyan {
+            in_time(proxy.shut_down()).await.unwrap();
+        } else {
+            eventually("the upstream is let go", || upstream.closed() == 1).await;
+        }
+        assert!(client.rest().await.is_err(), "ended with Cyan: {ends_with_cyan}");
+    }
 }
 
 /// hyper holds the end of an answer when its exchange is over. A client that stopped reading there kept its

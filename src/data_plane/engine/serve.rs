@@ -225,6 +225,9 @@ impl Serving {
         let is_request_sent = outgoing.body.is_none_or(|body| body.is_ended());
         let is_stream = length == BodyLength::Unknown;
         let ends_with_connection = self.version < http::Version::HTTP_11 && is_stream;
+        if ends_with_connection {
+            self.work.client().ends_answer();
+        }
         let incoming = Rc::new(RefCell::new(Some(incoming)));
         let (upstreams_half, client) = (Rc::clone(&incoming), Rc::clone(self.work.client()));
         let is_http1 = self.version < http::Version::HTTP_2;
