@@ -1,8 +1,10 @@
 //! Bodies of requests: large ones pass through, refused ones cost nothing.
 
+use cyan::model::environment::Protocol;
 use cyan::model::verdict::Verdict;
 use tokio::io::AsyncReadExt;
 
+use crate::support::http2::{Http2Upstream, Visit as Http2Visit};
 use crate::support::in_time;
 use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::serving::Serving;
@@ -113,6 +115,53 @@ async fn an_answer_during_the_upload_passes_at_once_and_is_whole() {
     client.read_until(b"end\r\n0\r\n\r\n").await;
     drop(client);
     proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+/// A client that broke its own upload made an upstream lose its connection in the middle of the answer, and
+/// that counted against the environment: whoever wanted to could take a release back.
+#[tokio::test]
+async fn a_client_that_breaks_its_upload_during_the_answer_is_to_blame() {
+    for (is_http2, rest, verdict) in [
+        (false, "zz\r\n", Verdict::Shed),
+        (true, "zz\r\n", Verdict::Shed),
+        (false, "3e9\r\n", Verdict::Shed),
+        (true, "3e9\r\n", Verdict::Shed),
+        (false, "", Verdict::ClientGone),
+        (true, "", Verdict::ClientGone),
+    ] {
+        let upstream = Upstream::scripted(|mut visit| async move {
+            visit.head().await;
+            visit.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nearly\r\n").await;
+            visit.until_closed().await;
+        })
+        .await;
+        let http2 = Http2Upstream::scripted(|mut visit| async move {
+            let mut sending = visit.answer(200);
+            let _ = sending.send_data("early".into(), false);
+            while visit.piece().await.is_some() {}
+            Http2Visit::until_reset(&mut sending).await;
+        })
+        .await;
+        let mut blue = environment("blue", &[&upstream]);
+        if is_http2 {
+            blue.upstreams = vec![http2.url().parse().unwrap()];
+            blue.protocol = Protocol::Http2;
+        }
+        let proxy = Builder::new(vec![blue]).service(|chat| chat.body_bytes_max = 1000).start();
+        let mut client = proxy.client().await;
+        client
+            .send("POST / HTTP/1.1\r\nhost: a\r\nx-user-id: ana\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+            .await;
+        client.read_until(b"early").await;
+        if rest.is_empty() {
+            client.finish().await;
+        } else {
+            client.send([rest.as_bytes(), &[b'x'; 1001]].concat()).await;
+        }
+        let rest = client.rest().await.unwrap_or_default();
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "never a clean end");
+        proxy.settles("blue", verdict, 1).await;
+    }
 }
 
 #[tokio::test]

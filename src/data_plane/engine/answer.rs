@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use super::connection::UpstreamConnection;
 use super::heads::{HyperTrailers, TrailerParts};
 use super::serve::Hangup;
+use super::upload::Stopped;
 use crate::data_plane::clients::Work;
 use crate::data_plane::core::Core;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
@@ -44,6 +45,8 @@ pub struct Relay {
     pub connection: Option<UpstreamConnection>,
     /// How that connection may rest; `None` when it must not be used again.
     pub rest: Option<Rest>,
+    /// Why the upload was stopped that was still under way when the answer began.
+    pub stopped: Option<Stopped>,
     /// The upstream of the connection.
     pub upstream: crate::model::upstream::UpstreamId,
     /// The core.
@@ -86,8 +89,7 @@ impl Relay {
             match polled {
                 Poll::Pending => return self.poll_due(cx),
                 Poll::Ready(None) if self.was_reset() => {
-                    let now = Instant::now();
-                    self.flight.with(|exchange| exchange.on_response_end(BodyEnd::Reset, now));
+                    self.broken(BodyEnd::Reset);
                     return self.poll_hang_up(cx);
                 }
                 Poll::Ready(None) => {
@@ -95,7 +97,7 @@ impl Relay {
                     return Poll::Ready(self.end());
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.broken(&error);
+                    self.broken(if is_reset(&error) { BodyEnd::Reset } else { BodyEnd::Cut });
                     return self.poll_hang_up(cx);
                 }
                 Poll::Ready(Some(Ok(frame))) => match self.pass(frame) {
@@ -188,10 +190,15 @@ impl Relay {
         self.connection.as_ref().is_some_and(UpstreamConnection::is_http2) && !self.is_at_end()
     }
 
-    fn broken(&mut self, error: &hyper::Error) {
+    /// The answer broke off. An upload that its client has broken takes the upstream's connection or stream
+    /// with it, and that is not the upstream's fault.
+    fn broken(&self, end: BodyEnd) {
         let now = Instant::now();
-        let end = if is_reset(error) { BodyEnd::Reset } else { BodyEnd::Cut };
-        self.flight.with(|exchange| exchange.on_response_end(end, now));
+        let refusal = self.stopped.as_ref().and_then(|stopped| stopped.borrow().clone());
+        self.flight.with(|exchange| match refusal {
+            Some(refusal) => drop(exchange.on_request_broken(refusal)),
+            None => exchange.on_response_end(end, now),
+        });
     }
 
     /// Breaks off in the next round: an error now would make hyper drop what it has not flushed yet, and

@@ -222,7 +222,7 @@ impl Serving {
         let length = length_of(&incoming);
         self.edit_response(&mut parts, length);
         let keep_alive = self.flight.note(|exchange| exchange.keep_alive());
-        let is_request_sent = outgoing.body.is_none_or(|body| body.is_ended());
+        let unsent = outgoing.body.filter(|body| !body.is_ended());
         let is_stream = length == BodyLength::Unknown;
         let ends_with_connection = self.version < http::Version::HTTP_11 && is_stream;
         if ends_with_connection {
@@ -246,7 +246,8 @@ impl Serving {
             outlet,
             flight: self.flight,
             connection: Some(connection),
-            rest: is_request_sent.then(|| Rest::of(&environment, keep_alive, is_stream)),
+            rest: unsent.is_none().then(|| Rest::of(&environment, keep_alive, is_stream)),
+            stopped: unsent.map(|body| body.stopped()),
             upstream: upstream.id,
             core: self.core,
             work: self.work,

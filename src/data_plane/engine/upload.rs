@@ -41,6 +41,9 @@ pub enum UploadError {
     TooLarge,
 }
 
+/// Why sending a body was stopped, if it was. It outlives the body, and what is kept of that.
+pub type Stopped = Rc<RefCell<Option<Refusal>>>;
+
 type UploadFrame = Result<Frame<Bytes>, UploadError>;
 
 /// The body, shared by the attempts to send it.
@@ -59,7 +62,7 @@ pub struct RequestBody {
     held: RefCell<Option<Bytes>>,
     /// What came behind the piece that was held.
     behind: RefCell<Option<Frame<Bytes>>>,
-    refusal: RefCell<Option<Refusal>>,
+    stopped: Stopped,
     flight: Rc<Flight>,
     flights: Rc<Flights>,
     hint: SizeHint,
@@ -91,7 +94,7 @@ impl RequestBody {
             max,
             held: RefCell::default(),
             behind: RefCell::default(),
-            refusal: RefCell::default(),
+            stopped: Stopped::default(),
             flight,
             flights,
             hint,
@@ -149,7 +152,12 @@ impl RequestBody {
 
     /// Why sending was stopped, if it was.
     pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal.borrow().clone()
+        self.stopped.borrow().clone()
+    }
+
+    /// The same for later on.
+    pub fn stopped(&self) -> Stopped {
+        Rc::clone(&self.stopped)
     }
 
     fn keep(&self, piece: Bytes) {
@@ -231,7 +239,7 @@ impl RequestBody {
             }
             // hyper takes a reset with CANCEL for the end, although no END_STREAM has come.
             Poll::Ready(None) if self.is_http2 && !incoming.is_end_stream() => {
-                *self.refusal.borrow_mut() = Some(Refusal::BodyCut);
+                *self.stopped.borrow_mut() = Some(Refusal::BodyCut);
                 Poll::Ready(Some(Err(UploadError::Reset)))
             }
             Poll::Ready(None) => {
@@ -241,7 +249,7 @@ impl RequestBody {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                *self.refusal.borrow_mut() = Some(if is_malformed(&error) {
+                *self.stopped.borrow_mut() = Some(if is_malformed(&error) {
                     Refusal::Malformed("the body broke its own framing")
                 } else {
                     Refusal::BodyCut
@@ -254,7 +262,7 @@ impl RequestBody {
                 self.flight.with(|exchange| exchange.on_client_sent(bytes, now));
                 self.total.set(self.total.get() + bytes);
                 if self.total.get() > self.max {
-                    *self.refusal.borrow_mut() = Some(Refusal::BodyTooLarge(self.max));
+                    *self.stopped.borrow_mut() = Some(Refusal::BodyTooLarge(self.max));
                     return Poll::Ready(Some(Err(UploadError::TooLarge)));
                 }
                 self.copy(&frame);

@@ -104,8 +104,17 @@ impl Exchange {
     /// The client sent more than it may, broke its own framing, or left in the middle.
     pub fn on_request_broken(&mut self, refusal: Refusal) -> Refusal {
         let has_left = refusal == Refusal::BodyCut;
-        self.settle(if has_left { Verdict::ClientGone } else { Verdict::Shed });
-        self.refuse(refusal)
+        let verdict = if has_left { Verdict::ClientGone } else { Verdict::Shed };
+        if self.head_after.is_none() {
+            self.settle(verdict);
+            return self.refuse(refusal);
+        }
+        // What the client has seen of an answer stays true.
+        let verdict = self.verdict_so_far().unwrap_or(verdict);
+        self.settle(verdict);
+        self.refused = Some(refusal.reason());
+        self.phase = Phase::Ended;
+        refusal
     }
 
     /// The upstream's answer cannot be passed on.
