@@ -1,15 +1,21 @@
 //! TLS on both sides: towards clients by ALPN, towards upstreams with authorities of one's own.
 
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
 use cyan::model::environment::{EnvironmentSpec, HostPolicy, Protocol, Secret};
 use cyan::model::header_id::HeaderId;
 use cyan::model::verdict::Verdict;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::support::client::Client;
 use crate::support::http2::{Http2Client, Http2Upstream, get};
 use crate::support::proxy::{Builder, Proxy, environment};
-use crate::support::relay::Relay;
+use crate::support::relay::{self, Relay};
 use crate::support::tls::Certificate;
 use crate::support::upstream::Upstream;
+use crate::support::{eventually, in_time};
 
 fn secured(upstream: &Upstream, certificate: &Certificate) -> Proxy {
     Builder::new(vec![environment("blue", &[upstream])])
@@ -119,6 +125,64 @@ async fn an_upstream_gets_http_2_over_tls_where_asked() {
     let uri = &upstream.heads()[0].uri;
     assert_eq!(uri.to_string(), "https://test/x");
     proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+/// The limit on a whole exchange was taken for a failure of the upstream, by whoever waited for the same
+/// connection too.
+#[tokio::test]
+async fn a_limit_on_the_whole_exchange_that_passes_while_connecting_ends_that_one_alone() {
+    let upstream = Http2Upstream::replying(200, "two").await;
+    let certificate = Certificate::of("127.0.0.1");
+    let behind = certificate.before(upstream.address, &["h2"]).await;
+    let (relay, mut silent) = silent_once(behind.address).await;
+    let mut blue = trusting(&relay, &certificate);
+    blue.protocol = Protocol::Http2;
+    blue.timeouts.connect = Duration::from_secs(5);
+    blue.timeouts.total = Some(Duration::from_secs(1));
+    let mut builder = Builder::new(vec![blue]);
+    builder.config.workers = Some(1); // those of one core share a connection
+    let proxy = builder.start();
+    let (mut first, mut second) = (proxy.client().await, proxy.client().await);
+    let began = Instant::now();
+    first.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    in_time(silent.wait_for(|is_taken| *is_taken)).await.unwrap();
+    eventually("the first has little time left", || began.elapsed().as_millis() >= 600).await;
+    second.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let (first, second) = (first.answer().await, second.answer().await);
+    assert_eq!((first.status, second.status), (504, 200), "{} {}", first.text(), second.text());
+    assert!(first.text().contains("1000 ms"), "{}", first.text());
+    proxy.settles("blue", Verdict::Timeout, 1).await;
+    proxy.settles("blue", Verdict::Complete, 1).await;
+    drop(behind);
+}
+
+#[tokio::test]
+async fn a_limit_on_the_whole_exchange_is_a_504_in_either_engine() {
+    let certificate = Certificate::of("127.0.0.1");
+    for headers in ["", "te: trailers\r\n"] {
+        let (relay, _silent) = silent_once("127.0.0.1:1".parse().unwrap()).await;
+        let mut blue = trusting(&relay, &certificate);
+        blue.timeouts.connect = Duration::from_secs(5);
+        blue.timeouts.total = Some(Duration::from_millis(200));
+        let proxy = Builder::new(vec![blue]).start();
+        assert_eq!(proxy.client().await.get("/", headers).await.status, 504, "{headers:?}");
+        proxy.settles("blue", Verdict::Timeout, 1).await;
+    }
+}
+
+/// Takes the first connection and says nothing on it; passes on those after it.
+async fn silent_once(behind: SocketAddr) -> (Relay, watch::Receiver<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (taken, silent) = watch::channel(false);
+    let address = listener.local_addr().unwrap();
+    let relay = Relay::running(address, async move {
+        let _first = listener.accept().await;
+        taken.send_replace(true);
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(relay::pass(stream, behind));
+        }
+    });
+    (relay, silent)
 }
 
 #[tokio::test]

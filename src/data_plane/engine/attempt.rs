@@ -44,6 +44,16 @@ pub(super) struct Answered {
     pub(super) environment: Arc<Environment>,
 }
 
+/// Why there is no connection.
+enum NoConnection {
+    /// It could not be made; whoever waited for it has failed with it.
+    Unmade(Unmade),
+    /// This exchange has no time left for it. Others may have.
+    Late(Unmade),
+    /// The exchange is over.
+    Over(Refusal),
+}
+
 impl Serving {
     /// Sends the request until an upstream answers, or the exchange gives up.
     pub(super) async fn obtain(&self, outgoing: &Outgoing) -> Result<Answered, Refusal> {
@@ -73,7 +83,11 @@ impl Serving {
                             self.flight.note(|exchange| exchange.on_connected(Instant::now()));
                             connection
                         }
-                        Err((stage, problem)) => {
+                        Err(NoConnection::Over(refusal)) => return Err(refusal),
+                        Err(
+                            NoConnection::Unmade((stage, problem))
+                            | NoConnection::Late((stage, problem)),
+                        ) => {
                             self.after(stage, &problem, false)?;
                             continue;
                         }
@@ -133,7 +147,7 @@ impl Serving {
         environment: &Environment,
         outgoing: &Outgoing,
         is_alone: bool,
-    ) -> Result<UpstreamConnection, Unmade> {
+    ) -> Result<UpstreamConnection, NoConnection> {
         // A WebSocket over HTTP/2 would need extended CONNECT; HTTP/1.1 works everywhere.
         let protocol = match outgoing.upgrade {
             Some(_) if self.flight.note(|exchange| exchange.is_upgrade()) => Protocol::Http1,
@@ -145,7 +159,7 @@ impl Serving {
         let dialing = &self.core.engine.dialing;
         while !is_alone && let Some(dial) = dialing.join(upstream.id, self.places(upstream)) {
             match self.patiently(dial.ended()).await? {
-                DialEnd::Failed(unmade) => return Err(unmade),
+                DialEnd::Failed(unmade) => return Err(NoConnection::Unmade(unmade)),
                 DialEnd::Left => {}
                 // Without a place, others were faster: those who have none share the next connection.
                 DialEnd::Made => {
@@ -160,7 +174,8 @@ impl Serving {
         let dialed = self.dial(upstream, environment, protocol).await;
         promise.end(match &dialed {
             Ok(_) => DialEnd::Made,
-            Err(unmade) => DialEnd::Failed(unmade.clone()),
+            Err(NoConnection::Unmade(unmade)) => DialEnd::Failed(unmade.clone()),
+            Err(NoConnection::Late(_) | NoConnection::Over(_)) => DialEnd::Left,
         });
         dialed
     }
@@ -170,21 +185,23 @@ impl Serving {
         upstream: &Arc<Upstream>,
         environment: &Environment,
         protocol: Protocol,
-    ) -> Result<UpstreamConnection, Unmade> {
+    ) -> Result<UpstreamConnection, NoConnection> {
+        let failed = |error: DialError| NoConnection::Unmade((error.stage(), error.to_string()));
         let spec = &environment.spec;
         let engine = &self.core.engine;
         let tls = if upstream.spec.tls {
             let settings = engine.tls.of(environment.id, spec, protocol);
-            Some(settings.map_err(|error| (error.stage(), error.to_string()))?)
+            Some(settings.map_err(failed)?)
         } else {
             None
         };
         let dialed = self.patiently(dial(upstream, spec, tls, protocol)).await?;
-        Ok(match dialed.map_err(|error: DialError| (error.stage(), error.to_string()))? {
+        Ok(match dialed.map_err(failed)? {
             Dialed::Http1(connection) => UpstreamConnection::Http1(connection),
             Dialed::Http2(connection) => {
                 let stream = connection.stream(false);
-                let stream = stream.ok_or_else(|| unmade("the connection closed at once"))?;
+                let closed = || NoConnection::Unmade(unmade("the connection closed at once"));
+                let stream = stream.ok_or_else(closed)?;
                 let mut http2 = engine.http2.borrow_mut();
                 let connections = http2.entry(upstream.id).or_default();
                 // Beyond the limit it serves this one request and is closed.
@@ -197,18 +214,23 @@ impl Serving {
     }
 
     /// Waits for a part of connecting, as long as the exchange may.
-    async fn patiently<F: Future>(&self, work: F) -> Result<F::Output, Unmade> {
+    async fn patiently<F: Future>(&self, work: F) -> Result<F::Output, NoConnection> {
         let mut work = std::pin::pin!(work);
         loop {
             match self.flight.wait(work.as_mut()).await {
                 Ok(done) => return Ok(done),
-                Err(_due) if self.flight.is_evicted() => return Err(unmade("being drained")),
+                Err(_due) if self.flight.is_evicted() => {
+                    return Err(NoConnection::Late(unmade("being drained")));
+                }
                 Err(_due) => {
                     let on_time = |exchange: &mut Exchange| exchange.on_time(Instant::now());
                     match self.flight.with(on_time) {
-                        OnTime::Nothing => {} // the tick was early
-                        OnTime::Failed(stage, problem) => return Err((stage, problem)),
-                        _ => return Err(unmade("the exchange took too long")),
+                        OnTime::Failed(stage, problem) => {
+                            return Err(NoConnection::Late((stage, problem)));
+                        }
+                        OnTime::Reply(refusal) => return Err(NoConnection::Over(refusal)),
+                        // The tick was early; there is no answer yet to break off.
+                        OnTime::Nothing | OnTime::Abort => {}
                     }
                 }
             }
