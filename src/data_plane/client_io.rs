@@ -33,6 +33,7 @@ const INTERIM_BYTES_MAX: usize = 16 * 1024;
 pub struct IoState {
     is_head_begun: AtomicBool,
     is_lingering: AtomicBool,
+    is_upload_left: AtomicBool,
     has_interim: AtomicBool,
     interim: Mutex<Interim>,
     is_blocked: AtomicBool,
@@ -133,6 +134,11 @@ impl IoState {
     /// Whether a byte has come since.
     pub fn is_head_begun(&self) -> bool {
         self.is_head_begun.load(Ordering::Relaxed)
+    }
+
+    /// Nobody takes the rest of a request's body any more, or a new request begins.
+    pub fn leave_upload(&self, is_left: bool) {
+        self.is_upload_left.store(is_left, Ordering::Relaxed);
     }
 
     /// Read on for a moment before closing.
@@ -317,9 +323,10 @@ impl AsyncWrite for ClientIo {
         let shut = Pin::new(&mut self.carrier).poll_shutdown(cx);
         self.state.note_room(shut.is_ready());
         ready!(shut)?;
-        if self.frames.is_some() {
-            // A client of HTTP/2 writes while it reads: acknowledgements, windows. What comes to a closed
-            // socket is answered by a reset, and the client loses answers that it has not read yet.
+        if self.frames.is_some() || self.state.is_upload_left.load(Ordering::Relaxed) {
+            // A client of HTTP/2 writes while it reads: acknowledgements, windows. One of HTTP/1 may be in the
+            // middle of a body that its upstream has refused. What comes to a closed socket is answered by
+            // a reset, and the client loses answers that it has not read yet.
             self.state.linger();
         }
         if self.state.is_lingering() { self.poll_linger(cx) } else { Poll::Ready(Ok(())) }

@@ -212,6 +212,7 @@ impl Client {
     /// Begins an exchange.
     pub fn work(self: &Rc<Self>, clients: &Rc<Clients>) -> Work {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.io.leave_upload(false);
         Work { client: Rc::clone(self), clients: Rc::clone(clients) }
     }
 
@@ -219,6 +220,11 @@ impl Client {
     pub fn linger(&self, now: Instant) {
         self.io.linger();
         self.since.set(now);
+    }
+
+    /// Whether it speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.is_http2
     }
 
     /// Whether its next answer is its last.

@@ -2,13 +2,13 @@
 
 use cyan::model::environment::Protocol;
 use cyan::model::verdict::Verdict;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::http2::{Http2Upstream, Visit as Http2Visit};
-use crate::support::in_time;
 use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::serving::Serving;
 use crate::support::upstream::Upstream;
+use crate::support::{eventually, in_time};
 
 const LARGE_BYTES: usize = 100 << 20;
 /// What sockets and the HTTP engine may hold on the way, and an allocator may keep.
@@ -164,6 +164,35 @@ async fn a_client_that_breaks_its_upload_during_the_answer_is_to_blame() {
     }
 }
 
+/// What a client still writes was answered by a reset, and some clients saw that before the answer.
+#[tokio::test]
+async fn a_client_may_write_on_when_its_upload_is_refused_by_the_upstream() {
+    let upstream = Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit
+            .send("HTTP/1.1 413 No\r\ncontent-length: 9\r\nconnection: close\r\n\r\ntoo large")
+            .await;
+        visit.stream.shutdown().await.unwrap();
+        visit.until_closed().await;
+    })
+    .await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = proxy.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\nx-user-id: ana\r\ncontent-length: 9000000\r\n\r\nx")
+        .await;
+    eventually("it arrives", || upstream.heads().len() == 1).await;
+    eventually("it is answered", || proxy.in_flight("blue") == 0).await;
+    for _ in 0..100 {
+        client.send([b'x'; 1000]).await;
+        tokio::task::yield_now().await;
+    }
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (413, "too large"));
+    assert!(client.rest().await.unwrap().is_empty(), "it ends without a reset");
+    proxy.settles("blue", Verdict::HttpError, 1).await;
+}
+
 #[tokio::test]
 async fn an_upload_that_stops_never_reaches_the_upstream_as_a_whole() {
     let (tell, mut told) = tokio::sync::mpsc::channel(1);
@@ -181,7 +210,7 @@ async fn an_upload_that_stops_never_reaches_the_upstream_as_a_whole() {
     client
         .send("POST / HTTP/1.1\r\nhost: a\r\nx-user-id: ana\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
         .await;
-    crate::support::eventually("the request arrives", || upstream.heads().len() == 1).await;
+    eventually("the request arrives", || upstream.heads().len() == 1).await;
     drop(client);
     let came = in_time(told.recv()).await.unwrap();
     assert!(!came.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&came));

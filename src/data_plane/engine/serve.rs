@@ -158,7 +158,7 @@ impl Serving {
         let bytes_max = self.flight.note(|exchange| exchange.body_bytes_max());
         Some(RequestBody::new(
             incoming,
-            self.version == http::Version::HTTP_2,
+            Rc::clone(self.work.client()),
             bytes_max,
             service.headers.clone(),
             &self.core.budget,

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 
 use super::mirror::Copying;
 use crate::data_plane::budget::{BufferBudget, BufferLease};
+use crate::data_plane::clients::Client;
 use crate::data_plane::exchange::Refusal;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
 use crate::data_plane::flight::{Flight, Flights};
@@ -66,7 +67,7 @@ pub struct RequestBody {
     flight: Rc<Flight>,
     flights: Rc<Flights>,
     hint: SizeHint,
-    is_http2: bool,
+    client: Rc<Client>,
     names: HeaderNames,
     copying: RefCell<Option<Copying>>,
 }
@@ -75,7 +76,7 @@ impl RequestBody {
     /// The body of a request that is in flight.
     pub fn new(
         incoming: Incoming,
-        is_http2: bool,
+        client: Rc<Client>,
         max: u64,
         names: HeaderNames,
         budget: &Arc<BufferBudget>,
@@ -98,7 +99,7 @@ impl RequestBody {
             flight,
             flights,
             hint,
-            is_http2,
+            client,
             names,
             copying: RefCell::default(),
         })
@@ -214,7 +215,7 @@ impl RequestBody {
             None => None,
             Some(Err(error)) => return ControlFlow::Break(Some(Err(error))),
         };
-        let is_open = self.is_http2 && !self.is_ended();
+        let is_open = self.client.is_http2() && !self.is_ended();
         if is_open
             && self.announced() == Some(self.total.get())
             && let Some(piece) = frame.as_ref().and_then(Frame::data_ref)
@@ -238,7 +239,7 @@ impl RequestBody {
                 Poll::Pending
             }
             // hyper takes a reset with CANCEL for the end, although no END_STREAM has come.
-            Poll::Ready(None) if self.is_http2 && !incoming.is_end_stream() => {
+            Poll::Ready(None) if self.client.is_http2() && !incoming.is_end_stream() => {
                 *self.stopped.borrow_mut() = Some(Refusal::BodyCut);
                 Poll::Ready(Some(Err(UploadError::Reset)))
             }
@@ -268,6 +269,15 @@ impl RequestBody {
                 self.copy(&frame);
                 Poll::Ready(Some(Ok(frame)))
             }
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        // hyper reads no further; an HTTP/2 stream has a reset of its own for that.
+        if !self.client.is_http2() && !self.is_ended.get() {
+            self.client.io.leave_upload(true);
         }
     }
 }
