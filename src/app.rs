@@ -23,9 +23,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::life::Life;
-use self::takeover::Sockets;
 use self::takeover::claim::{Claim, ClaimError};
+use self::takeover::message::Line;
 use self::takeover::offer::{Heir, Offer};
+use self::takeover::{Sockets, farewell};
 use crate::admin::{self, AdminListener, ReadConfig};
 use crate::config::Config;
 use crate::control_plane::boot::{Boot, StartError as BootError};
@@ -142,12 +143,20 @@ impl App {
         let config = config.clone();
         let run = move || {
             runtime.block_on(async move {
-                if let Err(error) = open_gate(&data_plane, claim).await {
-                    data_plane.links.post(|| CoreMessage::StopAccepting(Duration::ZERO));
-                    let _ = ready.send(Err(error));
-                    return;
-                }
+                let before = match open_gate(&data_plane, claim).await {
+                    Ok(before) => before,
+                    Err(error) => {
+                        data_plane.links.post(|| CoreMessage::StopAccepting(Duration::ZERO));
+                        let _ = ready.send(Err(error));
+                        return;
+                    }
+                };
                 let controller = boot.run(data_plane.links.clone(), inbox);
+                if let Some(line) = before {
+                    // Before anything is awaited, and so before the controller's first step.
+                    controller.predecessor().lives();
+                    tokio::spawn(farewell::follow(line, controller.clone())); // until that one ends
+                }
                 entrance.into_iter().for_each(|entrance| controller.announce_entrance(entrance));
                 data_plane.tls.iter().for_each(|tls| controller.announce_tls(Arc::clone(tls)));
                 #[cfg(feature = "otlp")]
@@ -256,16 +265,18 @@ fn listen(
     Ok((prepared, listener))
 }
 
-/// Lets the cores accept: at once, or when the process before has let go.
-async fn open_gate(data_plane: &DataPlane, claim: Option<Claim>) -> Result<(), ClaimError> {
+/// Lets the cores accept: at once, or when the process before has let go. The connection to that one.
+async fn open_gate(
+    data_plane: &DataPlane,
+    claim: Option<Claim>,
+) -> Result<Option<Line>, ClaimError> {
     let Some(mut claim) = claim else {
         data_plane.open_gate();
-        return Ok(());
+        return Ok(None);
     };
     claim.ask_to_serve().await?;
     data_plane.open_gate();
-    claim.tell_serving().await;
-    Ok(())
+    Ok(Some(claim.tell_serving().await))
 }
 
 /// Lets the process have as many descriptors as the system allows: each stream needs two.

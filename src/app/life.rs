@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use super::takeover::Sockets;
+use super::takeover::message::Line;
 use super::takeover::offer::{Heir, Offer};
+use super::takeover::{Sockets, farewell};
 use crate::admin::{self, Admin, AdminListener, ReadConfig};
 use crate::config::resolved::{AdminSpec, ShutdownSpec};
 use crate::control_plane::handle::ControllerHandle;
@@ -62,9 +63,9 @@ impl Life {
             };
             match heir {
                 None => self.end().await,
-                Some(heir) => {
+                Some((heir, line)) => {
                     leave.send_replace(true);
-                    self.leave(heir).await;
+                    self.leave(heir, line).await;
                 }
             }
         };
@@ -80,7 +81,7 @@ impl Life {
         }
     }
 
-    async fn heir_comes(&self) -> Heir {
+    async fn heir_comes(&self) -> (Heir, Line) {
         match &self.offer {
             Some(offer) => offer.stand(&self.controller, &self.sockets).await,
             None => std::future::pending().await,
@@ -101,19 +102,33 @@ impl Life {
     }
 
     /// Another process serves on the same sockets, and has the state; the controller has ended.
-    async fn leave(self, heir: Heir) {
+    async fn leave(self, heir: Heir, line: Line) {
         let Self { controller, data_plane, shutdown, sockets, offer, heir: told, .. } = self;
         controller.announce_heir(heir.pid);
         told.send_replace(Some(heir));
         drop((sockets, offer)); // the files are the heir's
-        finish(&data_plane, &controller, &shutdown).await;
+        let finished = async {
+            finish(&data_plane, &controller, &shutdown).await;
+            // The heir knows of the one before through this process. That one has begun to drain earlier.
+            let before = controller.predecessor().ended();
+            let _ = tokio::time::timeout(shutdown.drain, before).await;
+        };
+        tokio::select! {
+            () = finished => {}
+            () = farewell::tell(line, &controller, rest(&shutdown)) => {}
+        }
     }
+}
+
+/// For how long idle connections may bring one more request.
+fn rest(shutdown: &ShutdownSpec) -> Duration {
+    REST.min(shutdown.drain / 4)
 }
 
 /// Stops accepting, lets what is in flight finish, and ends at the deadline what has not.
 async fn finish(data_plane: &DataPlane, controller: &ControllerHandle, shutdown: &ShutdownSpec) {
     let links = &data_plane.links;
-    let rest = REST.min(shutdown.drain / 4);
+    let rest = rest(shutdown);
     links.post(|| CoreMessage::StopAccepting(rest));
     if !within(data_plane, shutdown.drain, DataPlane::is_over).await {
         tracing::warn!("the time to drain is over; what is still in flight is ended");

@@ -155,6 +155,7 @@ impl Boot {
             judged: ArcSwap::default(),
             started_with: self.config.clone(),
             config_problem: ConfigProblem::default(),
+            predecessor: self.services.predecessor.clone(),
         });
         let mut controller = Controller::new(
             self.services,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::command::DrainView;
 use super::drain::{Drain, Effect, Seen};
 use super::event::Events;
+use super::predecessor::Predecessor;
 use crate::link::{CoreLinks, CoreMessage, Quiesce};
 use crate::model::environment::Environment;
 use crate::model::name::Name;
@@ -37,6 +38,7 @@ pub(super) struct DrainWatch {
     pub(super) deadline: Duration,
     pub(super) links: CoreLinks,
     pub(super) events: Events,
+    pub(super) predecessor: Predecessor,
     pub(super) view: watch::Sender<DrainView>,
     /// Resolves, or is dropped, when the environment gets traffic again.
     pub(super) called_off: oneshot::Receiver<()>,
@@ -50,8 +52,8 @@ struct Told {
 
 impl DrainWatch {
     /// How a drain looks before its first step.
-    pub(super) fn first_view(environment: &Environment, deadline: Duration) -> DrainView {
-        view(Drain::Draining, environment.in_flight.count(), Duration::ZERO, deadline)
+    pub(super) fn first_view(in_flight: u32, deadline: Duration) -> DrainView {
+        view(Drain::Draining, in_flight, Duration::ZERO, deadline)
     }
 
     /// Runs the drain to its end and returns how it ended.
@@ -75,7 +77,7 @@ impl DrainWatch {
                 }
                 _ = &mut self.called_off => return self.call_off(),
             }
-            let in_flight = self.environment.in_flight.count();
+            let in_flight = self.in_flight();
             let elapsed = began.elapsed();
             let (next, effect) =
                 drain.advance(Seen { in_flight, all_acked, elapsed }, self.deadline);
@@ -91,6 +93,12 @@ impl DrainWatch {
                 return now;
             }
         }
+    }
+
+    /// Exchanges in flight, here and in the process before.
+    fn in_flight(&self) -> u32 {
+        let elsewhere = self.predecessor.in_flight(&self.service, self.environment.name());
+        self.environment.in_flight.count().saturating_add(elsewhere)
     }
 
     /// Asks the cores for their oldest exchange, after a while.

@@ -17,6 +17,7 @@ use super::event::{Event, Events};
 use super::hooks::Hooks;
 use super::journal::{NewEntry, Page, Query};
 use super::measurements::Measurements;
+use super::predecessor::{InFlightByEnvironment, Predecessor};
 use super::published::Published;
 use super::quality::Evaluating;
 use super::readiness::Readiness;
@@ -108,6 +109,8 @@ pub(super) struct Shared {
     pub(super) started_with: Config,
     /// Why the last reload was refused; nothing after one that was taken.
     pub(super) config_problem: ConfigProblem,
+    /// What the process that was taken over still serves.
+    pub(super) predecessor: Predecessor,
 }
 
 /// The way to the controller. Clones lead to the same one.
@@ -335,6 +338,35 @@ impl ControllerHandle {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Asked::HandOver(reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What the process that was taken over still serves.
+    pub fn predecessor(&self) -> &Predecessor {
+        &self.shared.predecessor
+    }
+
+    /// Exchanges in flight here and in the process before; `None` while that one has not told.
+    pub fn in_flight(&self) -> Option<InFlightByEnvironment> {
+        let mut counts = self.shared.predecessor.told()?;
+        for (service, environment) in self.shared.published.load().environments() {
+            let here = environment.in_flight.count();
+            if here > 0 {
+                let service = counts.entry(service.to_string()).or_default();
+                *service.entry(environment.name().to_string()).or_default() += here;
+            }
+        }
+        Some(counts)
+    }
+
+    /// Drains that have not finished: service, environment, and the time that is left.
+    pub fn drains_under_way(&self) -> Vec<(Name, Name, Duration)> {
+        let published = self.shared.published.load();
+        let under_way = |(service, environment): (&Name, &Arc<Environment>)| {
+            let view = published.drains.get(&environment.id)?.borrow();
+            let left = Duration::from_millis(view.left_ms);
+            (view.state == "draining").then(|| (service.clone(), environment.name().clone(), left))
+        };
+        published.environments().filter_map(under_way).collect()
     }
 
     /// Another process serves from now on, and users' requests here are the last ones.

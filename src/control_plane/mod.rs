@@ -24,6 +24,7 @@ mod measurements;
 pub mod observation;
 mod observers;
 mod post;
+pub mod predecessor;
 pub mod preview;
 pub mod program;
 mod published;

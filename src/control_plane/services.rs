@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::change::Next;
 use super::command::Refused;
+use super::predecessor::Predecessor;
 use super::record::ServiceRecord;
 use super::warm_up::Taps;
 use crate::model::environment::{Environment, EnvironmentId, EnvironmentSpec};
@@ -34,6 +35,7 @@ pub(super) struct Live {
     pub(super) numbered: u64,
     /// Since when the rollout has been observed by this process, and for how long it had been before.
     observed: (Instant, Duration),
+    predecessor: Predecessor,
 }
 
 /// All services, in the order of the config.
@@ -44,6 +46,8 @@ pub(super) struct Services {
     pub(super) dormant: BTreeMap<Name, ServiceRecord>,
     /// What copies requests for candidates that warm up.
     pub(super) taps: Taps,
+    /// The process before may have exchanges in flight in them as well.
+    pub(super) predecessor: Predecessor,
     environments_numbered: u32,
     upstreams_numbered: u32,
 }
@@ -60,10 +64,11 @@ impl Live {
         self.observed
     }
 
-    /// Exchanges in flight in one environment.
+    /// Exchanges in flight in one environment, here and in the process before.
     pub(super) fn in_flight(&self, environment: &Name) -> u32 {
-        let environment = self.table.environment(environment.as_str());
-        environment.map_or(0, |environment| environment.in_flight.count())
+        let here = self.table.environment(environment.as_str());
+        let here = here.map_or(0, |environment| environment.in_flight.count());
+        here.saturating_add(self.predecessor.in_flight(&self.file.name, environment))
     }
 }
 
@@ -123,6 +128,7 @@ impl Services {
             table: Arc::new(table),
             numbered,
             observed,
+            predecessor: self.predecessor.clone(),
         };
         match index {
             Some(index) => self.list[index] = live,

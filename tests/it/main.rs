@@ -77,6 +77,7 @@ mod sticky;
 mod streams;
 mod switch;
 mod takeover;
+mod takeover_drains;
 mod takeover_http2;
 mod tls;
 mod trace_context;

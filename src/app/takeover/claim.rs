@@ -79,10 +79,12 @@ impl Claim {
         self.step(&Message::Ready, &Message::LetGo).await
     }
 
-    /// Clients are served: the one before may stop accepting.
-    pub async fn tell_serving(mut self) {
+    /// Clients are served: the one before may stop accepting. It tells on the connection what it has in
+    /// flight, until it ends.
+    pub async fn tell_serving(mut self) -> Line {
         // One that hears nothing of it has gone.
         let _ = self.line.say(&Message::Serving, WORD_LIMIT).await;
+        self.line
     }
 
     async fn borrow_sockets(&mut self) -> Result<Sockets, LineError> {

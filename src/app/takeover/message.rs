@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
+use crate::control_plane::predecessor::InFlightByEnvironment;
 use crate::model::listener::ListenAddress;
 
 /// The number of these messages and their order. A field that the other side may ignore needs no new one.
@@ -62,6 +63,26 @@ pub enum Message {
     LetGo,
     /// Clients are served; you may stop accepting.
     Serving,
+    /// What is left to be finished where the state was before. Not every version says it.
+    Finishing {
+        /// Exchanges in flight; `None` while requests may still come in.
+        #[serde(default)]
+        in_flight: Option<InFlightByEnvironment>,
+        /// Drains that were under way, told once.
+        #[serde(default)]
+        drains: Vec<Unfinished>,
+    },
+}
+
+/// A drain that has lost its process.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Where the environment is.
+    pub service: String,
+    /// Which it is.
+    pub environment: String,
+    /// Until its deadline.
+    pub left_ms: u64,
 }
 
 /// The sockets of one address.
@@ -142,6 +163,12 @@ impl Line {
             return Ok(());
         }
         Err(garbage(format!("expected {expected:?}, heard {heard:?}")))
+    }
+
+    /// Waits until the other side has hung up; whatever it says is not heard.
+    pub async fn ended(mut self) {
+        let mut unheard = [0; 1024];
+        while let Ok(1..) = self.stream.read(&mut unheard).await {}
     }
 
     /// Lends sockets.

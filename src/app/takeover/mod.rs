@@ -10,11 +10,14 @@
 //! | has restored the state, its cores stand at the gate: ready | lets go |
 //! | opens the gate: serving | stops accepting, finishes what is in flight, ends |
 //!
+//! They stay connected until the one before has ended (`farewell`).
+//!
 //! What must stay true: at every moment somebody accepts on every socket; until it hears `serving` the
 //! running one goes on as if nothing had been, should the other go; and the new one accepts nobody
 //! before it was let. So whoever is killed, and whenever, the other one serves.
 
 pub mod claim;
+pub mod farewell;
 pub mod message;
 pub mod offer;
 

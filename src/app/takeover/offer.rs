@@ -57,8 +57,9 @@ impl Offer {
     }
 
     /// Returns when another process serves in place of this one. Who asks and does not come to serve is
-    /// told of in the log. Cancel safe: a takeover under way is called off.
-    pub async fn stand(&self, controller: &ControllerHandle, sockets: &Sockets) -> Heir {
+    /// told of in the log. Cancel safe: a takeover under way is called off. The heir is told on the connection
+    /// what is still in flight, for as long as it is held.
+    pub async fn stand(&self, controller: &ControllerHandle, sockets: &Sockets) -> (Heir, Line) {
         loop {
             let Ok((stream, _)) = self.socket.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -84,7 +85,7 @@ async fn converse(
     stream: UnixStream,
     controller: &ControllerHandle,
     sockets: &Sockets,
-) -> Result<Heir, LineError> {
+) -> Result<(Heir, Line), LineError> {
     if !is_one_of_us(&stream) {
         return Err(LineError::Refused("it belongs to another user".to_owned()));
     }
@@ -103,7 +104,7 @@ async fn converse(
     line.say(&Message::LetGo, WORD_LIMIT).await?;
     line.expect(&Message::Serving, WORD_LIMIT).await?;
     away.is_taken();
-    Ok(Heir { pid })
+    Ok((Heir { pid }, line))
 }
 
 async fn greet(line: &mut Line) -> Result<(), LineError> {

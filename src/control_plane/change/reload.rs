@@ -153,7 +153,7 @@ fn leaving<'a>(services: &'a Services, order: &[Name]) -> Result<Vec<&'a Name>, 
     for live in services.list.iter().filter(|live| !order.contains(&live.file.name)) {
         let name = &live.file.name;
         let environments = live.table.environments.iter();
-        let in_flight: u32 = environments.map(|e| e.in_flight.count()).sum();
+        let in_flight: u32 = environments.map(|e| live.in_flight(e.name())).sum();
         if in_flight > 0 {
             return Err(Refused::State {
                 problem: format!(

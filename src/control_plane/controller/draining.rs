@@ -63,7 +63,7 @@ impl Controller {
             let view = known.view.clone();
             return self.answer_when_drained(asked, view, false);
         }
-        let first = DrainWatch::first_view(&drain.environment, drain.deadline);
+        let first = DrainWatch::first_view(drain.in_flight, drain.deadline);
         let (sender, view) = watch::channel(first);
         let (call_off, called_off) = oneshot::channel();
         let id = drain.environment.id;
@@ -75,6 +75,7 @@ impl Controller {
             deadline: drain.deadline,
             links: self.links.clone(),
             events: self.shared.events.clone(),
+            predecessor: self.services.predecessor.clone(),
             view: sender,
             called_off,
         };
@@ -150,6 +151,7 @@ impl Controller {
             service: service.clone(),
             environment: environment.clone(),
             deadline: *deadline,
+            in_flight: live.in_flight(name),
         })
     }
 
@@ -184,6 +186,7 @@ struct ToDrain {
     service: Name,
     environment: std::sync::Arc<crate::model::environment::Environment>,
     deadline: Duration,
+    in_flight: u32,
 }
 
 fn drained(generation: u64, changed: bool, since: Instant, view: &DrainView) -> Applied {
@@ -192,7 +195,10 @@ fn drained(generation: u64, changed: bool, since: Instant, view: &DrainView) -> 
         warnings.push(format!("the deadline ended {} that were still in flight", view.ended));
     }
     if view.in_flight > 0 {
-        warnings.push(format!("{} could not be ended; their core does not answer", view.in_flight));
+        warnings.push(format!(
+            "{} could not be ended; their core does not answer, or the process before has them",
+            view.in_flight
+        ));
     }
     Applied {
         generation,
