@@ -31,6 +31,7 @@ use crate::admin::{self, AdminListener, ReadConfig};
 use crate::config::Config;
 use crate::control_plane::boot::{Boot, StartError as BootError};
 use crate::control_plane::handle::ControllerHandle;
+use crate::control_plane::store::StoreError;
 use crate::data_plane::{DataPlane, Prepared, ReopenLog, StartError as DataPlaneError};
 use crate::link::CoreMessage;
 use crate::metrics::feed::Feed;
@@ -38,6 +39,9 @@ use crate::model::entrance::Entrance;
 use crate::model::listener::ListenAddress;
 #[cfg(feature = "otlp")]
 use crate::otlp::Export;
+
+/// A process that was killed gives its lock back a moment after its connections.
+const DEATH_LIMIT: Duration = Duration::from_secs(1);
 
 /// Reports of cores that the controller has not read yet.
 const REPORTS_MAX: usize = 4096;
@@ -114,7 +118,7 @@ impl App {
         let mut sockets = Sockets::default();
         let (prepared, listener) = listen(config, &mut inherited, &mut sockets)?;
         wait_for(&runtime, claim.ask_for_state())?;
-        let mut boot = Boot::open(config)?;
+        let mut boot = open_state(config, &claim)?;
         wait_for(&runtime, boot.look_first());
         let taken = Taken { boot, prepared, listener, sockets, claim: Some(claim) };
         let app = Self::run(config, read_config, runtime, taken)?;
@@ -263,6 +267,22 @@ fn listen(
     let address = &config.admin.address;
     let listener = AdminListener::bind(address, &mut inherited.admin, &mut kept.admin)?;
     Ok((prepared, listener))
+}
+
+/// Takes the state that was left, or that a process which has gone leaves in a while.
+fn open_state(config: &Config, claim: &Claim) -> Result<Boot, BootError> {
+    if !claim.is_alone() {
+        return Boot::open(config);
+    }
+    match Boot::open_within(config, DEATH_LIMIT) {
+        Err(BootError::Store(error @ StoreError::InUse { .. })) => {
+            // By its config, which should be like ours.
+            let limit = config.shutdown.pre_stop + config.shutdown.drain + DEATH_LIMIT;
+            tracing::warn!(%error, ?limit, "waiting until the process before has ended");
+            Boot::open_within(config, limit)
+        }
+        opened => opened,
+    }
 }
 
 /// Lets the cores accept: at once, or when the process before has let go. The connection to that one.

@@ -1,5 +1,6 @@
 //! The life of the control plane's thread, and the order in which everything ends.
 
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
@@ -12,6 +13,7 @@ use crate::config::resolved::{AdminSpec, ShutdownSpec};
 use crate::control_plane::handle::ControllerHandle;
 use crate::data_plane::DataPlane;
 use crate::link::CoreMessage;
+use crate::listen::SocketSet;
 use crate::metrics::feed::Feed;
 
 /// How long an idle connection of HTTP/1.1 is left open for one more request: longer than a busy client
@@ -23,6 +25,8 @@ const LAST_BYTES: Duration = Duration::from_secs(2);
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// How long the last counts of the cores may take to be summed up.
 const LAST_COUNTS: Duration = Duration::from_millis(500);
+/// How long a takeover under way may take after a signal to end: to restore the state, and for two words.
+const LAST_HEIR: Duration = Duration::from_secs(15);
 /// Between two looks at whether everything in flight has ended.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -51,16 +55,7 @@ impl Life {
         let spec = self.admin.clone();
         let serving = admin::serve(listener, &spec, admin, leaving);
         let living = async {
-            let heir = tokio::select! {
-                _ = stopped => None,
-                heir = self.heir_comes() => Some(heir),
-                // Users are served by the last table, and nobody could roll back: better to end, and be
-                // started again from the state.
-                () = self.controller.broken() => {
-                    tracing::error!("a bug has ended the controller; draining, to be started again");
-                    None
-                }
-            };
+            let heir = self.over(stopped).await;
             match heir {
                 None => self.end().await,
                 Some((heir, line)) => {
@@ -81,6 +76,39 @@ impl Life {
         }
     }
 
+    /// Waits for what ends this life: the heir, if it is one.
+    async fn over(&self, stopped: oneshot::Receiver<()>) -> Option<(Heir, Line)> {
+        let mut heir = pin!(self.heir_comes());
+        tokio::select! {
+            _ = stopped => self.last_heir(heir).await,
+            heir = &mut heir => Some(heir),
+            // Users are served by the last table, and nobody could roll back: better to end, and be
+            // started again from the state.
+            () = self.controller.broken() => {
+                tracing::error!("a bug has ended the controller; draining, to be started again");
+                None
+            }
+        }
+    }
+
+    /// A takeover under way is not called off by a signal: the new process would go on alone, beside one
+    /// that has the state and unlinks its sockets.
+    async fn last_heir(
+        &self,
+        heir: Pin<&mut impl Future<Output = (Heir, Line)>>,
+    ) -> Option<(Heir, Line)> {
+        let is_over = async {
+            while self.offer.as_ref().is_some_and(Offer::is_lending) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            heir = heir => Some(heir),
+            () = is_over => None,
+            () = tokio::time::sleep(LAST_HEIR) => None,
+        }
+    }
+
     async fn heir_comes(&self) -> (Heir, Line) {
         match &self.offer {
             Some(offer) => offer.stand(&self.controller, &self.sockets).await,
@@ -91,14 +119,23 @@ impl Life {
     /// Nobody serves here any more.
     async fn end(self) {
         let Self { controller, data_plane, shutdown, sockets, offer, .. } = self;
+        let is_lending = offer.as_ref().is_some_and(Offer::is_lending);
+        let has_lent = offer.as_ref().is_some_and(Offer::has_lent);
         offer.into_iter().for_each(Offer::withdraw);
         controller.announce_shutdown();
         tokio::time::sleep(shutdown.pre_stop).await;
+        if is_lending {
+            // Who holds the sockets goes on without us, and serves nobody before it has the state.
+            controller.shutdown().await;
+        }
+        let Sockets { public, admin } = sockets;
+        // A file that stays is replaced by the next process. One that was lent may be served.
+        let close = |set: SocketSet| if has_lent { drop(set) } else { set.close() };
         // Before the cores let go of theirs, or clients would be let into sockets that nobody serves.
-        sockets.public.close();
+        close(public);
         finish(&data_plane, &controller, &shutdown).await;
         controller.shutdown().await;
-        sockets.admin.close();
+        close(admin);
     }
 
     /// Another process serves on the same sockets, and has the state; the controller has ended.

@@ -5,6 +5,7 @@
 //! are up.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
@@ -79,7 +80,15 @@ impl Boot {
     /// When another process has the state, it cannot be read, or it does not fit the config. It is
     /// not changed then.
     pub fn open(config: &Config) -> Result<Self, StartError> {
-        let lock = StateLock::take(&config.state_dir)?;
+        Self::open_within(config, Duration::ZERO)
+    }
+
+    /// The same, also after a process that gives the state back within `patience`. Blocks the thread.
+    ///
+    /// # Errors
+    /// As above, at the end of the patience.
+    pub fn open_within(config: &Config, patience: Duration) -> Result<Self, StartError> {
+        let lock = StateLock::take_within(&config.state_dir, patience)?;
         let mut store = SqliteStore::open(&config.state_dir)?;
         let reader = StateReader::new(store.path());
         let kept = store.load()?;

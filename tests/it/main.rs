@@ -78,6 +78,7 @@ mod streams;
 mod switch;
 mod takeover;
 mod takeover_drains;
+mod takeover_ends;
 mod takeover_http2;
 mod tls;
 mod trace_context;

@@ -42,6 +42,7 @@ pub enum ClaimError {
 pub struct Claim {
     line: Line,
     path: PathBuf,
+    is_alone: bool,
 }
 
 impl Claim {
@@ -58,7 +59,7 @@ impl Claim {
         if !is_one_of_us(&stream) {
             return Err(ClaimError::Foreign(path.to_owned()));
         }
-        let mut claim = Self { line: Line::new(stream), path: path.to_owned() };
+        let mut claim = Self { line: Line::new(stream), path: path.to_owned(), is_alone: false };
         let sockets = claim.borrow_sockets().await.map_err(failed)?;
         Ok((claim, sockets))
     }
@@ -71,12 +72,19 @@ impl Claim {
         self.step(&Message::Prepared, &Message::StateIsFree).await
     }
 
+    /// Whether the other one has gone or is ending, so that this one goes on by itself. The state may be a
+    /// while in coming back then.
+    pub fn is_alone(&self) -> bool {
+        self.is_alone
+    }
+
     /// All that is missing is the word of the running one: asks for that. Whoever has it accepts.
     ///
     /// # Errors
     /// When the running one goes on.
     pub async fn ask_to_serve(&mut self) -> Result<(), ClaimError> {
-        self.step(&Message::Ready, &Message::LetGo).await
+        self.step(&Message::Ready, &Message::LetGo).await?;
+        Ok(())
     }
 
     /// Clients are served: the one before may stop accepting. It tells on the connection what it has in
@@ -110,16 +118,20 @@ impl Claim {
     }
 
     async fn step(&mut self, word: &Message, answer: &Message) -> Result<(), ClaimError> {
+        if self.is_alone {
+            return Ok(());
+        }
         let stepped = async {
             self.line.say(word, WORD_LIMIT).await?;
             self.line.expect(answer, WORD_LIMIT).await
         };
         match stepped.await {
-            // It was killed: then nobody serves but us, and its state is free.
+            // It was killed, or is ending: then nobody serves but us, and its state is free or will be.
             Err(LineError::Gone) if !self.is_somebody_there().await => {
                 tracing::warn!(
-                    "the process that was to be taken over has died; going on without it"
+                    "the process that was to be taken over has died or is ending; going on without it"
                 );
+                self.is_alone = true;
                 Ok(())
             }
             stepped => stepped.map_err(failed),

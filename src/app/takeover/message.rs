@@ -166,7 +166,7 @@ impl Line {
     }
 
     /// Waits until the other side has hung up; whatever it says is not heard.
-    pub async fn ended(mut self) {
+    pub async fn ended(&mut self) {
         let mut unheard = [0; 1024];
         while let Ok(1..) = self.stream.read(&mut unheard).await {}
     }

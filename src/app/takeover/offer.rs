@@ -1,5 +1,6 @@
 //! The running process waits for the next one, lends it its sockets and leaves it its state.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -27,6 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Offer {
     socket: UnixListener,
     path: PathBuf,
+    // Cells, since one task stands here and looks.
+    has_lent: Cell<bool>,
+    is_lending: Cell<bool>,
 }
 
 /// The process that has taken over.
@@ -53,7 +57,7 @@ impl Offer {
         }
         let socket = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self { socket, path })
+        Ok(Self { socket, path, has_lent: Cell::new(false), is_lending: Cell::new(false) })
     }
 
     /// Returns when another process serves in place of this one. Who asks and does not come to serve is
@@ -65,9 +69,10 @@ impl Offer {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
-            match converse(stream, controller, sockets).await {
+            match self.converse(stream, controller, sockets).await {
                 Ok(heir) => return heir,
                 Err(problem) => {
+                    self.is_lending.set(false);
                     tracing::warn!(%problem, "nobody has taken over; this process goes on");
                 }
             }
@@ -79,32 +84,45 @@ impl Offer {
         // A file that stays is replaced by the next process.
         let _ = std::fs::remove_file(&self.path);
     }
-}
 
-async fn converse(
-    stream: UnixStream,
-    controller: &ControllerHandle,
-    sockets: &Sockets,
-) -> Result<(Heir, Line), LineError> {
-    if !is_one_of_us(&stream) {
-        return Err(LineError::Refused("it belongs to another user".to_owned()));
+    /// Whether somebody has sockets of this process and was let neither serve nor go.
+    pub fn is_lending(&self) -> bool {
+        self.is_lending.get()
     }
-    let pid = stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
-    let mut line = Line::new(stream);
-    greet(&mut line).await?;
-    lend(&mut line, sockets).await?;
-    line.expect(&Message::Prepared, PREPARE_LIMIT).await?;
-    tracing::info!(pid, "another process takes over");
-    let away = match controller.hand_over().await {
-        Ok(away) => away,
-        Err(error) => return refuse(&mut line, error.to_string()).await,
-    };
-    line.say(&Message::StateIsFree, WORD_LIMIT).await?;
-    line.expect(&Message::Ready, RESTORE_LIMIT).await?;
-    line.say(&Message::LetGo, WORD_LIMIT).await?;
-    line.expect(&Message::Serving, WORD_LIMIT).await?;
-    away.is_taken();
-    Ok((Heir { pid }, line))
+
+    /// Whether somebody was ever lent a socket, and may serve it without this process's knowing.
+    pub fn has_lent(&self) -> bool {
+        self.has_lent.get()
+    }
+
+    async fn converse(
+        &self,
+        stream: UnixStream,
+        controller: &ControllerHandle,
+        sockets: &Sockets,
+    ) -> Result<(Heir, Line), LineError> {
+        if !is_one_of_us(&stream) {
+            return Err(LineError::Refused("it belongs to another user".to_owned()));
+        }
+        let pid = stream.peer_cred().ok().and_then(|peer| u32::try_from(peer.pid()?).ok());
+        let mut line = Line::new(stream);
+        greet(&mut line).await?;
+        self.has_lent.set(true);
+        self.is_lending.set(true);
+        lend(&mut line, sockets).await?;
+        line.expect(&Message::Prepared, PREPARE_LIMIT).await?;
+        tracing::info!(pid, "another process takes over");
+        let away = match controller.hand_over().await {
+            Ok(away) => away,
+            Err(error) => return refuse(&mut line, error.to_string()).await,
+        };
+        line.say(&Message::StateIsFree, WORD_LIMIT).await?;
+        line.expect(&Message::Ready, RESTORE_LIMIT).await?;
+        line.say(&Message::LetGo, WORD_LIMIT).await?;
+        line.expect(&Message::Serving, WORD_LIMIT).await?;
+        away.is_taken();
+        Ok((Heir { pid }, line))
+    }
 }
 
 async fn greet(line: &mut Line) -> Result<(), LineError> {

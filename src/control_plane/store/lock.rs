@@ -6,8 +6,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::StoreError;
+
+/// Between two looks at whether the lock was given back.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The exclusive right to a state directory, until it is dropped.
 #[derive(Debug)]
@@ -16,6 +20,23 @@ pub struct StateLock {
 }
 
 impl StateLock {
+    /// Takes the lock of `state_dir`, also from a process that gives it back within `patience`. Blocks the
+    /// thread.
+    ///
+    /// # Errors
+    /// As `take`, at the end of the patience.
+    pub fn take_within(state_dir: &Path, patience: Duration) -> Result<Self, StoreError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::take(state_dir) {
+                Err(StoreError::InUse { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+                taken => return taken,
+            }
+        }
+    }
+
     /// Takes the lock of `state_dir`, which is made if it does not exist.
     ///
     /// # Errors
@@ -75,6 +96,20 @@ mod tests {
         assert!(error.contains(&format!("is in use by process {pid}; stop it first")), "{error}");
         drop(first);
         StateLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn whoever_has_patience_gets_what_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = StateLock::take(dir.path()).unwrap();
+        let refused = StateLock::take_within(dir.path(), LOOK_EVERY * 2).unwrap_err();
+        assert!(matches!(refused, StoreError::InUse { .. }), "{refused}");
+        std::thread::scope(|scope| {
+            let second =
+                scope.spawn(|| StateLock::take_within(dir.path(), Duration::from_secs(10)).is_ok());
+            drop(first);
+            assert!(second.join().unwrap());
+        });
     }
 
     #[test]
