@@ -109,3 +109,17 @@ async fn an_old_process_that_has_gone_leaves_its_state_in_the_end() {
     let ((), next) = tokio::join!(goes, Served::take_over(directory.path()));
     assert_eq!(switch(&next.expect("it goes on alone"), "green").await, 200);
 }
+
+#[tokio::test]
+async fn a_new_process_that_was_let_serve_is_waited_for_however_slow() {
+    let (directory, _choir) = stage("", |_| String::new()).await;
+    let cyan = Served::start(directory.path()).await;
+    let mut line = prepared(directory.path()).await;
+    line.expect(&Message::StateIsFree, LIMIT).await.unwrap();
+    line.say(&Message::Ready, LIMIT).await.unwrap();
+    line.expect(&Message::LetGo, LIMIT).await.unwrap();
+    eventually("its silence is told", || cyan.log().contains("let serve and says nothing")).await;
+    assert!(!cyan.log().contains("nobody has taken over"), "{}", cyan.log());
+    line.say(&Message::Serving, LIMIT).await.unwrap();
+    assert_eq!(cyan.ended().await, Some(0));
+}

@@ -84,6 +84,10 @@ impl Claim {
     /// When the running one goes on.
     pub async fn ask_to_serve(&mut self) -> Result<(), ClaimError> {
         self.step(&Message::Ready, &Message::LetGo).await?;
+        // An earlier version takes its word back from one that was stopped for five seconds.
+        if !self.is_alone && self.line.has_hung_up() && self.is_somebody_there().await {
+            return Err(failed(LineError::Gone));
+        }
         Ok(())
     }
 

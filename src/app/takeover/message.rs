@@ -165,6 +165,11 @@ impl Line {
         Err(garbage(format!("expected {expected:?}, heard {heard:?}")))
     }
 
+    /// Whether the other side has hung up already. To be asked between messages, when it has nothing to say.
+    pub fn has_hung_up(&self) -> bool {
+        matches!(self.stream.try_read(&mut [0]), Ok(0))
+    }
+
     /// Waits until the other side has hung up; whatever it says is not heard.
     pub async fn ended(&mut self) {
         let mut unheard = [0; 1024];

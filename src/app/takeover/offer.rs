@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -20,6 +21,8 @@ const WORD_LIMIT: Duration = Duration::from_secs(5);
 const PREPARE_LIMIT: Duration = Duration::from_secs(60);
 /// For reading the state and asking upstreams whether they answer. Nothing is judged meanwhile.
 const RESTORE_LIMIT: Duration = Duration::from_secs(10);
+/// For one that cannot be done without any more.
+const FOREVER: Duration = Duration::MAX;
 /// After a failed accept, for which there is no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -119,7 +122,7 @@ impl Offer {
         line.say(&Message::StateIsFree, WORD_LIMIT).await?;
         line.expect(&Message::Ready, RESTORE_LIMIT).await?;
         line.say(&Message::LetGo, WORD_LIMIT).await?;
-        line.expect(&Message::Serving, WORD_LIMIT).await?;
+        until_serving(&mut line).await?;
         away.is_taken();
         Ok((Heir { pid }, line))
     }
@@ -139,6 +142,27 @@ async fn greet(line: &mut Line) -> Result<(), LineError> {
          {protocol}; stop the running one and start the new one"
     );
     refuse(line, problem).await
+}
+
+/// Waits for the heir's last word. It may serve as soon as it runs, and has the state: however long it is
+/// silent, only its end gives both back.
+async fn until_serving(line: &mut Line) -> Result<(), LineError> {
+    let heard = {
+        let mut serving = pin!(line.expect(&Message::Serving, FOREVER));
+        let in_time = tokio::time::timeout(WORD_LIMIT, &mut serving).await;
+        if let Ok(heard) = in_time {
+            heard
+        } else {
+            tracing::warn!(
+                "the new process was let serve and says nothing; waiting for it or its end"
+            );
+            serving.await
+        }
+    };
+    if let Err(LineError::Garbage(_) | LineError::Refused(_)) = heard {
+        line.ended().await;
+    }
+    heard
 }
 
 async fn refuse<T>(line: &mut Line, problem: String) -> Result<T, LineError> {
