@@ -114,6 +114,8 @@ pub(super) struct Controller {
     lock: Option<StateLock>,
     /// When the state is to be taken back, after that has failed.
     retake_at: Option<Instant>,
+    /// One at a time: a second one would find the lock in use by the first.
+    is_retaking: bool,
 }
 
 /// A command with its caller.
@@ -172,6 +174,7 @@ impl Controller {
             limits: LimitsWatch::default(),
             lock: Some(lock),
             retake_at: None,
+            is_retaking: false,
         }
     }
 

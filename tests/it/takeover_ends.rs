@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use cyan::app::takeover::message::{Line, Message};
+use cyan::app::takeover::message::{Line, LineError, Message};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::support::client::Client;
@@ -122,4 +122,28 @@ async fn a_new_process_that_was_let_serve_is_waited_for_however_slow() {
     assert!(!cyan.log().contains("nobody has taken over"), "{}", cyan.log());
     line.say(&Message::Serving, LIMIT).await.unwrap();
     assert_eq!(cyan.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_state_that_is_not_back_yet_is_not_given_away() {
+    let (directory, _choir) = stage("", |_| String::new()).await;
+    let cyan = Served::start(directory.path()).await;
+    let mut first = prepared(directory.path()).await;
+    first.expect(&Message::StateIsFree, LIMIT).await.unwrap();
+    let lock = std::fs::File::open(directory.path().join("state/lock")).unwrap();
+    lock.try_lock().unwrap();
+    drop(first); // it is gone, and something of it has the lock still
+    let mut second = prepared(directory.path()).await;
+    let refused = second.hear(LIMIT).await.unwrap_err();
+    assert!(matches!(refused, LineError::Refused(_)), "{refused}");
+    drop(lock);
+    let back = async {
+        while switch(&cyan, "green").await != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    in_time(back).await;
+    let next = Served::take_over(directory.path()).await.expect("it takes over");
+    assert_eq!(cyan.ended().await, Some(0));
+    assert_eq!(switch(&next, "blue").await, 200);
 }

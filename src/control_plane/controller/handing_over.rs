@@ -22,7 +22,8 @@ use crate::control_plane::store::{Store as _, StoreError};
 
 /// A process that was killed gives its lock back a moment after its connections.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-const LOCK_LOOK: Duration = Duration::from_millis(10);
+/// For the state to come back before it is left to the next one: the patience, and the disk.
+const BACK_MAX: Duration = Duration::from_secs(2);
 
 /// The state is on the disk, and nobody has it. Dropped, it goes back to the controller that has left it.
 #[derive(Debug)]
@@ -43,11 +44,16 @@ impl StateAway {
 
 impl Controller {
     /// Leaves the state to whoever asks, and waits until that one has taken it or is gone. Tells whether
-    /// it was taken.
+    /// it was taken. A state that is still away after the last one who asked is waited for, or refused.
     pub(super) async fn hand_over(
         &mut self,
         reply: oneshot::Sender<Result<StateAway, StoreError>>,
     ) -> bool {
+        self.await_state().await;
+        if self.lock.is_none() {
+            let _ = reply.send(Err(self.disk.reason(BACK_MAX)));
+            return false;
+        }
         let waiting = std::mem::take(&mut self.waiting);
         let written = self.write_everything().await;
         self.waiting.extend(waiting);
@@ -65,6 +71,20 @@ impl Controller {
             self.take_state_back();
         }
         was_taken
+    }
+
+    /// Waits while the state is being taken back.
+    async fn await_state(&mut self) {
+        let back = async {
+            while self.is_retaking {
+                match self.work.join_next().await {
+                    Some(Ok(outcome)) => self.conclude(outcome),
+                    Some(Err(_)) => {}
+                    None => break,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(BACK_MAX, back).await;
     }
 
     /// Writes what is unwritten and answers what is published, in two seconds at most. Tells whether the
@@ -103,19 +123,21 @@ impl Controller {
     /// Goes on; the state comes back beside the loop.
     fn take_state_back(&mut self) {
         self.retake_at = None;
+        self.is_retaking = true;
         let state_dir = self.started_with.state_dir.clone();
         self.work.spawn_blocking(move || Outcome::TakenBack(Box::new(take_back(&state_dir))));
     }
 
     /// The state could not be taken back a while ago: once more.
     pub(super) fn look_for_state(&mut self) {
-        if self.retake_at.is_some_and(|at| Instant::now() >= at) {
+        if !self.is_retaking && self.retake_at.is_some_and(|at| Instant::now() >= at) {
             self.take_state_back();
         }
     }
 
     /// The state is back, or somebody else has it still.
     pub(super) fn taken_back(&mut self, back: TakenBack) {
+        self.is_retaking = false;
         match back {
             Ok((lock, writer)) => {
                 self.lock = Some(lock);
@@ -136,15 +158,7 @@ impl Controller {
 }
 
 fn take_back(state_dir: &Path) -> TakenBack {
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    let lock = loop {
-        match StateLock::take(state_dir) {
-            Err(StoreError::InUse { .. }) if Instant::now() < deadline => {
-                std::thread::sleep(LOCK_LOOK);
-            }
-            taken => break taken?,
-        }
-    };
+    let lock = StateLock::take_within(state_dir, LOCK_PATIENCE)?;
     let mut store = SqliteStore::open(state_dir)?;
     store.load()?; // whoever reads it to the end knows that it is whole
     let writer = Writer::start(store).map_err(|error| StoreError::Read(error.to_string()))?;
