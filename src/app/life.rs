@@ -145,7 +145,9 @@ impl Life {
         told.send_replace(Some(heir));
         drop((sockets, offer)); // the files are the heir's
         let finished = async {
-            finish(&data_plane, &controller, &shutdown).await;
+            // The heir does not know what hooks were not told yet.
+            let told = tokio::time::timeout(shutdown.drain, controller.delivered());
+            let _ = tokio::join!(finish(&data_plane, &controller, &shutdown), told);
             // The heir knows of the one before through this process. That one has begun to drain earlier.
             let before = controller.predecessor().ended();
             let _ = tokio::time::timeout(shutdown.drain, before).await;

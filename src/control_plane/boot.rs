@@ -146,6 +146,7 @@ impl Boot {
             changed: watch::Sender::new(0),
             is_counted: watch::Sender::new(false),
             is_broken: watch::Sender::new(false),
+            is_delivered: watch::Sender::new(false),
             probes: Remarks::default(),
             suspicions: Remarks::default(),
             events: Events::default(),
@@ -185,14 +186,17 @@ impl Boot {
         let observers = Observers::start(links, &shared);
         let deliveries = lanes.start(&shared);
         let evidence = self.evidence;
-        // The one task that changes anything. It ends by `shutdown`, and the observers and deliveries with it.
+        // The one task that changes anything. It ends by `shutdown` or with a takeover, and the observers
+        // with it. What hooks are to be told by then they are told, for as long as this process is there.
         let told = Arc::clone(&shared);
         tokio::spawn(async move {
             let running = tokio::spawn(controller.run(inbox, reports, evidence));
             if running.await.is_err() {
                 told.is_broken.send_replace(true);
             }
-            drop((observers, deliveries));
+            drop(observers);
+            deliveries.finish().await;
+            told.is_delivered.send_replace(true);
         });
         ControllerHandle { requests, shared }
     }

@@ -81,6 +81,8 @@ pub(super) struct Shared {
     pub(super) is_counted: watch::Sender<bool>,
     /// A bug has ended the controller: nobody changes anything any more.
     pub(super) is_broken: watch::Sender<bool>,
+    /// The controller has ended, and hooks have been told of everything before.
+    pub(super) is_delivered: watch::Sender<bool>,
     /// What probes were answered.
     pub(super) probes: Remarks,
     /// Why upstreams are suspect.
@@ -381,6 +383,12 @@ impl ControllerHandle {
     pub async fn broken(&self) {
         // The sender is in `shared`, so that it cannot be gone.
         let _ = self.shared.is_broken.subscribe().wait_for(|is_broken| *is_broken).await;
+    }
+
+    /// Waits until the controller has ended and hooks have been told of everything before. Cancel safe.
+    pub async fn delivered(&self) {
+        // The sender is in `shared`, so that it cannot be gone.
+        let _ = self.shared.is_delivered.subscribe().wait_for(|is_delivered| *is_delivered).await;
     }
 
     /// Writes what is unwritten (2 s at most), gives the state directory back and ends the

@@ -12,6 +12,7 @@ mod signature;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::handle::Shared;
@@ -33,7 +34,23 @@ pub(super) struct Workers(Vec<Worker>);
 
 /// The tasks that deliver; dropping it ends them, and with them programs and connections.
 pub(super) struct Deliveries {
-    _tasks: JoinSet<()>,
+    news: JoinSet<()>,
+    workers: JoinSet<()>,
+    /// Nothing happens any more.
+    no_news: watch::Sender<bool>,
+    /// Nothing is handed in any more.
+    closing: watch::Sender<bool>,
+}
+
+impl Deliveries {
+    /// Takes no more notices, and returns when those that were handed in are delivered or given up. Each
+    /// has the limits of its hook, so that this ends.
+    pub(super) async fn finish(mut self) {
+        self.no_news.send_replace(true);
+        while self.news.join_next().await.is_some() {}
+        self.closing.send_replace(true);
+        while self.workers.join_next().await.is_some() {}
+    }
 }
 
 impl Hooks {
@@ -66,14 +83,15 @@ impl Workers {
     /// # Panics
     /// Outside a tokio runtime.
     pub(super) fn start(self, shared: &Arc<Shared>) -> Deliveries {
-        let mut tasks = JoinSet::new();
+        let (mut news, mut workers) = (JoinSet::new(), JoinSet::new());
+        let (no_news, closing) = (watch::Sender::new(false), watch::Sender::new(false));
         if !self.0.is_empty() {
-            tasks.spawn(news::follow(Arc::clone(shared)));
+            news.spawn(news::follow(Arc::clone(shared), no_news.subscribe()));
         }
         // One task for each receiver in the config, since none may wait for another.
         for worker in self.0 {
-            tasks.spawn(worker.run(shared.events.clone()));
+            workers.spawn(worker.run(shared.events.clone(), closing.subscribe()));
         }
-        Deliveries { _tasks: tasks }
+        Deliveries { news, workers, no_news, closing }
     }
 }

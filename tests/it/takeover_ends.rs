@@ -87,6 +87,7 @@ async fn a_signal_and_no_heir_end_the_process_and_leave_what_was_lent() {
     assert_eq!(switch(&next, "green").await, 200);
 }
 
+/// A process that is killed gives its lock back after its connections; one that is ending, after its drain.
 #[tokio::test]
 async fn an_old_process_that_has_gone_leaves_its_state_in_the_end() {
     let (directory, _choir) = stage("", |_| String::new()).await;
@@ -146,4 +147,27 @@ async fn a_state_that_is_not_back_yet_is_not_given_away() {
     let next = Served::take_over(directory.path()).await.expect("it takes over");
     assert_eq!(cyan.ended().await, Some(0));
     assert_eq!(switch(&next, "blue").await, 200);
+}
+
+#[tokio::test]
+async fn hooks_that_are_being_told_are_told() {
+    let hook = |directory: &Path| {
+        let here = directory.display();
+        let script = format!(
+            "touch {here}/began; while [ ! -e {here}/go ]; do sleep 0.05; done; touch {here}/done"
+        );
+        format!(
+            "[hooks.slow]\non = ['switched']\nexec = ['/bin/sh', '-c', '''{script}''']\n[service.chat]\n"
+        )
+    };
+    let (directory, _choir) = stage("[service.chat]\n", hook).await;
+    let cyan = Served::start(directory.path()).await;
+    assert_eq!(switch(&cyan, "green").await, 200);
+    let exists = |name: &str| directory.path().join(name).exists();
+    eventually("the hook is being told", || exists("began")).await;
+    let _next = Served::take_over(directory.path()).await.expect("it takes over");
+    eventually("it is known", || cyan.log().contains("taken over; draining")).await;
+    std::fs::write(directory.path().join("go"), "").unwrap();
+    assert_eq!(cyan.ended().await, Some(0));
+    assert!(exists("done"), "the program has come to its end");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::delivery::{Outcome, deliver, or_failed};
@@ -55,9 +55,10 @@ impl Lane {
 }
 
 impl Worker {
-    /// Runs until it is dropped, or every lane to it is.
-    pub(super) async fn run(mut self, events: Events) {
+    /// Runs until it is dropped, or is closing and has delivered what was handed in.
+    pub(super) async fn run(mut self, events: Events, mut closing: watch::Receiver<bool>) {
         let mut deliveries = JoinSet::new();
+        let mut is_open = true;
         loop {
             tokio::select! {
                 letter = self.inbox.recv(), if deliveries.len() < DELIVERIES_MAX => {
@@ -66,6 +67,10 @@ impl Worker {
                     deliveries.spawn(self.delivery(letter, events.clone()));
                 }
                 Some(_) = deliveries.join_next() => {}
+                _ = closing.wait_for(|closing| *closing), if is_open => {
+                    is_open = false;
+                    self.inbox.close(); // what waits in it still comes out
+                }
             }
         }
         while deliveries.join_next().await.is_some() {}
@@ -169,8 +174,7 @@ mod tests {
         }
         let events = Events::default();
         let (_, mut listener) = events.since(0);
-        drop(lane);
-        worker.run(events).await;
+        worker.run(events, watch::channel(true).1).await;
         let dropped = listener.recv().await.unwrap();
         assert_eq!((dropped.kind, &dropped.details["dropped"]), ("hook_dropped", &json!(6)));
         let mut delivered = 0;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
 use crate::control_plane::event::Event;
 use crate::control_plane::handle::Shared;
@@ -12,8 +13,8 @@ use crate::model::name::Name;
 use crate::model::occasion::Occasion;
 use crate::rollout::notice::Notice;
 
-/// Makes notices of events until it is dropped.
-pub(super) async fn follow(shared: Arc<Shared>) {
+/// Makes notices of events until it is dropped, or told that there are no more.
+pub(super) async fn follow(shared: Arc<Shared>, mut no_more: watch::Receiver<bool>) {
     let mut seen = 0;
     let (mut missed, mut listener) = shared.events.since(seen);
     loop {
@@ -23,7 +24,12 @@ pub(super) async fn follow(shared: Arc<Shared>) {
             // Unwind safe, since nothing here is changed but queues, which are whole after any panic.
             let _ = catch_unwind(AssertUnwindSafe(|| tell_of(&event, &shared)));
         }
-        match listener.recv().await {
+        let heard = tokio::select! {
+            biased; // what has happened before is told
+            heard = listener.recv() => heard,
+            _ = no_more.wait_for(|no_more| *no_more) => return,
+        };
+        match heard {
             Ok(event) => missed.push(event),
             // The latest are still kept, and among them those that are not old news.
             Err(RecvError::Lagged(_)) => (missed, listener) = shared.events.since(seen),
