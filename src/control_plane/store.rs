@@ -4,6 +4,7 @@
 //! What must stay true: a change and its journal entry are written together or not at all; nothing
 //! that cannot be read is ever overwritten; and nobody waits for a disk but the store's own thread.
 
+mod file;
 pub mod history;
 mod journal_rows;
 mod last_good;

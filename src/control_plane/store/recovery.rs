@@ -13,7 +13,7 @@ use super::last_good::COPY_NAME;
 use super::lock::StateLock;
 use super::schema::{self, Content};
 use super::sqlite::{FILE_NAME, SqliteStore};
-use super::{Store as _, StoreError, Write, reader, service_row};
+use super::{Store as _, StoreError, Write, file, reader, service_row};
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::journal::NewEntry;
 use crate::control_plane::record::ServiceRecord;
@@ -91,11 +91,10 @@ impl Recovery {
 
 /// Reads a state file to the end, without changing it.
 fn read(path: &Path) -> Result<Vec<ServiceRecord>, StoreError> {
+    file::refuse_emptied(path)?;
     let connection = reader::open(path).map_err(|error| schema::unreadable(path, &error))?;
     match schema::inspect(&connection, path)? {
-        Content::Empty => {
-            Err(StoreError::Damaged { path: path.to_owned(), problem: "it is empty".to_owned() })
-        }
+        Content::Empty => Err(file::emptied(path)),
         Content::Ours => service_row::load(&connection, path),
     }
 }
@@ -215,6 +214,7 @@ mod tests {
         assert!(error.contains("it is empty; nothing was changed in it"), "{error}");
         std::fs::remove_file(dir.path().join(FILE_NAME)).unwrap();
         SqliteStore::open(dir.path()).unwrap();
+        std::fs::write(dir.path().join(COPY_NAME), "").unwrap();
         let whole = Recovery::open(dir.path()).unwrap_err();
         assert!(matches!(whole, StoreError::Whole(_)), "{whole}");
         let nowhere = dir.path().join("elsewhere");

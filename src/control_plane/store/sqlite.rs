@@ -14,8 +14,8 @@ use super::last_good::LastGood;
 use super::schema::{self, Content, unreadable};
 use super::thinning::Thinning;
 use super::{
-    Committed, Evidence, ScoreSlot, Store, StoreError, Write, history, journal_rows, rollouts,
-    scores, service_row,
+    Committed, Evidence, ScoreSlot, Store, StoreError, Write, file, history, journal_rows,
+    rollouts, scores, service_row,
 };
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::record::ServiceRecord;
@@ -51,6 +51,7 @@ impl SqliteStore {
     /// then.
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let path = state_dir.join(FILE_NAME);
+        file::prepare(&path)?;
         let open = |error: rusqlite::Error| unreadable(&path, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -59,6 +60,9 @@ impl SqliteStore {
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
         keep_log_on_close(&connection, true).map_err(open)?;
         let content = schema::inspect(&connection, &path)?;
+        if content == Content::Empty && file::has_copy(&path) {
+            return Err(file::emptied(&path));
+        }
         connection
             .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
             .map_err(open)?;
