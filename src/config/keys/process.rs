@@ -6,7 +6,7 @@ use super::{Key, preset, short, unset};
 #[rustfmt::skip] // one key, two lines
 pub(super) const KEYS: &[Key] = &[
     preset("state_dir", Path, "'./cyan-state'", "'/var/lib/cyan'",
-        "Directory of state and journal; made when it is missing."),
+        "Directory of state and journal; made when it is missing, for Cyan's user alone."),
     unset("workers", Whole, "4",
         "Threads that serve requests, 1 to 1024; when not written, one per core that the process may use."),
 

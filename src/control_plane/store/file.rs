@@ -3,19 +3,21 @@
 //! To `SQLite` an empty file is a new database, and the log of writes beside it is deleted. Here it is what
 //! a power cut or a repair of the file system has left, unless nothing speaks of an earlier state.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::last_good::COPY_NAME;
+use super::lock::PRIVATE_FILE;
 use crate::control_plane::clock::unix_ms;
 
-/// Sees to it that a file that is opened at `path` takes nothing from an earlier state. Without a file
-/// a copy of one is kept under another name, since the copies of the new one would take its place.
+/// Sees to it that there is a file at `path`, and that opening it takes nothing from an earlier state. Without
+/// a file a copy of one is kept under another name, since the copies of the new one would take its place.
 ///
 /// # Errors
-/// When the file is empty and was not always, or the copy cannot be kept.
+/// When the file is empty and was not always, or it cannot be made, or the copy not kept.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let failed =
         |error: Error| StoreError::Open { path: path.to_owned(), problem: error.to_string() };
@@ -31,7 +33,13 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
             kept.display()
         );
     }
-    Ok(())
+    // SQLite makes its files for everybody to read, and gives those beside this one the mode of this one.
+    make(path).map(drop).map_err(failed)
+}
+
+/// Makes an empty file that nobody else reads, or empties the one that is there.
+pub(super) fn make(path: &Path) -> Result<File, Error> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path)
 }
 
 /// A file without a byte holds what it always held only when it is the first: beside neither a copy nor a
@@ -59,7 +67,7 @@ pub(super) fn emptied(path: &Path) -> StoreError {
 }
 
 /// A file whose name goes on where that of `path` ends.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, InterruptHandle, params};
 
-use super::reader;
+use super::{file, reader};
 
 /// The copy's name in `state_dir`.
 pub const COPY_NAME: &str = "state.db.last-good";
@@ -103,6 +103,8 @@ fn copy(connection: &Connection, path: &Path) -> Result<(), String> {
 
 fn make(connection: &Connection, new: &Path, copy: &Path) -> Result<(), String> {
     let name = new.to_str().ok_or("its path is no text")?;
+    // SQLite takes an empty file as well; one that it makes itself could be read by everybody.
+    file::make(new).map_err(|error| error.to_string())?;
     let copied = connection.execute("VACUUM INTO ?1", params![name]);
     copied.map_err(|error| error.to_string())?;
     let kept = File::open(new).and_then(|file| file.sync_all());

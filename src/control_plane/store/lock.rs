@@ -3,8 +3,9 @@
 //! The kernel's lock decides, not the file's existence: it goes with its process, however that
 //! ends. The number inside is for people.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,9 @@ use super::StoreError;
 
 /// Between two looks at whether the lock was given back.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The journal names people, and says why they did what: nobody else's to read.
+pub(super) const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_DIRECTORY: u32 = 0o700;
 
 /// The exclusive right to a state directory, until it is dropped.
 #[derive(Debug)]
@@ -47,13 +51,15 @@ impl StateLock {
             path: path.clone(),
             problem: error.to_string(),
         };
-        std::fs::create_dir_all(state_dir).map_err(failed)?;
+        make_private(state_dir).map_err(failed)?;
         // Not truncated: until the lock is ours, the number in it belongs to somebody else.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            // Whoever can open it can hold it, and keep Cyan from starting.
+            .mode(PRIVATE_FILE)
             .open(&path)
             .map_err(failed)?;
         match file.try_lock() {
@@ -74,6 +80,17 @@ impl StateLock {
     }
 }
 
+/// Makes the directory where it is missing. Only ours is private: one above it may be shared.
+fn make_private(state_dir: &Path) -> std::io::Result<()> {
+    if state_dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = state_dir.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(state_dir)
+}
+
 /// Who holds the lock, as far as the file tells.
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
@@ -85,7 +102,11 @@ fn holder(file: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+    use crate::control_plane::store::sqlite::SqliteStore;
 
     #[test]
     fn a_second_one_is_refused_by_the_first_ones_number() {
@@ -110,6 +131,28 @@ mod tests {
             drop(first);
             assert!(second.join().unwrap());
         });
+    fn nobody_else_reads_what_is_made_and_what_is_there_keeps_its_mode() {
+        let mode = |path: &Path| {
+            let found = std::fs::metadata(path).unwrap();
+            found.permissions().mode() & 0o777
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = dir.path().join("above/state");
+        let (lock, file) = (state_dir.join("lock"), state_dir.join("state.db"));
+        drop(StateLock::take(&state_dir).unwrap());
+        let store = SqliteStore::open(&state_dir).unwrap();
+        let log = state_dir.join("state.db-wal");
+        assert_eq!(
+            [&state_dir, &lock, &file, &log].map(|path| mode(path)),
+            [0o700, 0o600, 0o600, 0o600]
+        );
+        drop(store);
+        for path in [&state_dir, &lock, &file] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o750)).unwrap();
+        }
+        drop(StateLock::take(&state_dir).unwrap());
+        drop(SqliteStore::open(&state_dir).unwrap());
+        assert_eq!([&state_dir, &lock, &file].map(|path| mode(path)), [0o750; 3]);
     }
 
     #[test]
