@@ -4,6 +4,7 @@
 //! some minutes old, so a rollout in it takes no automatic step until somebody has looked at the weights.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,6 +24,10 @@ use crate::model::routing_table::Weighted;
 use crate::rollout::release::Freeze;
 
 const KIND: &str = "state_recovered";
+/// Where the file is made that will take the place.
+const NEW_NAME: &str = "state.db.recovering";
+/// A database, and what `SQLite` keeps beside it.
+const ENDINGS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// A copy that can take the place of the state file, and the right to put it there.
 #[derive(Debug)]
@@ -81,11 +86,30 @@ impl Recovery {
     /// Puts it in place, in the name of `actor`. Tells where what was damaged lies now.
     ///
     /// # Errors
-    /// When the disk fails. The damaged file, or the copy, is in place then.
+    /// When the disk fails. No Cyan starts on what is there then, and whoever calls again ends what was begun.
     pub fn put_in_place(self, actor: &str) -> Result<Vec<PathBuf>, StoreError> {
-        let aside = replace(&self.state_dir).map_err(|e| StoreError::Write(e.to_string()))?;
-        announce(&self.state_dir, &self.copied_at, actor)?;
-        Ok(aside)
+        // Complete before anything is moved: a full disk is met while nothing has changed.
+        let new = self.state_dir.join(NEW_NAME);
+        let prepared = self.prepare(&new, actor);
+        if prepared.is_err() {
+            let _ = forget(&new);
+        }
+        prepared?;
+        replace(&self.state_dir, &new).map_err(|error| StoreError::Write(error.to_string()))
+    }
+
+    /// Makes the file that takes the place: the copy, in which it is written down what happened, and what would
+    /// go on by itself is frozen.
+    fn prepare(&self, new: &Path, actor: &str) -> Result<(), StoreError> {
+        let failed = |error: std::io::Error| StoreError::Write(error.to_string());
+        forget(new).map_err(failed)?; // of one that was broken off
+        let copied = File::open(self.state_dir.join(COPY_NAME))
+            .and_then(|mut copy| std::io::copy(&mut copy, &mut file::make(new)?));
+        copied.map_err(failed)?;
+        let mut store = SqliteStore::open_file(new.to_owned())?;
+        announce(&mut store, self.services.clone(), &self.copied_at, actor)?;
+        store.into_one_file()?;
+        File::open(new).and_then(|file| file.sync_all()).map_err(failed)
     }
 }
 
@@ -99,33 +123,57 @@ fn read(path: &Path) -> Result<Vec<ServiceRecord>, StoreError> {
     }
 }
 
-fn replace(state_dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    // Copied before anything is moved: a full disk is met while nothing has changed.
-    let new = state_dir.join("state.db.recovering");
-    let copied = std::fs::copy(state_dir.join(COPY_NAME), &new);
-    let copied = copied.and_then(|_| File::open(&new)?.sync_all());
-    if copied.is_err() {
-        let _ = std::fs::remove_file(&new);
+fn forget(new: &Path) -> std::io::Result<()> {
+    for ending in ENDINGS {
+        match std::fs::remove_file(file::beside(new, ending)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
-    copied?;
-    let (mut aside, at) = (Vec::new(), unix_ms());
-    for ending in ["", "-wal", "-shm"] {
-        let damaged = state_dir.join(format!("{FILE_NAME}{ending}"));
+    Ok(())
+}
+
+/// Moves what is damaged aside, and `new` to where it was.
+fn replace(state_dir: &Path, new: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let present = state_dir.join(FILE_NAME);
+    let kept = state_dir.join(format!("{FILE_NAME}.damaged-{}", unix_ms()));
+    let mut aside = Vec::new();
+    if std::fs::metadata(&present).is_ok_and(|damaged| damaged.len() > 0) {
+        // A file system without links is left without the file for a moment; the copy outlasts a start on that.
+        std::fs::hard_link(&present, &kept).or_else(|_| std::fs::rename(&present, &kept))?;
+        aside.push(kept.clone());
+    }
+    // Without its log the damaged file could pass for an older state, and with that log the new one would be
+    // damaged too. So in between there is a file on which nobody starts.
+    let nothing = state_dir.join("state.db.nothing");
+    file::make(&nothing)?.sync_all()?;
+    std::fs::rename(&nothing, &present)?;
+    sync(state_dir)?;
+    for ending in &ENDINGS[1..] {
+        let damaged = file::beside(&present, ending);
         if damaged.exists() {
-            let kept = state_dir.join(format!("{FILE_NAME}.damaged-{at}{ending}"));
+            let kept = file::beside(&kept, ending);
             std::fs::rename(&damaged, &kept)?;
             aside.push(kept);
         }
     }
-    std::fs::rename(&new, state_dir.join(FILE_NAME))?;
-    File::open(state_dir)?.sync_all()?;
+    sync(state_dir)?;
+    std::fs::rename(new, &present)?;
+    sync(state_dir)?;
     Ok(aside)
 }
 
+fn sync(state_dir: &Path) -> std::io::Result<()> {
+    File::open(state_dir)?.sync_all()
+}
+
 /// Writes down what happened, and freezes what would go on by itself.
-fn announce(state_dir: &Path, copied_at: &str, actor: &str) -> Result<(), StoreError> {
-    let mut store = SqliteStore::open(state_dir)?;
-    let mut records = store.load()?;
+fn announce(
+    store: &mut SqliteStore,
+    mut records: Vec<ServiceRecord>,
+    copied_at: &str,
+    actor: &str,
+) -> Result<(), StoreError> {
     let mut journal = Vec::new();
     for record in &mut records {
         let before = json!(record);
@@ -200,6 +248,43 @@ mod tests {
         let page = StateReader::new(store.path()).page(Query::default()).await.unwrap();
         let kinds: Vec<&str> = page.entries.iter().map(|entry| entry.kind.as_str()).collect();
         assert_eq!(kinds, [KIND, "weights_set"]);
+    }
+
+    /// What was damaged was moved aside first, and the freeze written last: a crash in between left no state, on
+    /// which the next start began anew, or a rollout that went on by itself.
+    #[test]
+    fn what_fails_or_is_broken_off_changes_nothing_or_is_ended_by_the_next() {
+        let dir = damaged();
+        let present = dir.path().join(FILE_NAME);
+        let is_untouched = || std::fs::read(&present).unwrap() == b"no database";
+        // What was left of one that a crash ended while it prepared.
+        std::fs::write(dir.path().join("state.db.recovering-wal"), "half").unwrap();
+        std::fs::create_dir(dir.path().join(NEW_NAME)).unwrap();
+        let failed = Recovery::open(dir.path()).unwrap().put_in_place("cli:ana");
+        assert!(failed.is_err() && is_untouched());
+        std::fs::remove_dir(dir.path().join(NEW_NAME)).unwrap();
+        // It stops where the log is moved, which is the last thing but one.
+        std::fs::write(dir.path().join("state.db-wal"), "the log").unwrap();
+        std::fs::create_dir(dir.path().join("state.db-shm")).unwrap();
+        let recovery = Recovery::open(dir.path()).unwrap();
+        recovery.prepare(&dir.path().join(NEW_NAME), "cli:ana").unwrap();
+        assert!(is_untouched());
+        replace(dir.path(), &dir.path().join("nowhere")).unwrap_err();
+        drop(recovery);
+        let refused = SqliteStore::open(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("is damaged: it is empty"), "{refused}");
+        Recovery::open(dir.path()).unwrap().put_in_place("cli:ana").unwrap();
+        let mut store = SqliteStore::open(dir.path()).unwrap();
+        assert_eq!(store.load().unwrap()[0].last_change, KIND);
+        drop(store);
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap());
+        let mut names: Vec<_> = files.map(|file| file.file_name().into_string().unwrap()).collect();
+        names.retain(|name| name.contains("damaged") || name.contains("recovering"));
+        let endings = |name: &String| name.rsplit('-').next().unwrap().to_owned();
+        assert_eq!(names.len(), 3, "{names:?}");
+        for ending in ["wal", "shm"] {
+            assert!(names.iter().any(|name| endings(name) == ending), "{names:?}");
+        }
     }
 
     #[test]

@@ -52,10 +52,13 @@ impl SqliteStore {
     pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let path = state_dir.join(FILE_NAME);
         file::prepare(&path)?;
+        Self::open_file(path)
+    }
+
+    /// The same for a file of any name, which is there.
+    pub(super) fn open_file(path: PathBuf) -> Result<Self, StoreError> {
         let open = |error: rusqlite::Error| unreadable(&path, &error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(open)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
         keep_log_on_close(&connection, true).map_err(open)?;
@@ -74,6 +77,17 @@ impl SqliteStore {
         }
         let thinning = Thinning::default();
         Ok(Self { last_good: None, connection, path, commits: 0, thinning, has_old: true })
+    }
+
+    /// Brings all of it into the one file, with nothing beside it, and closes it.
+    pub(super) fn into_one_file(self) -> Result<(), StoreError> {
+        let failed = |error: rusqlite::Error| StoreError::Write(problem(&error));
+        let mode = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        let mode = self.connection.query_row("PRAGMA journal_mode = delete", [], mode);
+        if mode.map_err(failed)? != "delete" {
+            return Err(StoreError::Write("its log could not be brought into it".to_owned()));
+        }
+        self.connection.close().map_err(|(_, error)| failed(error))
     }
 
     #[cfg(test)]
