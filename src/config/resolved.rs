@@ -10,6 +10,7 @@ use crate::model::header_id::HeaderId;
 use crate::model::hook::HookSpec;
 use crate::model::listener::{CertificateFiles, ListenAddress, ListenerSpec};
 use crate::model::name::Name;
+use crate::model::pem_file::PemPair;
 use crate::model::role::Role;
 use crate::model::service::ServiceSpec;
 use crate::model::upstream::UpstreamSpec;
@@ -51,8 +52,9 @@ impl Config {
             files.extend(tls.clients.iter().map(|clients| clients.ca_file.clone()));
         }
         for environment in self.services.iter().flat_map(|service| &service.environments) {
-            files.extend(environment.tls.ca_file.clone());
-            files.extend(environment.tls.certificate.iter().flat_map(pair));
+            files.extend(environment.tls.ca_file.iter().map(|file| file.path().to_owned()));
+            let own = environment.tls.certificate.as_ref().map(PemPair::files);
+            files.extend(own.iter().flat_map(pair));
         }
         files
     }

@@ -29,7 +29,7 @@ use crate::tls::client::{TlsClientError, client_config, server_name};
 /// How often a name that is being looked up is tried again.
 const NAME_EVERY: Duration = Duration::from_millis(20);
 
-/// How a group of upstreams is spoken to. Reads their authorities once.
+/// How a group of upstreams is spoken to, with the authorities of their config.
 pub(super) struct Caller {
     protocol: Protocol,
     tls: UpstreamTls,

@@ -1,16 +1,15 @@
 //! Environments: named deployments that get traffic.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::header_id::HeaderId;
 use super::in_flight::InFlight;
-use super::listener::CertificateFiles;
 use super::mirror::counts::MirrorCounts;
 use super::model_names::ModelNames;
 use super::name::Name;
+use super::pem_file::{PemFile, PemPair};
 use super::timeouts::Timeouts;
 use super::upstream::{EjectionSpec, Upstream, UpstreamSpec};
 
@@ -65,14 +64,11 @@ pub enum HostPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpstreamTls {
     /// Authorities to trust instead of the public ones (PEM).
-    pub ca_file: Option<PathBuf>,
+    pub ca_file: Option<PemFile>,
     /// The name to ask for and to verify, instead of the upstream's host.
     pub server_name: Option<Arc<str>>,
     /// What Cyan shows upstreams that ask for a certificate.
-    pub certificate: Option<CertificateFiles>,
-    /// Of what the files held when the config was read: a renewed file makes other settings, and no
-    /// connection made with the old ones is used for them.
-    pub files_hash: u64,
+    pub certificate: Option<PemPair>,
 }
 
 /// When a request may be sent a second time.

@@ -28,6 +28,7 @@ pub mod model_names;
 pub mod name;
 pub mod note;
 pub mod occasion;
+pub mod pem_file;
 pub mod plan;
 pub mod printable;
 pub mod progress;

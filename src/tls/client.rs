@@ -30,17 +30,18 @@ pub enum TlsClientError {
     Setup(String),
 }
 
-/// The client side of TLS for one environment. Reads its files once, when it is called. Sessions are resumed
-/// within the settings that are returned, and never with others.
+/// The client side of TLS for one environment, from what its files held when the config was read: nothing here
+/// waits for a disk, so cores may call it. Sessions are resumed within the settings that are returned, and
+/// never with others.
 ///
 /// # Errors
-/// When a file is unreadable, or does not hold what it should.
+/// When a file did not hold what it should.
 pub fn client_config(
     tls: &UpstreamTls,
     protocol: Protocol,
 ) -> Result<Arc<ClientConfig>, TlsClientError> {
     let roots = match &tls.ca_file {
-        Some(path) => pem::authorities(path).map_err(TlsClientError::Authorities)?,
+        Some(file) => pem::authorities_in(file).map_err(TlsClientError::Authorities)?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
     };
     let setup = |error: rustls::Error| TlsClientError::Setup(error.to_string());
@@ -50,13 +51,13 @@ pub fn client_config(
         .with_root_certificates(roots);
     let mut config = match &tls.certificate {
         None => builder.with_no_client_auth(),
-        Some(files) => {
+        Some(pair) => {
             let unusable = |error: PemError| TlsClientError::Certificate(error.into());
-            let chain = pem::chain(&files.certificate_file).map_err(unusable)?;
-            let key = pem::key(&files.key_file).map_err(unusable)?;
+            let chain = pem::chain_in(&pair.certificate).map_err(unusable)?;
+            let key = pem::key_in(&pair.key).map_err(unusable)?;
             builder.with_client_auth_cert(chain, key).map_err(|error| {
                 TlsClientError::Certificate(CertificateError::Unusable {
-                    path: files.certificate_file.clone(),
+                    path: pair.certificate.path().to_owned(),
                     problem: error.to_string(),
                 })
             })?
@@ -88,12 +89,11 @@ pub fn server_name(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::pem_file::PemFile;
 
-    fn with_ca(text: &str) -> (tempfile::TempDir, UpstreamTls) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ca.pem");
-        std::fs::write(&path, text).unwrap();
-        (dir, UpstreamTls { ca_file: Some(path), ..UpstreamTls::default() })
+    fn with_ca(text: &str) -> UpstreamTls {
+        let file = PemFile::new("/nowhere/ca.pem".into(), text.as_bytes());
+        UpstreamTls { ca_file: Some(file), ..UpstreamTls::default() }
     }
 
     #[test]
@@ -101,19 +101,18 @@ mod tests {
         let public = client_config(&UpstreamTls::default(), Protocol::Http2).unwrap();
         assert_eq!(public.alpn_protocols, [b"h2".to_vec()]);
         let authority = rcgen::generate_simple_self_signed(["upstream.test".to_owned()]).unwrap();
-        let (_dir, own) = with_ca(&authority.cert.pem());
+        let own = with_ca(&authority.cert.pem());
         let own = client_config(&own, Protocol::Http1).unwrap();
         assert_eq!(own.alpn_protocols, [b"http/1.1".to_vec()]);
     }
 
     #[test]
     fn a_file_without_authorities_is_refused_with_its_name() {
-        let (_dir, empty) = with_ca("nothing\n");
+        let empty = with_ca("nothing\n");
         let error = client_config(&empty, Protocol::Http1).unwrap_err();
         assert!(matches!(error, TlsClientError::Authorities(PemError::NoAuthority(_))), "{error}");
-        let path = Some("/nowhere/ca.pem".into());
-        let missing = UpstreamTls { ca_file: path, ..UpstreamTls::default() };
-        let error = client_config(&missing, Protocol::Http1).unwrap_err().to_string();
+        let broken = with_ca("-----BEGIN CERTIFICATE-----\n");
+        let error = client_config(&broken, Protocol::Http1).unwrap_err().to_string();
         assert!(error.starts_with("`tls.ca_file`: cannot read `/nowhere/ca.pem`: "), "{error}");
         assert!(error.ends_with("; it must be a readable PEM file"), "{error}");
     }

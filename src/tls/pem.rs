@@ -8,6 +8,8 @@ use rustls::crypto::CryptoProvider;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::model::pem_file::PemFile;
+
 /// Why a PEM file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
@@ -24,6 +26,23 @@ pub enum PemError {
     NoAuthority(PathBuf),
 }
 
+/// The certificates in a file that was read, in their order.
+pub(super) fn chain_in(file: &PemFile) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let read = CertificateDer::pem_slice_iter(file.content());
+    read.collect::<Result<_, _>>().map_err(|error| unreadable(file.path(), &error))
+}
+
+/// The private key in a file that was read.
+pub(super) fn key_in(file: &PemFile) -> Result<PrivateKeyDer<'static>, PemError> {
+    let read = PrivateKeyDer::from_pem_slice(file.content());
+    read.map_err(|error| unreadable(file.path(), &error))
+}
+
+/// The authorities in a file that was read.
+pub(super) fn authorities_in(file: &PemFile) -> Result<RootCertStore, PemError> {
+    trusted(chain_in(file)?, file.path())
+}
+
 /// The certificates in a file, in their order.
 pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
@@ -37,8 +56,12 @@ pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
 
 /// The authorities in a file.
 pub(super) fn authorities(path: &Path) -> Result<RootCertStore, PemError> {
+    trusted(chain(path)?, path)
+}
+
+fn trusted(chain: Vec<CertificateDer<'static>>, path: &Path) -> Result<RootCertStore, PemError> {
     let mut roots = RootCertStore::empty();
-    for certificate in chain(path)? {
+    for certificate in chain {
         // A bundle may hold one that rustls does not take; the others still count.
         let _ = roots.add(certificate);
     }

@@ -336,10 +336,10 @@ async fn an_upstream_is_shown_our_certificate() {
     let upstream = Upstream::replying(200, "ok").await;
     let (theirs, ours) = (Certificate::of("127.0.0.1"), Certificate::of("cyan"));
     let relay = theirs.before_for(&ours, upstream.address).await;
-    for (certificate, status) in [(Some(ours.files()), 200), (None, 502)] {
+    for (certificate, status) in [(Some(ours.pair()), 200), (None, 502)] {
         let mut blue = environment("blue", &[]);
         blue.upstreams = vec![format!("https://{}", relay.address).parse().unwrap()];
-        blue.tls.ca_file = Some(theirs.file());
+        blue.tls.ca_file = Some(theirs.authority());
         blue.tls.certificate = certificate;
         blue.connect_retries = 0;
         let proxy = Builder::new(vec![blue]).start();

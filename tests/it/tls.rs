@@ -13,6 +13,7 @@ use crate::support::client::Client;
 use crate::support::http2::{Http2Client, Http2Upstream, get};
 use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::relay::{self, Relay};
+use crate::support::served::{Served, call, write_config};
 use crate::support::tls::Certificate;
 use crate::support::upstream::Upstream;
 use crate::support::{eventually, in_time};
@@ -27,7 +28,7 @@ fn secured(upstream: &Upstream, certificate: &Certificate) -> Proxy {
 fn trusting(relay: &Relay, certificate: &Certificate) -> EnvironmentSpec {
     let mut blue = environment("blue", &[]);
     blue.upstreams = vec![format!("https://{}", relay.address).parse().expect("a url")];
-    blue.tls.ca_file = Some(certificate.file());
+    blue.tls.ca_file = Some(certificate.authority());
     blue
 }
 
@@ -95,6 +96,40 @@ async fn a_certificate_is_checked_against_the_name_that_was_set() {
     let proxy = Builder::new(vec![blue]).start();
     assert_eq!(proxy.client().await.get("/", "").await.text(), "ok");
     proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+/// A renewal had written the certificate and not yet the key. The reload was refused, but each core read the files
+/// on its first request to an environment, and could not connect to one that had had no traffic until then.
+#[tokio::test]
+async fn what_was_checked_is_shown_while_a_renewal_is_half_done() {
+    let (blue, green) =
+        (Upstream::replying(200, "blue").await, Upstream::replying(200, "green").await);
+    let (theirs, ours) = (Certificate::of("127.0.0.1"), Certificate::of("cyan"));
+    let relay = theirs.before_for(&ours, green.address).await;
+    let directory = tempfile::tempdir().unwrap();
+    write_config(directory.path(), blue.address, relay.address);
+    let config = directory.path().join("cyan.toml");
+    let plain = format!("[\"http://{}\"]", relay.address);
+    let files = ours.files();
+    let secured = format!(
+        "[\"https://{}\"]\ntls.ca_file = {:?}\ntls.certificate_file = {:?}\ntls.key_file = {:?}",
+        relay.address,
+        theirs.file(),
+        files.certificate_file,
+        files.key_file
+    );
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace(&plain, &secured)).unwrap();
+    let cyan = Served::start(directory.path()).await;
+    std::fs::copy(Certificate::of("cyan").file(), files.certificate_file).unwrap();
+    let mut admin = Client::connect(cyan.admin).await;
+    let (status, problem) = call(&mut admin, "POST", "/v1/reload", "").await;
+    assert_eq!(status, 422, "{problem}");
+    let all = r#"{"weights":{"blue":0,"green":100}}"#;
+    let (status, answer) = call(&mut admin, "PUT", "/v1/services/chat/weights", all).await;
+    assert_eq!(status, 200, "{answer}");
+    let answer = Client::connect(cyan.address).await.get("/", "x-user-id: ana\r\n").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "green"));
 }
 
 #[tokio::test]

@@ -1,18 +1,16 @@
 //! Certificates and keys: files in PEM that must be right before anything listens with them.
 
-use std::path::PathBuf;
-
+use rustls::RootCertStore;
 use rustls::crypto::ring::default_provider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::super::reader::Section;
-use crate::model::listener::CertificateFiles;
+use crate::model::pem_file::{PemFile, PemPair};
 
-/// Certificate and key of a table that has `certificate_file` and `key_file`, and a hash of what they hold.
-pub(super) fn read_pair(section: &Section<'_>) -> Option<(CertificateFiles, u64)> {
+/// Certificate and key of a table that has `certificate_file` and `key_file`.
+pub(super) fn read_pair(section: &Section<'_>) -> Option<PemPair> {
     let certificate = section.file("certificate_file");
     let key = section.file("key_file");
     for (written, missing) in [("certificate_file", "key_file"), ("key_file", "certificate_file")] {
@@ -27,19 +25,28 @@ pub(super) fn read_pair(section: &Section<'_>) -> Option<(CertificateFiles, u64)
         section.reader.error(&section.place_of(field), sentence);
         return None;
     }
-    let hash = xxh3_64(&certificate) ^ xxh3_64(&key).rotate_left(1);
-    Some((CertificateFiles { certificate_file, key_file }, hash))
+    let certificate = PemFile::new(certificate_file, &certificate);
+    Some(PemPair { certificate, key: PemFile::new(key_file, &key) })
 }
 
-/// Authorities in the file `key`, and a hash of what it holds; they must be certificates.
-pub(super) fn read_authorities(section: &Section<'_>, key: &str) -> Option<(PathBuf, u64)> {
+/// Authorities in the file `key`; one of them must be usable as such.
+pub(super) fn read_authorities(section: &Section<'_>, key: &str) -> Option<PemFile> {
     let (path, content) = section.file(key)?;
-    match certificates(&content) {
-        Ok(_) => Some((path, xxh3_64(&content))),
+    match certificates(&content).and_then(check_authorities) {
+        Ok(()) => Some(PemFile::new(path, &content)),
         Err(sentence) => {
             section.reader.error(&section.place_of(key), sentence);
             None
         }
+    }
+}
+
+/// A bundle may hold one that rustls does not take; the others still count.
+fn check_authorities(bundle: Vec<CertificateDer<'static>>) -> Result<(), String> {
+    let mut roots = RootCertStore::empty();
+    match roots.add_parsable_certificates(bundle) {
+        (0, _) => Err("holds no usable certificate; it needs those of authorities".to_owned()),
+        _ => Ok(()),
     }
 }
 
@@ -72,6 +79,15 @@ mod tests {
     fn pair() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn a_bundle_must_hold_an_authority_that_can_be_used() {
+        let good = || CertificateDer::from_pem_slice(pair().0.as_bytes()).unwrap();
+        let bad = || CertificateDer::from(vec![0x30, 0x00]);
+        assert_eq!(check_authorities(vec![bad(), good()]), Ok(()));
+        let refused = check_authorities(vec![bad()]).unwrap_err();
+        assert_eq!(refused, "holds no usable certificate; it needs those of authorities");
     }
 
     #[test]

@@ -112,10 +112,9 @@ fn read_tls(section: &Section<'_>) -> UpstreamTls {
             format!("`{name}` is neither a name nor an address; write for example llm.internal");
         section.reader.error(&section.place_of("server_name"), sentence);
     }
-    let (ca_file, ca_hash) = certificate::read_authorities(section, "ca_file").unzip();
-    let (certificate, own_hash) = certificate::read_pair(section).unzip();
-    let files_hash = ca_hash.unwrap_or(0) ^ own_hash.unwrap_or(0);
-    UpstreamTls { ca_file, server_name: server_name.map(Into::into), certificate, files_hash }
+    let ca_file = certificate::read_authorities(section, "ca_file");
+    let certificate = certificate::read_pair(section);
+    UpstreamTls { ca_file, server_name: server_name.map(Into::into), certificate }
 }
 
 /// The value that a word stands for; the default when none is written.

@@ -25,9 +25,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<ListenerTls> {
             let sentence = "names no files; write certificate_file and key_file";
             section.reader.error(&section.place, sentence);
         }
-        Some((name, certificate::read_pair(&section)?.0))
+        Some((name, certificate::read_pair(&section)?.files()))
     });
-    let (usual, named) = (usual.map(|(files, _)| files), named.collect::<Vec<_>>());
+    let (usual, named) = (usual.map(|pair| pair.files()), named.collect::<Vec<_>>());
     let version_min = one_of_or(section, "tls_version_min", &VERSIONS, TlsVersion::default());
     let clients = read_clients(section);
     let is_any = usual.is_some() || !named.is_empty();
@@ -47,7 +47,8 @@ fn read_clients(section: &Section<'_>) -> Option<ClientCertificates> {
             section.reader.error(&section.place_of(key), sentence);
         }
     }
-    authorities.map(|(ca_file, _)| ClientCertificates { ca_file, is_required, is_forwarded })
+    let ca_file = authorities?.path().to_owned();
+    Some(ClientCertificates { ca_file, is_required, is_forwarded })
 }
 
 /// Addresses need a certificate, and certificates an address.

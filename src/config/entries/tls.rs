@@ -3,6 +3,7 @@
 use super::{Entry, entry, optional, text};
 use crate::model::environment::UpstreamTls;
 use crate::model::listener::{CertificateFiles, ListenerTls};
+use crate::model::pem_file::PemPair;
 
 pub(super) fn of_listener(tls: &ListenerTls) -> Vec<Entry> {
     let mut entries = Vec::from(of_files("listen.", tls.usual.as_ref()));
@@ -23,10 +24,11 @@ pub(super) fn of_listener(tls: &ListenerTls) -> Vec<Entry> {
 
 pub(super) fn of_upstreams(tls: &UpstreamTls) -> Vec<Entry> {
     let mut entries = vec![
-        entry("tls.ca_file", optional(tls.ca_file.as_ref().map(|file| file.display()))),
+        entry("tls.ca_file", optional(tls.ca_file.as_ref().map(|file| file.path().display()))),
         entry("tls.server_name", optional(tls.server_name.as_ref())),
     ];
-    entries.extend(of_files("tls.", tls.certificate.as_ref()));
+    let files = tls.certificate.as_ref().map(PemPair::files);
+    entries.extend(of_files("tls.", files.as_ref()));
     entries
 }
 

@@ -24,7 +24,7 @@ pub(super) struct Prober {
 }
 
 impl Prober {
-    /// Reads the environment's authorities once, for as long as its instructions stay.
+    /// Knows the environment's authorities for as long as its instructions stay.
     pub(super) fn new(environment: &Arc<EnvironmentSpec>, path: &Arc<str>) -> Self {
         Self {
             environment: Arc::clone(environment),
@@ -91,6 +91,7 @@ mod tests {
     use super::*;
     use crate::model::environment::{HostPolicy, Protocol};
     use crate::model::name::Name;
+    use crate::model::pem_file::PemFile;
     use crate::model::upstream::{UpstreamId, UpstreamSpec};
 
     const TIMEOUT: Duration = Duration::from_secs(5);
@@ -183,11 +184,9 @@ mod tests {
         let distrusted = distrusted.unwrap_err();
         assert!(distrusted.starts_with("TLS: invalid peer certificate"), "{distrusted}");
 
-        let dir = tempfile::tempdir().unwrap();
         let mut own = environment(Protocol::Http1);
-        own.tls.ca_file = Some(dir.path().join("ca.pem"));
+        own.tls.ca_file = Some(PemFile::new("ca.pem".into(), cert.pem().as_bytes()));
         own.tls.server_name = Some("localhost".into());
-        std::fs::write(dir.path().join("ca.pem"), cert.pem()).unwrap();
         let passed = ask(own, spec, "/health").await.unwrap();
         assert!(passed.starts_with("200 in "), "{passed}");
     }

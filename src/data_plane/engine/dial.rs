@@ -111,7 +111,7 @@ impl TlsSettings {
     /// The settings of an environment.
     ///
     /// # Errors
-    /// When its authorities cannot be read.
+    /// When its files did not hold what they should.
     pub fn of(
         &self,
         environment: EnvironmentId,

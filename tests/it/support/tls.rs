@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cyan::model::listener::{CertificateFiles, ListenerTls};
+use cyan::model::pem_file::{PemFile, PemPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
@@ -42,6 +43,21 @@ impl Certificate {
     /// For a listener of the proxy.
     pub fn listener(&self) -> ListenerTls {
         ListenerTls::new(self.files())
+    }
+
+    /// What makes it trusted, as it is now.
+    pub fn authority(&self) -> PemFile {
+        self.pair().certificate
+    }
+
+    /// What shows it to upstreams, as it is now.
+    pub fn pair(&self) -> PemPair {
+        let read = |path: PathBuf| {
+            let content = std::fs::read(&path).expect("a file");
+            PemFile::new(path, &content)
+        };
+        let CertificateFiles { certificate_file, key_file } = self.files();
+        PemPair { certificate: read(certificate_file), key: read(key_file) }
     }
 
     /// Its files.
