@@ -80,6 +80,10 @@ async fn a_damaged_state_is_refused_and_left_as_it_is() {
     is_refused(directory.path(), &DAMAGED).await;
     damage(&|file| file.write_all_at(&[0xa5; 4096], 3 * 4096).unwrap());
     is_refused(directory.path(), &DAMAGED).await;
+    // Also what a new installation would look like, were there not the copy of an earlier state.
+    std::fs::write(directory.path().join("state/state.db.last-good"), &whole).unwrap();
+    damage(&|file| file.set_len(0).unwrap());
+    is_refused(directory.path(), &DAMAGED).await;
     damage(&|_| {});
     Served::start(directory.path()).await;
 }
