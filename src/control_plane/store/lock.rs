@@ -131,6 +131,9 @@ mod tests {
             drop(first);
             assert!(second.join().unwrap());
         });
+    }
+
+    #[test]
     fn nobody_else_reads_what_is_made_and_what_is_there_keeps_its_mode() {
         let mode = |path: &Path| {
             let found = std::fs::metadata(path).unwrap();
