@@ -113,7 +113,8 @@ mod tests {
         let (client, mut server) = pair();
         assert_eq!(queued(server.as_raw_fd()), 0);
         server.set_nonblocking(true).unwrap();
-        while server.write(&[0; 0x10000]).is_ok() {}
+        let piece = vec![0; 0x10000];
+        while server.write(&piece).is_ok() {}
         let full = queued(server.as_raw_fd());
         assert!(full > 0);
         let reading =
