@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use cyan::model::verdict::Verdict;
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 
 use crate::support::client::Answer;
+use crate::support::eventually;
 use crate::support::proxy::Proxy;
 use crate::support::upstream::Upstream;
 
@@ -178,6 +179,38 @@ async fn what_comes_unasked_is_nobodys_answer() {
             assert_eq!((next.status, next.text().as_str()), (200, "own"), "{asked} {answer:?}");
         }
     }
+}
+
+/// As servers do that are restarted: all of their connections at once, without having said so.
+#[tokio::test]
+async fn connections_closed_together_cost_nobody_an_answer() {
+    const CLIENTS: usize = 8; // on two cores, so that one of them has four
+    let all_ask = Arc::new(Barrier::new(CLIENTS));
+    let upstream = Upstream::scripted(move |mut visit| {
+        let all_ask = Arc::clone(&all_ask);
+        async move {
+            if visit.request().await.is_some_and(|head| head.contains(" /last ")) {
+                all_ask.wait().await;
+            }
+            visit.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        }
+    })
+    .await;
+    let proxy = Proxy::before(&upstream);
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = proxy.client().await;
+        client.send("GET /last HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().await.text(), "ok");
+    }
+    eventually("all are closed", || upstream.closed() == CLIENTS).await;
+    for client in &mut clients {
+        assert_eq!(client.get("/next", "").await.status, 200);
+    }
+    proxy.settles("blue", Verdict::Complete, 2 * CLIENTS as u64).await;
 }
 
 #[tokio::test]

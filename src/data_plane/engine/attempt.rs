@@ -48,8 +48,8 @@ pub(super) struct Answered {
 enum NoConnection {
     /// It could not be made; whoever waited for it has failed with it.
     Unmade(Unmade),
-    /// This exchange has no time left for it. Others may have.
-    Late(Unmade),
+    /// This exchange is drained. Others may not be.
+    Evicted(Unmade),
     /// The exchange is over.
     Over(Refusal),
 }
@@ -86,7 +86,7 @@ impl Serving {
                         Err(NoConnection::Over(refusal)) => return Err(refusal),
                         Err(
                             NoConnection::Unmade((stage, problem))
-                            | NoConnection::Late((stage, problem)),
+                            | NoConnection::Evicted((stage, problem)),
                         ) => {
                             self.after(stage, &problem, false)?;
                             continue;
@@ -175,7 +175,7 @@ impl Serving {
         promise.end(match &dialed {
             Ok(_) => DialEnd::Made,
             Err(NoConnection::Unmade(unmade)) => DialEnd::Failed(unmade.clone()),
-            Err(NoConnection::Late(_) | NoConnection::Over(_)) => DialEnd::Left,
+            Err(NoConnection::Evicted(_) | NoConnection::Over(_)) => DialEnd::Left,
         });
         dialed
     }
@@ -220,13 +220,15 @@ impl Serving {
             match self.flight.wait(work.as_mut()).await {
                 Ok(done) => return Ok(done),
                 Err(_due) if self.flight.is_evicted() => {
-                    return Err(NoConnection::Late(unmade("being drained")));
+                    return Err(NoConnection::Evicted(unmade("being drained")));
                 }
                 Err(_due) => {
                     let on_time = |exchange: &mut Exchange| exchange.on_time(Instant::now());
                     match self.flight.with(on_time) {
+                        // Who waits for the same connection fails with it: the time left to the next would
+                        // be too short for any.
                         OnTime::Failed(stage, problem) => {
-                            return Err(NoConnection::Late((stage, problem)));
+                            return Err(NoConnection::Unmade((stage, problem)));
                         }
                         OnTime::Reply(refusal) => return Err(NoConnection::Over(refusal)),
                         // The tick was early; there is no answer yet to break off.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::connection::{CLOSED_AT_REST, LeanConnection};
+use super::connection::LeanConnection;
 use super::conversation::Conversation;
 use super::desk::Desk;
 use super::framing::{Framing, LAST_CHUNK};
@@ -204,11 +204,6 @@ impl Conversation {
         attempt: &mut Attempt,
         cx: &mut Context<'_>,
     ) -> Result<(), Outcome> {
-        if attempt.connection.is_reused
-            && let Err(problem) = attempt.connection.poll_rest(cx)
-        {
-            return Err(Outcome::Failed(Stage::NotStarted, problem.to_owned()));
-        }
         let desk = &mut *self.core.lean.desk.borrow_mut();
         desk.clear();
         let view = self.request.view(&self.input);
@@ -246,7 +241,7 @@ impl Conversation {
             Err(gone) if gone.is_untouched => {
                 let is_reused = attempt.connection.is_reused;
                 let stage = if is_reused { Stage::NotStarted } else { Stage::Fresh };
-                Err(Outcome::Failed(stage, CLOSED_AT_REST.to_owned()))
+                Err(Outcome::Failed(stage, "the connection was closed at rest".to_owned()))
             }
             Err(_) => {
                 attempt.is_upload_lost = true;

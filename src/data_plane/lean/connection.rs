@@ -1,16 +1,13 @@
 //! A connection to an upstream: a stream of bytes, and whether it was used before.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::data_plane::client_io::Carrier;
 use crate::data_plane::pool::Pooled;
 use crate::data_plane::socket;
-
-/// What a connection that the upstream has closed fails with.
-pub const CLOSED_AT_REST: &str = "the connection was closed at rest";
 
 /// A connection to an upstream.
 pub struct LeanConnection {
@@ -21,21 +18,13 @@ pub struct LeanConnection {
 }
 
 impl LeanConnection {
-    /// Looks whether anything has come while it rested. Whatever it is belongs to no request: to write one now
-    /// would make it that one's answer. No system call, unless the event loop has seen something.
-    ///
-    /// # Errors
-    /// When it is not to be used.
-    pub fn poll_rest(&mut self, cx: &mut Context<'_>) -> Result<(), &'static str> {
+    /// Whether nothing has come while it rested. A FIN is the end of it, and bytes belong to no request: to
+    /// write one now would make them that one's answer. No system call, unless the event loop has seen
+    /// something.
+    pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         let mut unasked = [0; 1];
         let mut buffer = ReadBuf::new(&mut unasked);
-        match Pin::new(&mut self.carrier).poll_read(cx, &mut buffer) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                Err("bytes came on the connection that nobody had asked for")
-            }
-            Poll::Ready(_) => Err(CLOSED_AT_REST),
-        }
+        Pin::new(&mut self.carrier).poll_read(cx, &mut buffer).is_pending()
     }
 }
 

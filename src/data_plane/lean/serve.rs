@@ -117,7 +117,7 @@ impl Conversation {
             let Some(environment) = flight.note(|exchange| exchange.environment().cloned()) else {
                 return End::Reply(Refusal::Draining);
             };
-            let resting = if is_replay { None } else { self.resting(&upstream, now) };
+            let resting = if is_replay { None } else { self.resting(&upstream, now).await };
             let has_waited = resting.is_none() || !is_first;
             is_first = false;
             let connection = match resting {
@@ -161,8 +161,15 @@ impl Conversation {
         }
     }
 
-    fn resting(&self, upstream: &Upstream, now: Instant) -> Option<LeanConnection> {
-        self.core.lean.pool.borrow_mut().take(upstream.id, now)
+    /// A connection at rest on which nothing has come, without waiting: those closed together lie together,
+    /// and none of them is a failure.
+    async fn resting(&self, upstream: &Upstream, now: Instant) -> Option<LeanConnection> {
+        loop {
+            let mut connection = self.core.lean.pool.borrow_mut().take(upstream.id, now)?;
+            if poll_fn(|cx| Poll::Ready(connection.is_quiet(cx))).await {
+                return Some(connection);
+            }
+        }
     }
 
     /// Lets a connection rest after a whole answer.
