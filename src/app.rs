@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
@@ -118,7 +118,7 @@ impl App {
         let mut sockets = Sockets::default();
         let (prepared, listener) = listen(config, &mut inherited, &mut sockets)?;
         wait_for(&runtime, claim.ask_for_state())?;
-        let mut boot = open_state(config, &claim)?;
+        let mut boot = open_state(config, &runtime, &claim)?;
         wait_for(&runtime, boot.look_first());
         let taken = Taken { boot, prepared, listener, sockets, claim: Some(claim) };
         let app = Self::run(config, read_config, runtime, taken)?;
@@ -270,18 +270,26 @@ fn listen(
 }
 
 /// Takes the state that was left, or that a process which has gone leaves in a while.
-fn open_state(config: &Config, claim: &Claim) -> Result<Boot, BootError> {
+fn open_state(config: &Config, runtime: &Runtime, claim: &Claim) -> Result<Boot, BootError> {
     if !claim.is_alone() {
         return Boot::open(config);
     }
-    match Boot::open_within(config, DEATH_LIMIT) {
-        Err(BootError::Store(error @ StoreError::InUse { .. })) => {
-            // By its config, which should be like ours.
-            let limit = config.shutdown.pre_stop + config.shutdown.drain + DEATH_LIMIT;
-            tracing::warn!(%error, ?limit, "waiting until the process before has ended");
-            Boot::open_within(config, limit)
+    // By its config, which should be like ours.
+    let limit = config.shutdown.pre_stop + config.shutdown.drain + DEATH_LIMIT;
+    let deadline = Instant::now() + limit;
+    let mut is_told = false;
+    loop {
+        match Boot::open_within(config, DEATH_LIMIT) {
+            // Whoever waits to be taken over has the state and serves: it is a third process.
+            Err(BootError::Store(error @ StoreError::InUse { .. }))
+                if Instant::now() < deadline && !wait_for(runtime, claim.is_somebody_there()) =>
+            {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, ?limit, "waiting until the process before has ended");
+                }
+            }
+            opened => return opened,
         }
-        opened => opened,
     }
 }
 

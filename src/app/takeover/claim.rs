@@ -144,7 +144,7 @@ impl Claim {
 
     /// Whether the process still waits for others: a dead one's socket refuses, and one that is just dying
     /// takes with it whoever waits there.
-    async fn is_somebody_there(&self) -> bool {
+    pub async fn is_somebody_there(&self) -> bool {
         let Ok(stream) = UnixStream::connect(&self.path).await else { return false };
         !matches!(Line::new(stream).hear(DEATH_LIMIT).await, Err(LineError::Gone))
     }
