@@ -29,9 +29,15 @@ def pair(name: str) -> Pair:
 
 
 @functools.cache
+def _directory() -> tempfile.TemporaryDirectory[str]:
+    """Of all pairs; it goes with this process."""
+    return tempfile.TemporaryDirectory(prefix="conformance-tls-")
+
+
+@functools.cache
 def _pair(name: str) -> Pair:
-    directory = Path(tempfile.mkdtemp(prefix="conformance-tls-"))
-    made = Pair(directory / "a.crt", directory / "a.key", directory / "a.pem")
+    directory = Path(_directory().name)
+    made = Pair(directory / f"{name}.crt", directory / f"{name}.key", directory / f"{name}.pem")
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     files = ["-keyout", str(made.key), "-out", str(made.certificate)]
     subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
