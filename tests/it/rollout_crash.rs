@@ -148,7 +148,8 @@ async fn smoke_tests_are_begun_again() {
 #[tokio::test]
 async fn an_evaluation_is_begun_again() {
     // The one of the process that was killed goes on until its directory has gone.
-    let script = "while [ -d DIR ] && [ ! -e DIR/go ]; do sleep 0.05; done; echo {\\\"score\\\": 0.9}";
+    let script =
+        "while [ -d DIR ] && [ ! -e DIR/go ]; do sleep 0.05; done; echo {\\\"score\\\": 0.9}";
     let more = format!(
         "[service.chat.force]\ntrusted = '127.0.0.1'\n[service.chat.rollout.quality]\n\
          exec = ['/bin/sh', '-c', '''{script}''']\ntimeout = '1m'"
