@@ -81,7 +81,7 @@ impl Seen {
             let watching = scope.spawn(|| {
                 let mut most_kib: f64 = 0.0;
                 while !is_over.load(Ordering::Relaxed) {
-                    most_kib = most_kib.max(resident_kib(cyan)?);
+                    most_kib = most_kib.max(resident_kib(cyan.process.id())?);
                     std::thread::sleep(LOOK);
                 }
                 Ok::<_, io::Error>(most_kib)
@@ -105,7 +105,7 @@ impl Cpu {
     /// Since its threads began.
     pub(crate) fn of(cyan: &Cyan) -> io::Result<Self> {
         let mut cpu = Self::default();
-        for task in fs::read_dir(format!("/proc/{}/task", cyan.child.id()))? {
+        for task in fs::read_dir(format!("/proc/{}/task", cyan.process.id()))? {
             let task = task?.path();
             // A thread may have ended meanwhile.
             let Ok(stat) = fs::read_to_string(task.join("schedstat")) else { continue };

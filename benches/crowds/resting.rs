@@ -74,12 +74,12 @@ impl Row<'_> {
         let (ask_again, asked) = watch::channel(());
         let (mut percent_with, mut rss, mut counted) = (0.0, (0.0, 0.0), String::new());
         let measured = Beside::measure(cyan, arguments.rate, time, || {
-            rss.0 = resident_kib(cyan)?;
+            rss.0 = resident_kib(cyan.process.id())?;
             let crowd = begin(self.count, address, kind, &asked)?;
             let count = self.count;
             crowd.until("all have come", PATIENCE, |counts| counts.open() == count)?;
             std::thread::sleep(SETTLE);
-            rss.1 = resident_kib(cyan)?;
+            rss.1 = resident_kib(cyan.process.id())?;
             counted = client_connections(cyan)?;
             percent_with = percent_of_core(cyan, time)?;
             Ok(crowd)
@@ -104,7 +104,7 @@ impl Row<'_> {
             rss.0,
             rss.1,
             self.count,
-            resident_kib(cyan)?
+            resident_kib(cyan.process.id())?
         );
         println!("{left} of {} answered once more on the same connection", self.count);
         println!(

@@ -80,7 +80,7 @@ pub(crate) fn row(cyan: &Path, seed: u64) -> Row {
 fn turn(cyan: &Path, seed: u64, rate: u32, length: Duration) -> Result<Turn, Box<dyn Error>> {
     let scenario = Scenario { rate, users: 5000, steps: &["10% 24h", "100%"], ..scenario::HEALTHY };
     let stage = Stage::open(&scenario, cyan, seed, &OTHERS)?;
-    let pid = stage.cyan.child.id();
+    let pid = stage.cyan.process.id();
     sleep(scenario.warm_up);
     let core_percent_without = measure(pid, WITHOUT, |_| Ok(()))?;
     let start = json!({ "candidate": "green" }).to_string();

@@ -1,5 +1,5 @@
-//! The `cyan` process under test. It ends with this one in every case: `Drop` covers success, failure
-//! and Ctrl-C, and the kernel's parent-death signal covers the rest.
+//! Processes under test. They end with this one in every case: `Drop` covers success, failure and Ctrl-C,
+//! and the kernel's parent-death signal covers the rest.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -17,14 +17,40 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// follow.
 const BASICS: &str = "listen.http = \"127.0.0.1:0\"\nadmin.address = \"127.0.0.1:0\"\n";
 
+/// A process that is asked to end when this is dropped, and made to when it does not.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts it, not to outlive this one.
+    pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
+        // SAFETY: one system call without pointers; it neither allocates nor takes a lock.
+        unsafe { command.pre_exec(die_with_parent) };
+        Ok(Self { child: command.spawn()? })
+    }
+
+    /// What the kernel knows it by.
+    #[allow(dead_code, reason = "not every bench looks at it")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
 /// A running proxy with a state of its own.
 pub(crate) struct Cyan {
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     /// Where changes are made.
     pub(crate) admin: SocketAddr,
-    /// Its process.
-    pub(crate) child: Child,
+    /// It ends before its directory goes.
+    #[allow(dead_code, reason = "not every bench looks at it")]
+    pub(crate) process: Process,
     _dir: TempDir,
 }
 
@@ -39,28 +65,21 @@ impl Cyan {
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        // SAFETY: one system call without pointers; it neither allocates nor takes a lock.
-        unsafe { command.pre_exec(die_with_parent) };
-        let mut child = command.spawn()?;
-        let stderr = child.stderr.take().expect("it is piped");
-        let addresses = addresses(BufReader::new(stderr));
-        if addresses.is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        let (address, admin) = addresses?;
-        Ok(Self { address, admin, child, _dir: dir })
+        let mut process = Process::spawn(&mut command)?;
+        let stderr = process.child.stderr.take().expect("it is piped");
+        let (address, admin) = addresses(BufReader::new(stderr))?;
+        Ok(Self { address, admin, process, _dir: dir })
     }
 }
 
-impl Drop for Cyan {
+impl Drop for Process {
     fn drop(&mut self) {
         if let Ok(pid) = libc::pid_t::try_from(self.child.id()) {
             // SAFETY: a plain system call; the child has not been waited for, so its id is its own.
             unsafe { libc::kill(pid, libc::SIGTERM) };
         }
         let deadline = Instant::now() + STOP_TIME_MAX;
-        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        while !self.has_ended() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = self.child.kill();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 
 use crate::give_way::give_way;
 use crate::upstream::streamed_bytes;
@@ -59,9 +60,10 @@ struct Crowd {
     cut: AtomicUsize,
 }
 
-/// The attack. It goes on until the process ends.
+/// The attack. It goes on until this is dropped.
 pub(crate) struct Attack {
     crowds: Vec<Arc<Crowd>>,
+    _ends: oneshot::Sender<()>,
 }
 
 impl Attack {
@@ -73,6 +75,7 @@ impl Attack {
         };
         let crowds: Vec<_> = wanted.iter().map(crowd).collect();
         let theirs = crowds.clone();
+        let (ends, ended) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("slow clients".into()).spawn(move || {
             give_way();
@@ -80,10 +83,10 @@ impl Attack {
                 for crowd in theirs {
                     tokio::spawn(gather(address, crowd));
                 }
-                std::future::pending::<()>().await;
+                let _ = ended.await; // when the sender goes
             });
         })?;
-        Ok(Self { crowds })
+        Ok(Self { crowds, _ends: ends })
     }
 
     /// Waits until 19 of 20 connections are held (the others are just being opened again) and the streams

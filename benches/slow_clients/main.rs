@@ -3,7 +3,8 @@
 //! Started by `benches/slow_clients/run`. First thousands of connections trickle request heads and
 //! bodies, and hundreds open streams that they do not read, all at once; normal requests go on beside
 //! them, and are timed before and meanwhile. Whatever Cyan cuts comes back at once. Then one client asks
-//! for a large answer and reads nothing for a minute, then all of it.
+//! for a large answer and reads nothing for a minute, then all of it. Peers, where they are asked for, meet
+//! the same crowd before: what it costs on this machine with another proxy.
 
 mod attack;
 #[path = "../shared/gauge.rs"]
@@ -14,6 +15,7 @@ mod give_way;
 mod load;
 #[path = "../shared/machine.rs"]
 mod machine;
+mod peer;
 #[path = "../shared/process.rs"]
 mod process;
 #[path = "../shared/promise.rs"]
@@ -24,6 +26,7 @@ mod upstream;
 mod verdict;
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +37,9 @@ use clap::Parser;
 use attack::{Attack, Kind};
 use gauge::resident_kib;
 use give_way::give_way;
+use load::Timed;
 use machine::Machine;
+use peer::Peer;
 use process::Cyan;
 
 /// The 99th percentile of normal requests may grow by this factor.
@@ -65,6 +70,9 @@ struct Arguments {
     /// Seconds for which the large answer is not read
     #[arg(long, default_value_t = 60)]
     stall: u64,
+    /// Others in Cyan's place before it, from their Debian packages
+    #[arg(long, value_delimiter = ',', value_name = "PEER")]
+    peers: Vec<Peer>,
     /// Another build of Cyan than the one of this checkout
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_cyan"), hide_default_value = true)]
     cyan_binary: PathBuf,
@@ -88,6 +96,12 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let upstream = upstream::start(|| {})?;
     // What slow clients have an upstream do is no normal client's wait: theirs is a machine of its own.
     let theirs = upstream::start(give_way)?;
+    println!("{}", load::HEADING);
+    for peer in &arguments.peers {
+        let running = peer.start(upstream, theirs)?;
+        let measured = Measured::of(arguments, running.address, running.process.id())?;
+        measured.print(&peer.to_string());
+    }
     let crowd = beside_the_slow(arguments, upstream, theirs)?;
     let unread = unread_answer(arguments, upstream)?;
     machine.ended();
@@ -107,36 +121,75 @@ fn beside_the_slow(
         attack::HOST
     );
     let cyan = start(arguments, upstream, &slow)?;
-    let seconds = Duration::from_secs(arguments.seconds);
-    load::ask(cyan.address, arguments.rate, seconds / 4)?; // pools are full, memory is touched
-    let idle = load::ask(cyan.address, arguments.rate, seconds)?;
-    let rss_idle = resident_kib(&cyan)?;
-    let wanted = [
-        (Kind::Head, arguments.heads),
-        (Kind::Body, arguments.bodies),
-        (Kind::Reader, arguments.readers),
-    ];
-    let attack = Attack::begin(cyan.address, &wanted)?;
-    attack.wait_until_held()?;
-    let attacked = load::ask(cyan.address, arguments.rate, seconds)?;
-    let (held, rss) = (attack.held(), resident_kib(&cyan)?);
+    let measured = Measured::of(arguments, cyan.address, cyan.process.id())?;
     let counted = gauge::client_connections(&cyan)?;
-    println!("{}", load::HEADING);
-    println!("{}\n{}", idle.row("idle"), attacked.row("beside slow clients"));
-    for (kind, held, reopened) in &held {
-        println!("{kind:<24} {held:>9} held, {reopened} cut and opened again");
-    }
-    let held: usize = held.iter().map(|(_, held, _)| held).sum();
-    let per_connection = (rss - rss_idle) / whole(held.max(1));
-    println!("RSS                      {rss_idle:>9.0} KiB before, {rss:.0} KiB with {held} held");
-    let is_whole = idle.failed + attacked.failed == 0;
+    measured.print("cyan");
     println!("client connections       {counted:>9} open, as Cyan counts them");
-    println!("{} normal requests failed", idle.failed + attacked.failed);
-    let factor = attacked.p99().as_secs_f64() / idle.p99().as_secs_f64();
-    let is_fast = promise::is_kept("p99 of normal requests, times idle", factor, P99_FACTOR_MAX);
+    let is_fast =
+        promise::is_kept("p99 of normal requests, times idle", measured.factor(), P99_FACTOR_MAX);
+    let per_connection = measured.kib_per_connection();
     let is_small =
         promise::is_kept("KiB per held connection", per_connection, KIB_PER_CONNECTION_MAX);
-    Ok(is_whole & is_fast & is_small)
+    Ok((measured.failed() == 0) & is_fast & is_small)
+}
+
+/// Normal requests without and with slow clients, and what held these cost.
+struct Measured {
+    idle: Timed,
+    attacked: Timed,
+    held: Vec<(Kind, usize, usize)>,
+    kib_before: f64,
+    kib: f64,
+}
+
+impl Measured {
+    fn of(arguments: &Arguments, address: SocketAddr, pid: u32) -> io::Result<Self> {
+        let seconds = Duration::from_secs(arguments.seconds);
+        load::ask(address, arguments.rate, seconds / 4)?; // pools are full, memory is touched
+        let idle = load::ask(address, arguments.rate, seconds)?;
+        let kib_before = resident_kib(pid)?;
+        let wanted = [
+            (Kind::Head, arguments.heads),
+            (Kind::Body, arguments.bodies),
+            (Kind::Reader, arguments.readers),
+        ];
+        let attack = Attack::begin(address, &wanted)?;
+        attack.wait_until_held()?;
+        let attacked = load::ask(address, arguments.rate, seconds)?;
+        Ok(Self { idle, attacked, held: attack.held(), kib_before, kib: resident_kib(pid)? })
+    }
+
+    fn failed(&self) -> usize {
+        self.idle.failed + self.attacked.failed
+    }
+
+    fn factor(&self) -> f64 {
+        self.attacked.p99().as_secs_f64() / self.idle.p99().as_secs_f64()
+    }
+
+    fn held(&self) -> usize {
+        self.held.iter().map(|(_, held, _)| held).sum()
+    }
+
+    fn kib_per_connection(&self) -> f64 {
+        (self.kib - self.kib_before) / whole(self.held().max(1))
+    }
+
+    fn print(&self, name: &str) {
+        println!("{}", self.idle.row(&format!("{name}, idle")));
+        println!("{}", self.attacked.row(&format!("{name}, slow clients")));
+        for (kind, held, reopened) in &self.held {
+            println!("{kind:<24} {held:>9} held, {reopened} cut and opened again");
+        }
+        println!(
+            "RSS                      {:>9.0} KiB before, {:.0} KiB with {} held: {:.1} KiB each",
+            self.kib_before,
+            self.kib,
+            self.held(),
+            self.kib_per_connection()
+        );
+        println!("{} normal requests failed; p99 {:.2} times idle", self.failed(), self.factor());
+    }
 }
 
 /// Lets a client leave a large answer unread, then read it.
@@ -144,7 +197,7 @@ fn unread_answer(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, Bo
     let limit = "[service.llm.environment.blue.timeouts]\nwrite_stall = \"10m\"\n";
     let cyan = start(arguments, upstream, limit)?;
     load::ask(cyan.address, arguments.rate, Duration::from_secs(5))?;
-    let rss = || resident_kib(&cyan);
+    let rss = || resident_kib(cyan.process.id());
     let stalled = stall::unread(cyan.address, Duration::from_secs(arguments.stall), rss)?;
     println!(
         "{} MB answer, unread for {} s: RSS {:.0} KiB before, at most {:.0} KiB; then read whole: {}",
@@ -160,7 +213,7 @@ fn unread_answer(arguments: &Arguments, upstream: SocketAddr) -> Result<bool, Bo
     Ok(is_small & stalled.is_whole)
 }
 
-fn start(arguments: &Arguments, upstream: SocketAddr, more: &str) -> std::io::Result<Cyan> {
+fn start(arguments: &Arguments, upstream: SocketAddr, more: &str) -> io::Result<Cyan> {
     let services =
         format!("[service.llm.environment.blue]\nupstreams = [\"http://{upstream}\"]\n{more}");
     Cyan::start(&arguments.cyan_binary, &services)
