@@ -176,6 +176,8 @@ pub enum Carrier {
     Tls(Box<TlsStream<TcpStream>>),
     /// A unix socket.
     Unix(UnixStream),
+    /// TLS over a unix socket.
+    UnixTls(Box<TlsStream<UnixStream>>),
 }
 
 impl Carrier {
@@ -185,6 +187,7 @@ impl Carrier {
             Self::Tcp(io) => io.as_raw_fd(),
             Self::Tls(io) => io.get_ref().0.as_raw_fd(),
             Self::Unix(io) => io.as_raw_fd(),
+            Self::UnixTls(io) => io.get_ref().0.as_raw_fd(),
         }
     }
 }
@@ -340,6 +343,7 @@ macro_rules! carried {
             Carrier::Tcp($io) => $call,
             Carrier::Tls($io) => $call,
             Carrier::Unix($io) => $call,
+            Carrier::UnixTls($io) => $call,
         }
     };
 }
@@ -376,6 +380,7 @@ impl AsyncWrite for Carrier {
             Self::Tcp(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
             Self::Unix(io) => io.is_write_vectored(),
+            Self::UnixTls(io) => io.is_write_vectored(),
         }
     }
 

@@ -15,10 +15,9 @@ use std::task::Poll;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::server::Acceptor;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
 use super::client_io::Carrier;
 use super::exchange::head::ToldCertificate;
@@ -63,26 +62,30 @@ pub struct Shaken {
 /// Does the TLS handshake, where the listener speaks TLS. `tls` is that of all listeners.
 ///
 /// # Errors
-/// When the client breaks off, or cannot agree with us.
+/// When the client breaks off, or cannot agree with us, or there is nothing to speak TLS over.
 pub async fn shake(
     carrier: Carrier,
     tls: Option<&ServerTls>,
     speaks_tls: bool,
     turns: &Turns,
 ) -> io::Result<Shaken> {
-    match (carrier, tls) {
-        // Boxed, because the futures of plain connections would be as large.
-        (Carrier::Tcp(stream), Some(tls)) if speaks_tls => {
-            Box::pin(shake_tls(stream, tls, turns)).await
-        }
-        (carrier, tls) => {
-            // An upstream that believes `Client-Cert` believes it whichever way a request came.
-            let is_forwarded = tls.is_some_and(|tls| is_forwarded(&tls.now()));
-            let certificate =
-                if is_forwarded { ToldCertificate::None } else { ToldCertificate::Unsaid };
-            Ok(Shaken { carrier, alpn: Alpn::Silent, hosts: None, certificate })
-        }
+    if !speaks_tls {
+        return Ok(plain(carrier, tls));
     }
+    let tls = tls.ok_or_else(|| io::Error::other("no certificate"))?;
+    // Boxed, because the futures of plain connections would be as large.
+    match carrier {
+        Carrier::Tcp(stream) => Box::pin(shake_tls(stream, tls, turns, Carrier::Tls)).await,
+        Carrier::Unix(stream) => Box::pin(shake_tls(stream, tls, turns, Carrier::UnixTls)).await,
+        Carrier::Tls(_) | Carrier::UnixTls(_) => Err(io::Error::other("TLS within TLS")),
+    }
+}
+
+/// A connection without TLS. An upstream that believes `Client-Cert` believes it whichever way a request came.
+fn plain(carrier: Carrier, tls: Option<&ServerTls>) -> Shaken {
+    let is_forwarded = tls.is_some_and(|tls| is_forwarded(&tls.now()));
+    let certificate = if is_forwarded { ToldCertificate::None } else { ToldCertificate::Unsaid };
+    Shaken { carrier, alpn: Alpn::Silent, hosts: None, certificate }
 }
 
 /// Whether upstreams are told which certificate a client has shown.
@@ -90,7 +93,12 @@ fn is_forwarded(settings: &Settings) -> bool {
     settings.spec().clients.as_ref().is_some_and(|own| own.is_forwarded)
 }
 
-async fn shake_tls(stream: TcpStream, tls: &ServerTls, turns: &Turns) -> io::Result<Shaken> {
+async fn shake_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    tls: &ServerTls,
+    turns: &Turns,
+    carry: fn(Box<TlsStream<S>>) -> Carrier,
+) -> io::Result<Shaken> {
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
     let turn = turns.0.acquire().await.map_err(io::Error::other)?;
     // As late as can be, so that whoever connects after a renewal never sees the old certificate.
@@ -114,7 +122,7 @@ async fn shake_tls(stream: TcpStream, tls: &ServerTls, turns: &Turns) -> io::Res
         None => ToldCertificate::None,
         Some(leaf) => ToldCertificate::Leaf(byte_sequence(leaf)),
     };
-    Ok(Shaken { carrier: Carrier::Tls(Box::new(stream.into())), alpn, hosts, certificate })
+    Ok(Shaken { carrier: carry(Box::new(stream.into())), alpn, hosts, certificate })
 }
 
 /// As a structured field has bytes (RFC 9440, section 2.1; RFC 8941, section 3.3.5).

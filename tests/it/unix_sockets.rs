@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use cyan::model::listener::ListenAddress;
+use cyan::model::listener::{ClientCertificates, ListenAddress, ListenerTls};
 use cyan::model::verdict::Verdict;
 use tokio::net::UnixStream;
 
@@ -10,6 +10,7 @@ use crate::support::client::Client;
 use crate::support::http2::{Http2Client, get};
 use crate::support::proxy::{Builder, environment};
 use crate::support::relay::Relay;
+use crate::support::tls::{Certificate, shake_over};
 use crate::support::upstream::Upstream;
 
 #[tokio::test]
@@ -68,4 +69,46 @@ async fn clients_may_come_by_a_unix_socket() {
         assert!(!head.contains("x-forwarded-for"), "a unix socket has no address: {head}");
     }
     proxy.settles("blue", Verdict::Complete, 5).await;
+}
+
+/// It was served in plain text, and who could open it needed no certificate.
+#[tokio::test]
+async fn a_unix_socket_of_https_speaks_tls_and_asks_for_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cyan.sock");
+    let upstream = Upstream::replying(200, "ok").await;
+    let (own, known) = (Certificate::of("a.test"), Certificate::of("client"));
+    let clients =
+        ClientCertificates { ca_file: known.file(), is_required: true, is_forwarded: false };
+    let mut builder = Builder::new(vec![environment("blue", &[&upstream])]);
+    let mut second = builder.config.listeners[0].clone();
+    second.address = ListenAddress::Unix(path.clone());
+    second.tls = Some(ListenerTls { clients: Some(clients), ..own.listener() });
+    builder.config.listeners.push(second);
+    let proxy = builder.start();
+    let connect = || async { UnixStream::connect(&path).await.unwrap() };
+
+    let mut plain = Client::over(connect().await);
+    plain.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+    assert!(plain.try_answer().await.is_none(), "no answer in plain text");
+    // With TLS 1.3 a client learns of its refusal with the first byte it reads.
+    if let Ok(stream) = shake_over(own.client(None, &[]), connect().await, "a.test").await {
+        let mut client = Client::over(stream);
+        let _ = client.try_send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+        assert!(client.try_answer().await.is_none(), "no answer without a certificate");
+    }
+    assert!(upstream.heads().is_empty());
+    for alpn in ["http/1.1", "h2"] {
+        let config = own.client(Some(&known), &[alpn]);
+        let stream = shake_over(config, connect().await, "a.test").await.unwrap();
+        let text = match alpn {
+            "h2" => Http2Client::over(stream).await.answer(get("/")).await.text(),
+            _ => Client::over(stream).get("/", "").await.text(),
+        };
+        assert_eq!(text, "ok", "{alpn}");
+    }
+    for head in upstream.heads() {
+        assert!(head.contains("\r\nx-forwarded-proto: https\r\n"), "{head}");
+    }
+    proxy.settles("blue", Verdict::Complete, 2).await;
 }

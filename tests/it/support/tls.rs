@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
@@ -160,6 +161,15 @@ pub async fn shake(
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = in_time(TcpStream::connect(address)).await.expect("the proxy accepts");
     stream.set_nodelay(true).expect("a fresh socket takes options");
+    shake_over(config, stream, name).await
+}
+
+/// The same over a stream that exists already.
+pub async fn shake_over<S: AsyncRead + AsyncWrite + Unpin>(
+    config: Arc<ClientConfig>,
+    stream: S,
+    name: &str,
+) -> std::io::Result<TlsStream<S>> {
     let connector = tokio_rustls::TlsConnector::from(config);
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     in_time(connector.connect(name, stream)).await
