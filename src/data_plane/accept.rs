@@ -15,18 +15,17 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::admission::{AddressCounts, Admission, TOO_MANY};
+use super::admission::AddressCounts;
+use super::arrivals::Arriving;
 use super::client_io::{Carrier, ClientIo, IoState};
 use super::clients::{Arrival, Graceful};
 use super::core::{Core, Handover};
 use super::descriptors::is_exhaustion;
 use super::engine::dial::{BUFFER_BYTES_MAX, OnThisCore};
 use super::engine::serve::serve;
-use super::exchange::head::Peer;
-use super::handshake;
+use super::greeting::{Greeted, greet};
 use super::lean::converse;
 use super::panics::Counted;
-use super::proxy_protocol::{self, Sender};
 use super::socket;
 use crate::listen::BACKLOG;
 use crate::model::listener::ListenerSpec;
@@ -59,42 +58,14 @@ pub struct Entrance {
 }
 
 impl Entrance {
-    fn speaks_tls(&self) -> bool {
+    /// Whether every connection begins with TLS.
+    pub fn speaks_tls(&self) -> bool {
         self.spec.tls.is_some()
     }
 
-    fn trusts(&self, address: Option<IpAddr>) -> bool {
+    /// Whether a peer's `X-Forwarded-*` headers are believed.
+    pub fn trusts(&self, address: Option<IpAddr>) -> bool {
         address.is_some_and(|address| self.trusted.iter().any(|net| net.contains(&address)))
-    }
-
-    /// A client at this address.
-    fn peer(&self, address: Option<IpAddr>) -> Peer {
-        Peer {
-            is_trusted: self.trusts(address),
-            is_tls: self.speaks_tls(),
-            trusted: Rc::clone(&self.trusted),
-            body_idle: self.spec.timeouts.body_idle,
-            ..Peer::new(address)
-        }
-    }
-
-    /// The client's address: the socket's, or what a trusted peer says before the first byte. A unix socket
-    /// has no address; who may open it is trusted.
-    async fn client_address(
-        &self,
-        carrier: &mut Carrier,
-        address: Option<IpAddr>,
-    ) -> io::Result<Option<IpAddr>> {
-        if !self.spec.expects_proxy_header {
-            return Ok(address);
-        }
-        if address.is_some() && !self.trusts(address) {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        Ok(match proxy_protocol::read(carrier).await? {
-            Sender::Client(client) => Some(client),
-            Sender::Peer => address,
-        })
     }
 }
 
@@ -237,79 +208,33 @@ pub fn welcome(
     permit: OwnedSemaphorePermit,
 ) {
     let (core, entrance) = (Rc::clone(core), Rc::clone(entrance));
+    let arriving = core.arrivals.begin();
     // One task per connection: a panic in it costs that connection only.
     tokio::task::spawn_local(async move {
         let _counted = Counted;
-        talk(core, entrance, carrier, address, permit).await;
-    });
-}
-
-/// Counts a connection against the limits; `None` when its address has as many as it may.
-fn admit(
-    core: &Core,
-    entrance: &Entrance,
-    carrier: &Carrier,
-    address: Option<IpAddr>,
-    permit: OwnedSemaphorePermit,
-) -> Option<Admission> {
-    // A trusted proxy brings many clients on its own address.
-    let is_counted = |a: &IpAddr| !entrance.trusted.iter().any(|net| net.contains(a));
-    let counted = address.filter(is_counted).zip(entrance.addresses.as_ref());
-    match counted.map(|(address, counts)| counts.enter(address)) {
-        Some(None) => {
-            turn_away(core, entrance, carrier);
-            None
+        let greeting = greet(&core, &entrance, &arriving, carrier, address, permit);
+        // Boxed, because it is over soon, and the futures of connections that stay would be as large.
+        let greeted = arriving.unless_cut(Box::pin(greeting)).await.flatten();
+        if let Some(greeted) = greeted {
+            talk(core, entrance, arriving, greeted).await;
         }
-        place => Some(Admission { permit, address: place.flatten() }),
-    }
-}
-
-/// Lets a client go that has as many connections as it may.
-fn turn_away(core: &Core, entrance: &Entrance, carrier: &Carrier) {
-    core.recorder.connection_refused();
-    if let (Carrier::Tcp(stream), false) = (carrier, entrance.speaks_tls()) {
-        // Past the event loop, which knows nothing of the socket yet. A fresh one has room.
-        let socket = SockRef::from(stream);
-        let _ = socket.send(TOO_MANY);
-        let _ = socket.shutdown(std::net::Shutdown::Write);
-    }
+    });
 }
 
 /// Talks to a client until its connection ends. The admission stays with the client: a tunnel that goes on
 /// after the connection was handed over still counts against the listener's limit.
-async fn talk(
-    core: Rc<Core>,
-    entrance: Rc<Entrance>,
-    mut carrier: Carrier,
-    address: Option<IpAddr>,
-    permit: OwnedSemaphorePermit,
-) {
-    let timeouts = entrance.spec.timeouts.clone();
-    let named = entrance.client_address(&mut carrier, address);
-    let Ok(Ok(address)) = tokio::time::timeout(timeouts.handshake, named).await else { return };
-    let Some(admission) = admit(&core, &entrance, &carrier, address, permit) else { return };
-    let (tls, speaks_tls) = (entrance.tls.as_deref(), entrance.speaks_tls());
-    let shaken = handshake::shake(carrier, tls, speaks_tls, &core.handshakes);
-    let Ok(Ok(shaken)) = tokio::time::timeout(timeouts.handshake, shaken).await else {
-        core.recorder.handshake_failed();
-        return;
-    };
-    let mut carrier = shaken.carrier;
-    let (hosts, certificate) = (shaken.hosts, shaken.certificate);
-    let peer = Rc::new(Peer { hosts, certificate, ..entrance.peer(address) });
-    let first = handshake::read_preface(&mut carrier, shaken.alpn);
-    let Ok(Ok((is_http2, ahead))) = tokio::time::timeout(timeouts.idle, first).await else {
-        return;
-    };
+async fn talk(core: Rc<Core>, entrance: Rc<Entrance>, arriving: Arriving, greeted: Greeted) {
+    let Greeted { carrier, ahead, is_http2, peer, admission } = greeted;
     let io = Arc::new(IoState::default());
     let place = core.clients.admit(Arrival {
-        peer,
+        peer: Rc::new(peer),
         io: Arc::clone(&io),
         fd: carrier.fd(),
         is_http2,
-        timeouts,
+        timeouts: entrance.spec.timeouts.clone(),
         admission,
     });
+    drop(arriving); // it is counted there
     let client = Rc::clone(place.client());
     let (carrier, ahead) = if core.is_lean && !is_http2 {
         let head_bytes_max = entrance.spec.head_bytes_max as usize;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::accept::{self, Entrance, Socket};
+use super::arrivals::Arrivals;
 use super::budget::BufferBudget;
 use super::client_io::Carrier;
 use super::clients::Clients;
@@ -39,7 +40,8 @@ const EXPIRE_TICKS: u32 = 20;
 /// second task (two); one more is for good measure. The lean engine writes to a resting connection in
 /// the poll that chose (`lean/attempt.rs`), and looks at the table again when it had to connect.
 const QUIESCE_ROUNDS: usize = 3;
-/// How long a core stays after it was told to stop, for connections that were accepted just before.
+/// How long a core stays after it was told to stop, for connections that wait in the kernel's queue, or come
+/// from another core.
 const LAST_CALL: Duration = Duration::from_millis(250);
 
 /// What one core works with. Everything in it belongs to its thread, but for the snapshot.
@@ -54,6 +56,8 @@ pub struct Core {
     pub flights: Rc<Flights>,
     /// Client connections.
     pub clients: Rc<Clients>,
+    /// Connections that are to become those.
+    pub arrivals: Rc<Arrivals>,
     /// Bytes of request bodies that the process may hold.
     pub budget: Arc<BufferBudget>,
     /// What the engine with hyper keeps.
@@ -129,7 +133,7 @@ impl Core {
                         (count, looked) = (count.wrapping_add(1), 0);
                         self.tick(now, count);
                     }
-                    if self.is_finished(stopped_at) {
+                    if self.is_finished(stopped_at) && handed.is_empty() {
                         return;
                     }
                 }
@@ -167,6 +171,7 @@ impl Core {
 
     fn is_finished(&self, stopped_at: Option<Instant>) -> bool {
         stopped_at.is_some_and(|at| at.elapsed() >= LAST_CALL)
+            && self.arrivals.count() == 0
             && self.clients.count() == 0
             && self.flights.count() == 0
     }
@@ -202,11 +207,13 @@ impl Core {
             CoreMessage::StopAccepting(rest) => {
                 stopped_at.get_or_insert_with(Instant::now);
                 self.stop.notify_waiters();
+                self.arrivals.close_all(rest);
                 self.clients.close_all(rest);
             }
             CoreMessage::EndAll => {
                 stopped_at.get_or_insert_with(Instant::now);
                 self.stop.notify_waiters();
+                self.arrivals.cut_all();
                 self.flights.evict(None);
                 let clients = Rc::clone(&self.clients);
                 // The answers just broken off get their last bytes out before the sockets close.

@@ -3,6 +3,7 @@
 mod accept;
 mod access_log;
 mod admission;
+mod arrivals;
 pub mod budget;
 mod client_io;
 pub mod client_rates;
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod exchange;
 mod flight;
 mod frame_watch;
+mod greeting;
 mod handshake;
 mod lean;
 mod log_file;

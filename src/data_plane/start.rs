@@ -239,6 +239,7 @@ impl Seed {
             recorder,
             flights: Rc::new(Flights::default()),
             clients: Rc::new(Clients::new(Arc::clone(&self.open[self.number]), now)),
+            arrivals: Rc::default(),
             budget: self.budget,
             engine: Engine::default(),
             lean: LeanEngine::default(),

@@ -69,6 +69,7 @@ mod seam;
 mod secrets;
 mod service_manager;
 mod shutdown;
+mod silent_clients;
 mod slow_readers;
 mod smoke;
 mod split;
