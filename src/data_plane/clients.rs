@@ -26,6 +26,10 @@ use crate::model::timeouts::ClientTimeouts;
 /// Longest time that the rest of a refused request is read before its connection closes.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Time that a client of HTTP/2 which was told to leave has to do so, once nothing is in flight: a few round
+/// trips, for its last requests and for its word that it has heard. Who says nothing would stay for ever.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Time between two looks at what a client does not take.
 const LOOK_AT_OUTLETS: Duration = Duration::from_secs(1);
 
@@ -48,8 +52,8 @@ pub struct Client {
     /// The answer under way ends with the connection, of HTTP/1.0.
     ends_answer: Cell<bool>,
     is_closing: Cell<bool>,
-    /// It is closing, and was idle for long enough that no request is likely to be on its way.
-    is_rested: Cell<bool>,
+    /// Since when it is closing and was idle for long enough that no request is likely to be on its way.
+    rested_at: Cell<Option<Instant>>,
     /// When it is asked to connect anew, of HTTP/2.
     leaves_at: Option<Instant>,
     /// What is on its way to it, of HTTP/2.
@@ -129,7 +133,7 @@ impl Clients {
             is_cut: Cell::new(false),
             ends_answer: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
-            is_rested: Cell::new(false),
+            rested_at: Cell::default(),
             leaves_at,
             outlets: RefCell::default(),
             looked_at: Cell::new(self.now.get()),
@@ -234,13 +238,13 @@ impl Client {
 
     /// Whether it shall end now that it is idle.
     pub fn is_rested(&self) -> bool {
-        self.is_rested.get()
+        self.rested_at.get().is_some()
     }
 
     /// Whether the engine shall be told to end: a connection of HTTP/2 has a way to say so while it is
     /// idle, one of HTTP/1.1 only with an answer.
     fn may_be_asked(&self) -> bool {
-        let is_heard = self.is_http2 || self.in_flight.get() > 0 || self.is_rested.get();
+        let is_heard = self.is_http2 || self.in_flight.get() > 0 || self.is_rested();
         self.is_closing.get() && is_heard
     }
 
@@ -303,11 +307,21 @@ impl Client {
             return self.cut_if(waited >= self.timeouts.head);
         }
         let is_over = waited >= self.timeouts.idle || self.is_closing_after(rest, waited);
-        let is_news = is_over && !self.is_rested.get();
-        if is_news {
-            self.close();
+        match self.rested_at.get() {
+            None if is_over => {
+                self.close(now);
+                true
+            }
+            None => false,
+            Some(told_at) => self.cut_if(self.is_deaf(told_at, now)),
         }
-        is_news
+    }
+
+    /// Whether it was told to leave, of HTTP/2, and has had the time to.
+    fn is_deaf(&self, told_at: Instant, now: Instant) -> bool {
+        let is_late = now.saturating_duration_since(told_at.max(self.since.get())) >= FAREWELL;
+        // What it takes slowly is looked at elsewhere.
+        self.is_http2 && is_late && self.outlets.borrow().iter().all(|outlet| outlet.is_over())
     }
 
     /// The answer is over for its exchange, and the client has not taken the end of it. What comes next has
@@ -328,7 +342,7 @@ impl Client {
         self.io.credit.refill(now.saturating_duration_since(before));
         let is_old = self.leaves_at.is_some_and(|at| at <= now);
         if (is_old || self.io.credit.is_low()) && !self.is_closing() {
-            self.close();
+            self.close(now);
         }
         if now.saturating_duration_since(self.looked_at.get()) >= LOOK_AT_OUTLETS {
             self.looked_at.set(now);
@@ -347,7 +361,7 @@ impl Client {
         }
         // A look later, so that the client has heard of it before.
         let was_told = self.is_closing();
-        self.close();
+        self.close(now);
         let at_work = stuck.iter().filter(|outlet| outlet.is_open()).count();
         if was_told && self.in_flight.get() as usize == at_work {
             self.cut();
@@ -385,9 +399,9 @@ impl Client {
         self.is_closing.get() && waited >= rest
     }
 
-    fn close(&self) {
+    fn close(&self, now: Instant) {
         self.is_closing.set(true);
-        self.is_rested.set(true);
+        self.rested_at.set(self.rested_at.get().or(Some(now)));
         self.wake();
     }
 

@@ -130,26 +130,24 @@ fn byte_sequence(bytes: &[u8]) -> Box<[u8]> {
     format!(":{}:", STANDARD.encode(bytes)).into_bytes().into()
 }
 
-/// Tells HTTP/2 by prior knowledge from HTTP/1.1: reads as long as it looks like the preface. hyper's
-/// own detection has no time limit before the first byte.
+/// Tells HTTP/2 by prior knowledge from HTTP/1.1: reads as long as it looks like the preface. hyper's own
+/// detection has no time limit before the first byte, nor has its wait for the preface where HTTP/2 was
+/// agreed upon; what is none is left to it to refuse.
 ///
 /// # Errors
 /// When the client breaks off.
 pub async fn read_preface(carrier: &mut Carrier, alpn: Alpn) -> io::Result<(bool, Vec<u8>)> {
-    let mut ahead = Vec::new();
-    match alpn {
-        Alpn::Http1 => return Ok((false, ahead)),
-        Alpn::Http2 => return Ok((true, ahead)),
-        Alpn::Silent => {}
+    if let Alpn::Http1 = alpn {
+        return Ok((false, Vec::new()));
     }
-    ahead.reserve(1024);
+    let mut ahead = Vec::with_capacity(1024);
     loop {
         if carrier.read_buf(&mut ahead).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let compared = ahead.len().min(PREFACE.len());
         if ahead[..compared] != PREFACE[..compared] {
-            return Ok((false, ahead));
+            return Ok((matches!(alpn, Alpn::Http2), ahead));
         }
         if compared == PREFACE.len() {
             return Ok((true, ahead));

@@ -1,11 +1,17 @@
 //! Clients that connect and say nothing more, at whatever point: they are let go, and hold up no drain.
+//!
+//! A client that had agreed on HTTP/2 by ALPN was held for ever: hyper waited for its preface without a
+//! limit, and what asks a connection to end was not heard there. One such client made every drain last
+//! until its deadline, and enough of them stopped a listener.
 
 use std::time::{Duration, Instant};
 
 use cyan::model::listener::ListenerSpec;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::client::Client;
+use crate::support::frames::{PREFACE, SETTINGS, frame};
 use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::served::{Served, write_config};
 use crate::support::tls::{Certificate, shake_over};
@@ -28,6 +34,44 @@ async fn secured(
         change(listener);
     });
     (builder.start(), upstream)
+}
+
+/// All that clients say who then fall silent.
+fn beginnings() -> [Vec<u8>; 5] {
+    let settings = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    let half_a_frame = [&settings[..], &[0, 0, 5]].concat();
+    [Vec::new(), PREFACE[..16].to_vec(), PREFACE.to_vec(), settings, half_a_frame]
+}
+
+#[tokio::test]
+async fn who_agreed_on_http_2_and_says_nothing_is_let_go() {
+    let certificate = Certificate::of("a.test");
+    let short = |listener: &mut ListenerSpec| listener.timeouts.idle = Duration::from_millis(200);
+    let (proxy, _upstream) = secured(&certificate, LONG, short).await;
+    let mut clients = Vec::new();
+    for said in beginnings() {
+        let mut client = certificate.connect(proxy.address, &["h2"]).await;
+        client.write_all(&said).await.unwrap();
+        clients.push((client, said));
+    }
+    for (mut client, said) in clients {
+        let end = tokio::time::timeout(LONG / 4, client.read_to_end(&mut Vec::new())).await;
+        assert!(end.is_ok(), "still there after {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_agreed_on_http_2_and_says_nothing_holds_up_no_drain() {
+    let certificate = Certificate::of("a.test");
+    let (proxy, _upstream) = secured(&certificate, LONG, |_| {}).await;
+    let mut clients = Vec::new();
+    for said in beginnings() {
+        let mut client = certificate.connect(proxy.address, &["h2"]).await;
+        client.write_all(&said).await.unwrap();
+        clients.push(client);
+    }
+    let ended = tokio::time::timeout(LONG / 2, proxy.shut_down()).await;
+    ended.expect("well before the deadline of the drain").unwrap();
 }
 
 /// A core ended as soon as it knew of no client, and it knew of none before its first byte: who needed
