@@ -19,6 +19,7 @@ use super::clients::Clients;
 use super::descriptors::Descriptors;
 use super::engine::serve::Engine;
 use super::flight::Flights;
+use super::greeting::TurnedAway;
 use super::handshake::Turns;
 use super::lean::LeanEngine;
 use super::recorder::Recorder;
@@ -58,6 +59,8 @@ pub struct Core {
     pub clients: Rc<Clients>,
     /// Connections that are to become those.
     pub arrivals: Rc<Arrivals>,
+    /// Connections that are not.
+    pub turned_away: TurnedAway,
     /// Bytes of request bodies that the process may hold.
     pub budget: Arc<BufferBudget>,
     /// What the engine with hyper keeps.

@@ -3,18 +3,27 @@
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::accept::Entrance;
 use super::admission::{Admission, TOO_MANY};
 use super::arrivals::Arriving;
-use super::client_io::Carrier;
+use super::client_io::{Carrier, ClientIo, IoState};
 use super::core::Core;
 use super::exchange::head::Peer;
 use super::handshake;
 use super::proxy_protocol::{self, Sender};
+
+/// Clients of one core that are turned away at the same time and read for a moment; of more of them, some
+/// do not see their answer.
+const TURNED_AWAY_MAX: usize = 256;
+/// How long such a client is read.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection that has come in.
 pub struct Greeted {
@@ -37,6 +46,15 @@ struct Named {
     is_trusted: bool,
 }
 
+/// Places for clients that are turned away.
+pub struct TurnedAway(Semaphore);
+
+impl Default for TurnedAway {
+    fn default() -> Self {
+        Self(Semaphore::new(TURNED_AWAY_MAX))
+    }
+}
+
 /// Takes a connection in; `None` when it ends before.
 pub async fn greet(
     core: &Core,
@@ -50,7 +68,7 @@ pub async fn greet(
     let named = name(entrance, &mut carrier, address);
     let named = tokio::time::timeout(timeouts.handshake, named).await.ok()?.ok()?;
     let Some(admission) = admit(entrance, named.address, permit) else {
-        turn_away(core, entrance, &carrier);
+        turn_away(core, entrance, carrier).await;
         return None;
     };
     let (tls, speaks_tls) = (entrance.tls.as_deref(), entrance.speaks_tls());
@@ -110,13 +128,20 @@ fn admit(
     }
 }
 
-/// Lets a client go that has as many connections as it may.
-fn turn_away(core: &Core, entrance: &Entrance, carrier: &Carrier) {
+/// Lets a client go that has as many connections as it may. What it still says is read for a moment: a
+/// closed socket answers it by a reset, and the client loses the answer.
+async fn turn_away(core: &Core, entrance: &Entrance, carrier: Carrier) {
     core.recorder.connection_refused();
-    if let (Carrier::Tcp(stream), false) = (carrier, entrance.speaks_tls()) {
-        // Past the event loop, which knows nothing of the socket yet. A fresh one has room.
-        let socket = SockRef::from(stream);
-        let _ = socket.send(TOO_MANY);
-        let _ = socket.shutdown(std::net::Shutdown::Write);
+    let Carrier::Tcp(stream) = &carrier else { return };
+    if entrance.speaks_tls() {
+        return;
+    }
+    // Past the event loop, which knows nothing of the socket yet. A fresh one has room.
+    let _ = SockRef::from(stream).send(TOO_MANY);
+    if let Ok(_place) = core.turned_away.0.try_acquire() {
+        let state = Arc::new(IoState::default());
+        state.linger();
+        let mut io = ClientIo::new(carrier, Vec::new(), state);
+        let _ = tokio::time::timeout(LINGER, io.shutdown()).await;
     }
 }

@@ -21,6 +21,7 @@ use super::core::{Core, Handover};
 use super::descriptors::Descriptors;
 use super::engine::serve::Engine;
 use super::flight::Flights;
+use super::greeting::TurnedAway;
 use super::handshake::Turns;
 use super::lean::LeanEngine;
 use super::recorder::{Listener, Recorder};
@@ -240,6 +241,7 @@ impl Seed {
             flights: Rc::new(Flights::default()),
             clients: Rc::new(Clients::new(Arc::clone(&self.open[self.number]), now)),
             arrivals: Rc::default(),
+            turned_away: TurnedAway::default(),
             budget: self.budget,
             engine: Engine::default(),
             lean: LeanEngine::default(),

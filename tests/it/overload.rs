@@ -142,9 +142,15 @@ async fn an_address_has_so_many_connections_and_no_more() {
         assert_eq!(client.get("/", "x-user-id: ana\r\n").await.status, 200);
     }
     let mut third = proxy.client().await;
+    third.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 20000\r\n\r\n").await;
     let refused = third.answer().await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
     assert!(refused.is_whole && refused.text().contains("connections_per_address_max"));
+    // Who writes on has not heard of it: a reset would take the answer away from it.
+    for _ in 0..10 {
+        third.try_send([b'x'; 2000]).await.expect("what it still says is read");
+    }
+    assert_eq!(third.rest().await.expect("a clean end"), b"");
     let refusals = || proxy.app().controller().totals().connections_refused;
     eventually("it is counted", || refusals() == 1).await;
     drop(first);
