@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub struct Client {
     is_closing: Cell<bool>,
     /// Since when it is closing and was idle for long enough that no request is likely to be on its way.
     rested_at: Cell<Option<Instant>>,
+    /// It carries a tunnel, and no more answers.
+    is_tunnel: Cell<bool>,
     /// When it is asked to connect anew, of HTTP/2.
     leaves_at: Option<Instant>,
     /// What is on its way to it, of HTTP/2.
@@ -134,6 +136,7 @@ impl Clients {
             ends_answer: Cell::new(false),
             is_closing: Cell::new(self.is_closing.get()),
             rested_at: Cell::default(),
+            is_tunnel: Cell::new(false),
             leaves_at,
             outlets: RefCell::default(),
             looked_at: Cell::new(self.now.get()),
@@ -142,10 +145,7 @@ impl Clients {
             waker: RefCell::default(),
             _admission: arrival.admission,
         });
-        let slot = self.table.borrow_mut().insert(Rc::clone(&client));
-        // Relaxed: a hint for balancing.
-        self.open.fetch_add(1, Ordering::Relaxed);
-        ClientPlace { clients: Rc::clone(self), client, slot }
+        ClientPlace::of(self, client)
     }
 
     /// How many connections are open.
@@ -195,21 +195,27 @@ impl Clients {
             .look(places, |place| table.get(*place).is_some_and(|client| client.tick(now, rest)))
     }
 
-    /// Cuts busy connections whose client has gone. All are seen within so many ticks, each of so many calls,
-    /// unless they are thousands.
+    /// Cuts busy connections whose client has gone, and tunnels whose client hears no more. All are seen within
+    /// so many ticks, each of so many calls, unless they are thousands.
     pub fn sweep(&self, ticks: usize, parts: u32) {
         let table = self.table.borrow();
         let looked_at = self.swept.next(table.capacity(), ticks, parts);
-        let busy: Vec<&Rc<Client>> = looked_at
+        let (tunnels, busy): (Vec<_>, Vec<_>) = looked_at
             .filter_map(|place| table.get(place))
             .filter(|client| client.in_flight.get() > 0)
-            .collect();
-        if busy.is_empty() {
-            return;
-        }
-        let fds: Vec<RawFd> = busy.iter().map(|client| client.fd).collect();
-        socket::gone(&fds).into_iter().for_each(|index| busy[index].cut());
+            .partition(|client| client.is_tunnel.get());
+        cut_found(&busy, socket::gone);
+        cut_found(&tunnels, socket::broken);
     }
+}
+
+/// Cuts those of these connections that `find` finds by their sockets.
+fn cut_found(clients: &[&Rc<Client>], find: impl FnOnce(&[RawFd]) -> Vec<usize>) {
+    if clients.is_empty() {
+        return;
+    }
+    let fds: Vec<RawFd> = clients.iter().map(|client| client.fd).collect();
+    find(&fds).into_iter().for_each(|index| clients[index].cut());
 }
 
 impl Client {
@@ -282,7 +288,7 @@ impl Client {
         if self.is_http2 {
             self.tick_http2(now);
         }
-        if self.in_flight.get() > 0 && !self.io.is_lingering() {
+        if self.in_flight.get() > 0 && !self.io.is_lingering() && !self.is_tunnel.get() {
             self.tail.forget();
             return false;
         }
@@ -290,6 +296,9 @@ impl Client {
             return self.tick_blocked(now);
         }
         self.tail.forget();
+        if self.is_tunnel.get() {
+            return false; // how long it may be idle is its exchange's to say
+        }
         // Between two requests HTTP/2 talks of windows and pings, which begin no head.
         let is_head_begun = self.io.is_head_begun() && !self.is_http2;
         if is_head_begun && !self.was_head_begun.replace(true) {
@@ -324,8 +333,8 @@ impl Client {
         self.is_http2 && is_late && self.outlets.borrow().iter().all(|outlet| outlet.is_over())
     }
 
-    /// The answer is over for its exchange, and the client has not taken the end of it. What comes next has
-    /// its time once it has.
+    /// The answer is over for its exchange, and the client has not taken the end of it, or does not take what
+    /// comes through its tunnel. What comes next has its time once it has.
     fn tick_blocked(&self, now: Instant) -> bool {
         self.since.set(now);
         if now.saturating_duration_since(self.looked_at.get()) < LOOK_AT_OUTLETS {
@@ -416,6 +425,13 @@ impl Work {
     /// The client it is for.
     pub fn client(&self) -> &Rc<Client> {
         &self.client
+    }
+
+    /// Its connection is a tunnel from here on, and has left its place: another one, from which it is seen
+    /// whether the client has gone, or takes nothing.
+    pub fn tunnel(&self) -> ClientPlace {
+        self.client.is_tunnel.set(true);
+        ClientPlace::of(&self.clients, Rc::clone(&self.client))
     }
 }
 

@@ -29,6 +29,14 @@ pub fn gone(fds: &[RawFd]) -> Vec<usize> {
     polled.iter().enumerate().filter(|(_, entry)| is_gone(entry)).map(|(index, _)| index).collect()
 }
 
+/// Of these sockets, the positions of those that broke. An end that writes no more may still read, and is no
+/// such one.
+pub fn broken(fds: &[RawFd]) -> Vec<usize> {
+    let polled = poll(fds, 0); // errors are told unasked
+    let is_broken = |(_, entry): &(usize, &libc::pollfd)| entry.revents != 0;
+    polled.iter().enumerate().filter(is_broken).map(|(index, _)| index).collect()
+}
+
 /// Bytes in a socket that its other end has not taken yet; 0 where the system does not tell.
 pub fn queued(fd: RawFd) -> u64 {
     let mut bytes: libc::c_int = 0;
@@ -106,6 +114,18 @@ mod tests {
         assert!(gone(&fds).is_empty());
         drop(leaver);
         eventually(|| gone(&fds) == [1]);
+    }
+
+    #[test]
+    fn an_end_that_writes_no_more_is_not_broken_and_one_that_is_reset_is() {
+        let ((quiet, heard), (leaver, left)) = (pair(), pair());
+        quiet.shutdown(std::net::Shutdown::Write).unwrap();
+        let fds = [heard.as_raw_fd(), left.as_raw_fd()];
+        eventually(|| gone(&fds) == [0]);
+        assert!(broken(&fds).is_empty());
+        reset_on_close(leaver.as_raw_fd());
+        drop(leaver);
+        eventually(|| broken(&fds) == [1]);
     }
 
     #[test]

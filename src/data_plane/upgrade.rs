@@ -14,8 +14,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Passes bytes in both directions until one side ends, the tunnel is idle for too long, or a drain
-/// ends it. What a side said before it ended is delivered, and so is what the other says to that.
-pub async fn tunnel<C, U>(client: C, upstream: U, flight: &FlightOwner)
+/// ends it. What a side said before it ended is delivered, and so is what the other says to that. While the
+/// bytes of one side wait for the other, nobody reads that side: `cut` says that the client has gone.
+pub async fn tunnel<C, U>(client: C, upstream: U, flight: &FlightOwner, cut: impl Future)
 where
     C: AsyncRead + AsyncWrite,
     U: AsyncRead + AsyncWrite,
@@ -26,8 +27,10 @@ where
         let mut upwards = pin!(pass(from_client, to_upstream, Direction::Up, flight));
         let mut downwards = pin!(pass(from_upstream, to_client, Direction::Down, flight));
         tokio::select! {
+            biased; // whoever left may have said something before
             end = &mut upwards => last_words(end, downwards).await,
             end = &mut downwards => last_words(end, upwards).await,
+            _ = cut => TunnelEnd::Broken(Direction::Up),
         }
     };
     if let Some(end) = unless_over(flight, passing).await {

@@ -237,3 +237,57 @@ async fn a_client_that_says_goodbye_has_not_just_gone() {
     client.rest().await.expect("a clean end");
     proxy.settles("blue", Verdict::Complete, 1).await;
 }
+
+/// Switches, and takes nothing of what comes.
+async fn deaf() -> Upstream {
+    Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit.send(SWITCHING).await;
+        std::future::pending::<()>().await;
+    })
+    .await
+}
+
+/// Nobody looked at the client while its bytes waited for the upstream: the slot of the model was held until the
+/// tunnel had been idle for an hour.
+#[tokio::test]
+async fn a_client_that_leaves_while_its_bytes_wait_is_noticed() {
+    let upstream = deaf().await;
+    let proxy = Proxy::before(&upstream);
+    let mut client = open(&proxy).await;
+    let piece = vec![0; 64 * 1024];
+    while tokio::time::timeout(Duration::from_millis(300), client.try_send(&piece)).await.is_ok() {}
+    assert_eq!(proxy.in_flight("blue"), 1);
+    // A FIN would wait behind the bytes that nobody takes; only a reset can be noticed at all.
+    client.reset();
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
+}
+
+/// Its pings went on, and each was a sign of life for the whole tunnel.
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_let_go_whatever_it_says() {
+    let upstream = Upstream::scripted(|mut visit| async move {
+        visit.head().await;
+        visit.send(SWITCHING).await;
+        let (mut reading, mut writing) = visit.stream.split();
+        let piece = vec![0; 64 * 1024];
+        let talks = async { while writing.write_all(&piece).await.is_ok() {} };
+        let hears = async { while let Ok(1..) = reading.read(&mut [0; 64]).await {} };
+        tokio::join!(talks, hears);
+    })
+    .await;
+    let mut blue = environment("blue", &[&upstream]);
+    blue.timeouts.write_stall = Duration::from_millis(500);
+    let proxy = Builder::new(vec![blue]).start();
+    let mut client = open(&proxy).await;
+    let pings = async {
+        while client.try_send("ping").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = pings => {}
+        () = proxy.settles("blue", Verdict::ClientGone, 1) => {}
+    }
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
+}

@@ -10,9 +10,9 @@ use super::{Client, Clients};
 
 /// A connection's place in the table; given back on drop.
 pub struct ClientPlace {
-    pub(super) clients: Rc<Clients>,
-    pub(super) client: Rc<Client>,
-    pub(super) slot: usize,
+    clients: Rc<Clients>,
+    client: Rc<Client>,
+    slot: usize,
 }
 
 /// A connection that can be asked to end when it is idle.
@@ -22,6 +22,14 @@ pub trait Graceful: Future {
 }
 
 impl ClientPlace {
+    /// A place for a connection.
+    pub(super) fn of(clients: &Rc<Clients>, client: Rc<Client>) -> Self {
+        let slot = clients.table.borrow_mut().insert(Rc::clone(&client));
+        // Relaxed: a hint for balancing.
+        clients.open.fetch_add(1, Ordering::Relaxed);
+        Self { clients: Rc::clone(clients), client, slot }
+    }
+
     /// The connection.
     pub fn client(&self) -> &Rc<Client> {
         &self.client
@@ -49,6 +57,11 @@ impl ClientPlace {
             work.as_mut().poll(cx).map(Some)
         })
         .await
+    }
+
+    /// Waits until it is cut. Cancel safe.
+    pub async fn until_cut(&self) {
+        self.attend(std::pin::pin!(std::future::pending::<()>())).await;
     }
 
     fn remember(&self, cx: &Context<'_>) {

@@ -214,6 +214,8 @@ impl Serving {
     /// Passes the answer on.
     fn relay(self, outgoing: Outgoing, answered: Answered) -> Response<Answer> {
         let Answered { mut response, connection, upstream, environment } = answered;
+        let limit = environment.spec.timeouts.write_stall;
+        self.work.client().limit_tail(limit);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let theirs = hyper::upgrade::on(&mut response);
             return self.switch_protocols(outgoing.upgrade, theirs, response.into_parts().0);
@@ -238,8 +240,6 @@ impl Serving {
                 client.cut();
             }
         });
-        let limit = environment.spec.timeouts.write_stall;
-        self.work.client().limit_tail(limit);
         let outlet = (!is_http1).then(|| self.work.client().outlet(limit, Instant::now()));
         let relay = Relay {
             incoming,

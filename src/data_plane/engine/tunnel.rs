@@ -17,7 +17,9 @@ pub async fn run(ours: OnUpgrade, theirs: OnUpgrade, flight: FlightOwner, work: 
     let both = async { tokio::try_join!(ours, theirs) };
     match upgrade::unless_over(&flight, both).await {
         Some(Ok((client, upstream))) => {
-            upgrade::tunnel(TokioIo::new(client), TokioIo::new(upstream), &flight).await;
+            let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+            let place = work.tunnel(); // it ends after the socket, with nothing in between
+            upgrade::tunnel(client, upstream, &flight, place.until_cut()).await;
         }
         Some(Err(side)) => {
             let now = Instant::now();
