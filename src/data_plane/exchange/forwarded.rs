@@ -71,9 +71,56 @@ pub fn edit(head: &impl RequestHead, peer: &Peer, edits: &mut Edits) {
     }
 }
 
-/// `1.2.3.4`, `1.2.3.4:567`, `2001:db8::1`, `[2001:db8::1]:567`.
+/// `1.2.3.4`, `1.2.3.4:567`, `2001:db8::1`, `[2001:db8::1]:567`. `::ffff:1.2.3.4` is `1.2.3.4`, as sockets have it.
 fn parse_hop(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip());
-    text.trim_matches(['[', ']']).parse().ok().or_else(with_port)
+    let address = text.trim_matches(['[', ']']).parse().ok().or_else(with_port)?;
+    Some(IpAddr::to_canonical(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer at this address, which is trusted as all of 10.0.0.0/8.
+    fn proxy(address: &str) -> Peer {
+        let trusted = ["10.0.0.0/8".parse().unwrap()].into();
+        Peer { is_trusted: true, trusted, ..Peer::new(address.parse().ok()) }
+    }
+
+    struct Told(&'static str);
+
+    impl Headers for Told {
+        fn first(&self, id: HeaderId) -> Option<&[u8]> {
+            (id == HeaderId::X_FORWARDED_FOR).then_some(self.0.as_bytes())
+        }
+
+        fn each_value<'a>(&'a self, id: HeaderId, visit: &mut dyn FnMut(&'a [u8])) {
+            self.first(id).into_iter().for_each(visit);
+        }
+
+        fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+            visit(HeaderId::X_FORWARDED_FOR.name());
+        }
+    }
+
+    #[test]
+    fn the_client_is_the_first_from_the_right_that_is_not_trusted() {
+        for (told, client) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("6.6.6.6, 192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1, 10.0.0.5", "192.0.2.1"),
+            ("192.0.2.1:4711, 10.0.0.5:80", "192.0.2.1"),
+            ("2001:db8::1, [2001:db8::2]:80", "2001:db8::2"),
+            ("192.0.2.1, ::ffff:10.0.0.5", "192.0.2.1"),
+            ("::ffff:192.0.2.1, [::ffff:10.0.0.5]:80", "192.0.2.1"),
+            ("192.0.2.1, unknown, 10.0.0.5", "10.0.0.5"),
+            ("10.0.0.7, 10.0.0.5", "10.0.0.7"),
+            ("", "10.0.0.1"),
+        ] {
+            let found = client_address(&Told(told), &proxy("10.0.0.1"));
+            assert_eq!(found, client.parse().ok(), "{told}");
+        }
+    }
 }
