@@ -34,6 +34,10 @@ const FORWARDED: [HeaderId; 8] = [
     HeaderId::CLIENT_CERT_CHAIN,
 ];
 
+/// How all headers begin in which proxies tell of what was before them. There are more than are known here:
+/// applications believe `X-Forwarded-Prefix`, `-Ssl` and `-Scheme` too.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
+
 /// End-to-end headers that a `Connection` header cannot have removed: without them the request would
 /// mean something else, or somebody else's.
 const NOT_NOMINATED: [HeaderId; 6] = [
@@ -82,6 +86,8 @@ pub fn request(
                     edits.remove_named(name);
                 } else if let Some(id) = disbelieved(name, peer) {
                     edits.remove(id);
+                } else if !peer.is_trusted && name.starts_with(FORWARDED_PREFIX) {
+                    edits.remove_named(name);
                 }
             }
             _ if is_ours(name, ours, force) => edits.remove_named(name),
@@ -89,7 +95,7 @@ pub fn request(
         }
         if name.contains('_') {
             let dashed = name.replace('_', "-");
-            let forwarded = FORWARDED.iter().any(|id| id.name() == dashed);
+            let forwarded = is_forwarded(&dashed);
             let is_framing = dashed == HeaderId::CONTENT_LENGTH.name();
             if forwarded
                 || is_framing
@@ -127,7 +133,7 @@ pub fn is_trailer_allowed(name: &str, ours: &HeaderNames) -> bool {
     let framing =
         ["content-length", "host", "authorization", "cookie", "set-cookie", "content-type"];
     hop_by_hop(&dashed).is_none()
-        && !FORWARDED.iter().any(|id| id.name() == dashed)
+        && !is_forwarded(&dashed)
         && !framing.contains(&dashed.as_str())
         && !is_ours(&dashed, ours, None)
 }
@@ -144,6 +150,11 @@ pub fn is_websocket(head: &impl super::head::RequestHead) -> bool {
 pub fn restore_websocket(edits: &mut Edits) {
     edits.set(HeaderId::CONNECTION, &[b"upgrade"]);
     edits.set(HeaderId::UPGRADE, &[b"websocket"]);
+}
+
+/// Whether it is one of the headers in which only a trusted peer is believed.
+fn is_forwarded(name: &str) -> bool {
+    name.starts_with(FORWARDED_PREFIX) || FORWARDED.iter().any(|id| id.name() == name)
 }
 
 /// One of the headers in which this peer is not believed.

@@ -42,6 +42,11 @@ def not_believed(header: str, value: bytes, *, setup: str = "plain", source: str
     return Case(f"spoofed-{header}", title, source, forwarded(check), data, setup=setup)
 
 
+def without_trailers(found: Request) -> str | None:
+    """None of what is sent as trailers reaches the upstream."""
+    return f"passed on: {found.trailers}" if found.trailers else None
+
+
 def only_ours(header: str, value: bytes = b"spoofed") -> Case:
     """A header that only Cyan may set."""
 
@@ -251,6 +256,9 @@ def _spoofed() -> list[Case]:
                 "forwarded": b"for=10.9.8.7;proto=https",
                 "x-real-ip": b"10.9.8.7",
                 "x-forwarded-port": b"444",
+                "x-forwarded-prefix": b"/admin",
+                "x-forwarded-ssl": b"on",
+                "x-forwarded-scheme": b"https",
             }.items()
         ),
         Case(
@@ -260,6 +268,28 @@ def _spoofed() -> list[Case]:
             forwarded(lacks("x_forwarded_for")),
             request(GET, b"X_Forwarded_For: 10.9.8.7"),
             must=False,
+        ),
+        *(
+            Case(
+                f"spoofed-{name}",
+                f"`{name}`, which applications read as the other",
+                TRUST,
+                forwarded(lacks(name)),
+                request(GET, name.encode() + b": on"),
+                only=("cyan",),
+            )
+            for name in ("x_forwarded_prefix", "x-forwarded_ssl")
+        ),
+        Case(
+            "spoofed-trailer",
+            "`X-Forwarded-Prefix` in a trailer",
+            TRUST,
+            forwarded(without_trailers),
+            post(
+                b"Transfer-Encoding: chunked",
+                body=b"5\r\nhello\r\n0\r\nX-Forwarded-Prefix: /admin\r\n\r\n",
+            ),
+            only=("cyan",),
         ),
         Case(
             "spoofed-x-forwarded-host",
@@ -308,6 +338,13 @@ def _spoofed() -> list[Case]:
             [b"Forwarded: for=192.0.2.1"],
             "forwarded",
             b"for=192.0.2.1",
+        ),
+        trusted(
+            "prefix",
+            "The prefix that a trusted peer tells",
+            [b"X-Forwarded-Prefix: /chat"],
+            "x-forwarded-prefix",
+            b"/chat",
         ),
         Case(
             "trusted-ours",
