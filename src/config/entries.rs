@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::resolved::Config;
 use super::{duration, size};
 use crate::model::environment::{EnvironmentSpec, HostPolicy, Protocol, Replay, Secret};
+use crate::model::listener::ListenerSpec;
 use crate::model::service::{HostPattern, InitialSplit, ServiceSpec, StreamErrors};
 
 /// One table with its keys, in the order of `keys`.
@@ -72,7 +73,7 @@ fn of_process(config: &Config) -> Vec<Entry> {
     entries.extend(tls.into_iter().flat_map(tls::of_listener));
     if let Some(listener) = config.listeners.first() {
         entries.extend([
-            entry("listen.trusted_proxies", list(&listener.trusted_proxies)),
+            entry("listen.trusted_proxies", trusted(listener)),
             entry(
                 "listen.proxy_protocol",
                 text(if listener.expects_proxy_header { "v2" } else { "off" }),
@@ -280,6 +281,12 @@ fn time(value: std::time::Duration) -> Shown {
 
 fn bytes(value: impl Into<u64>) -> Shown {
     Shown::Text(size::print(value.into()))
+}
+
+/// The peers that a listener trusts.
+fn trusted(listener: &ListenerSpec) -> Shown {
+    let ranges = listener.trusted_proxies.iter().map(ToString::to_string);
+    list(ranges.chain(listener.trusts_unix.then(|| "unix".to_owned())))
 }
 
 fn list(items: impl IntoIterator<Item = impl Display>) -> Shown {

@@ -63,9 +63,12 @@ impl Entrance {
         self.spec.tls.is_some()
     }
 
-    /// Whether a peer's `X-Forwarded-*` headers are believed.
+    /// Whether the `X-Forwarded-*` headers of a peer at this address are believed, or of one on a unix socket.
     pub fn trusts(&self, address: Option<IpAddr>) -> bool {
-        address.is_some_and(|address| self.trusted.iter().any(|net| net.contains(&address)))
+        match address {
+            Some(address) => self.trusted.iter().any(|net| net.contains(&address)),
+            None => self.spec.trusts_unix,
+        }
     }
 }
 

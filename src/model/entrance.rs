@@ -61,6 +61,7 @@ mod tests {
             address,
             tls: is_tls.then_some(tls),
             trusted_proxies: vec![],
+            trusts_unix: false,
             expects_proxy_header: false,
             timeouts: ClientTimeouts::default(),
             connections_max: 1,

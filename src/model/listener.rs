@@ -38,6 +38,8 @@ pub struct ListenerSpec {
     pub tls: Option<ListenerTls>,
     /// Peers whose `X-Forwarded-*` headers are believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those of peers on a unix socket are, which have no address. Default: they are not.
+    pub trusts_unix: bool,
     /// Every connection begins with a PROXY header of version 2, and comes from a trusted peer.
     pub expects_proxy_header: bool,
     /// Limits on time towards clients.

@@ -112,3 +112,26 @@ async fn a_unix_socket_of_https_speaks_tls_and_asks_for_the_certificate() {
     }
     proxy.settles("blue", Verdict::Complete, 2).await;
 }
+
+/// The client's address and scheme were lost behind a proxy that comes by a unix socket.
+#[tokio::test]
+async fn a_proxy_on_a_unix_socket_is_believed_where_it_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cyan.sock");
+    let upstream = Upstream::replying(200, "ok").await;
+    let mut builder = Builder::new(vec![environment("blue", &[&upstream])]);
+    let mut second = builder.config.listeners[0].clone();
+    (second.address, second.trusts_unix) = (ListenAddress::Unix(path.clone()), true);
+    builder.config.listeners.push(second);
+    let proxy = builder.start();
+    let told = "x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\n";
+    // The second is served by hyper.
+    for more in ["", "te: trailers\r\n"] {
+        let mut client = Client::over(UnixStream::connect(&path).await.unwrap());
+        assert_eq!(client.get("/", &format!("{told}{more}")).await.status, 200);
+    }
+    for head in upstream.heads() {
+        assert!(told.split_terminator("\r\n").all(|line| head.contains(line)), "{head}");
+    }
+    proxy.settles("blue", Verdict::Complete, 2).await;
+}

@@ -1,7 +1,5 @@
 //! `[listen]`: where clients connect.
 
-use ipnet::IpNet;
-
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::source::Place;
@@ -22,8 +20,9 @@ pub(super) type PlacedListener = (Place, ListenerSpec);
 /// The listeners of the file; at least one, or an error was reported.
 pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
     let tls = listen_tls::read(section);
-    let trusted_proxies = range::read_list(section, "trusted_proxies");
-    let expects_proxy_header = read_proxy_protocol(section, &trusted_proxies);
+    let (trusted_proxies, trusts_unix) = range::read_list_with_unix(section, "trusted_proxies");
+    let is_nobody_trusted = trusted_proxies.is_empty() && !trusts_unix;
+    let expects_proxy_header = read_proxy_protocol(section, is_nobody_trusted);
     let timeouts = read_timeouts(&section.section("timeouts"));
     let connections_max = section.whole("connections_max", 1..=1_000_000);
     let connections_per_address_max = section.whole("connections_per_address_max", 1..=1_000_000);
@@ -32,6 +31,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
         address,
         tls: tls.cloned(),
         trusted_proxies: trusted_proxies.clone(),
+        trusts_unix,
         expects_proxy_header,
         timeouts: timeouts.clone(),
         connections_max: connections_max.unwrap_or(CONNECTIONS_MAX),
@@ -50,9 +50,9 @@ pub(super) fn read(section: &Section<'_>) -> Vec<PlacedListener> {
 }
 
 /// Who is trusted by nobody cannot be believed either: then no client would ever get in.
-fn read_proxy_protocol(section: &Section<'_>, trusted: &[IpNet]) -> bool {
+fn read_proxy_protocol(section: &Section<'_>, is_nobody_trusted: bool) -> bool {
     let is_expected = one_of(section, "proxy_protocol", &[("off", false), ("v2", true)]);
-    if is_expected && trusted.is_empty() {
+    if is_expected && is_nobody_trusted {
         let sentence =
             "nobody is trusted to send it; write trusted_proxies, for example \"10.0.0.0/8\"";
         section.reader.error(&section.place_of("proxy_protocol"), sentence);
@@ -121,13 +121,14 @@ mod tests {
     #[test]
     fn every_address_has_the_settings_of_the_table() {
         let text = "[listen]\nhttp = [\"127.0.0.1:80\", \"unix:/a\"]\nconnections_max = 7\n\
-                    trusted_proxies = \"10.0.0.0/8\"\nproxy_protocol = \"v2\"\n[listen.timeouts]\nidle = \"2m\"\n";
+                    trusted_proxies = [\"10.0.0.0/8\", \"unix\"]\nproxy_protocol = \"v2\"\n[listen.timeouts]\nidle = \"2m\"\n";
         let config = config(&format!("{text}{BLUE}"));
         assert_eq!(config.listeners.len(), 2);
         for listener in &config.listeners {
             assert_eq!(listener.connections_max, 7);
             assert_eq!(listener.timeouts.idle.as_secs(), 120);
             assert_eq!(listener.trusted_proxies.len(), 1);
+            assert!(listener.trusts_unix);
             assert!(listener.expects_proxy_header);
             assert!(listener.tls.is_none());
         }

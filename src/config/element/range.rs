@@ -3,11 +3,26 @@
 use ipnet::IpNet;
 
 use super::super::reader::Section;
+use super::super::source::Place;
+
+/// Stands for whoever comes by a unix socket, and has no address.
+pub(super) const UNIX: &str = "unix";
 
 /// The ranges in the list `key`.
 pub(super) fn read_list(section: &Section<'_>, key: &str) -> Vec<IpNet> {
+    read(section, section.texts(key))
+}
+
+/// The same of a list that may have `unix` in it; whether it has.
+pub(super) fn read_list_with_unix(section: &Section<'_>, key: &str) -> (Vec<IpNet>, bool) {
+    let (unix, ranges): (Vec<_>, Vec<_>) =
+        section.texts(key).into_iter().partition(|(_, text)| text == UNIX);
+    (read(section, ranges), !unix.is_empty())
+}
+
+fn read(section: &Section<'_>, texts: Vec<(Place, String)>) -> Vec<IpNet> {
     let mut ranges = Vec::new();
-    for (place, text) in section.texts(key) {
+    for (place, text) in texts {
         match parse(&text) {
             Some(range) => ranges.push(range),
             None => section.reader.error(

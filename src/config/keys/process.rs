@@ -27,7 +27,7 @@ pub(super) const KEYS: &[Key] = &[
     preset("listen.forward_client_certificate", Text, "'off'", "'leaf'",
         "With `client_ca_file`: `leaf` tells upstreams the certificate that a client has shown, in `Client-Cert` (RFC 9440); `off` tells them nothing."),
     preset("listen.trusted_proxies", Texts, "[]", "['10.0.0.0/8', '::1']",
-        "Addresses or CIDR ranges whose `X-Forwarded-*` headers are believed."),
+        "Addresses or CIDR ranges whose `X-Forwarded-*` headers are believed; `unix` for whoever comes by a unix socket."),
     preset("listen.proxy_protocol", Text, "'off'", "'v2'",
         "`v2`: every connection begins with a PROXY header of version 2, which names the client; who is not in `trusted_proxies` or does not send one is turned away. `off`: none is read."),
     preset("listen.connections_max", Whole, "20000", "5000",

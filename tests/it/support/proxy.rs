@@ -97,6 +97,7 @@ impl Builder {
             address: ListenAddress::Tcp("127.0.0.1:0".parse().expect("an address")),
             tls: None,
             trusted_proxies: Vec::new(),
+            trusts_unix: false,
             expects_proxy_header: false,
             timeouts: ClientTimeouts::default(),
             connections_max: 10_000,
