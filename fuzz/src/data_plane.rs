@@ -9,6 +9,8 @@ pub mod lean;
 pub mod observed;
 #[path = "../../src/data_plane/panics.rs"]
 pub mod panics;
+#[path = "../../src/data_plane/proxy_protocol.rs"]
+pub mod proxy_protocol;
 #[path = "../../src/data_plane/recorder.rs"]
 pub mod recorder;
 #[path = "../../src/data_plane/retries.rs"]

@@ -108,7 +108,9 @@ async fn name(
     }
     Ok(match proxy_protocol::read(carrier).await? {
         Sender::Client(client) => named(Some(client)),
-        Sender::Peer => named(address),
+        Sender::Balancer => named(address),
+        // A client like any other: what it says of itself is not the balancer's word.
+        Sender::Unknown => Named { address, is_trusted: false },
     })
 }
 

@@ -22,8 +22,10 @@ const REST_BYTES_MAX: usize = 4 * 1024;
 pub enum Sender {
     /// A client at this address.
     Client(IpAddr),
-    /// The balancer itself (its health checks), or a client whose address it does not know.
-    Peer,
+    /// The balancer itself, for its health checks.
+    Balancer,
+    /// A client whose address the balancer does not know, or that has none on a network.
+    Unknown,
 }
 
 /// Why a header cannot be used.
@@ -76,8 +78,8 @@ fn sender(fixed: &[u8; FIXED_BYTES], rest: &[u8]) -> Result<Sender, HeaderError>
     let command = fixed[12] & 0x0f;
     let (sender, addresses) = match (command, fixed[13]) {
         // Whatever stands there is to be skipped.
-        (0, _) => return Ok(Sender::Peer),
-        (1, 0x00) => (Sender::Peer, 0),
+        (0, _) => return Ok(Sender::Balancer),
+        (1, 0x00) => return Ok(Sender::Unknown),
         (1, 0x11) => {
             let source: [u8; 4] = part(rest, 0)?;
             (Sender::Client(Ipv4Addr::from(source).into()), 12)
@@ -86,7 +88,7 @@ fn sender(fixed: &[u8; FIXED_BYTES], rest: &[u8]) -> Result<Sender, HeaderError>
             let source: [u8; 16] = part(rest, 0)?;
             (Sender::Client(IpAddr::from(Ipv6Addr::from(source)).to_canonical()), 36)
         }
-        (1, 0x31) => (Sender::Peer, 216),
+        (1, 0x31) => (Sender::Unknown, 216),
         (1, kind) => return Err(HeaderError::Kind(kind)),
         (command, _) => return Err(HeaderError::Command(command)),
     };
@@ -153,10 +155,11 @@ mod tests {
             (0x21, 0x11, with_extensions, client("192.0.2.7")),
             (0x21, 0x21, v6("2001:db8::7"), client("2001:db8::7")),
             (0x21, 0x21, v6("::ffff:192.0.2.7"), client("192.0.2.7")),
-            (0x21, 0x31, vec![0; 216], Ok(Sender::Peer)),
-            (0x21, 0x00, vec![], Ok(Sender::Peer)),
-            (0x20, 0x00, vec![], Ok(Sender::Peer)),
-            (0x20, 0x11, V4.to_vec(), Ok(Sender::Peer)),
+            (0x21, 0x31, vec![0; 216], Ok(Sender::Unknown)),
+            (0x21, 0x00, vec![], Ok(Sender::Unknown)),
+            (0x21, 0x00, vec![1, 2, 3], Ok(Sender::Unknown)),
+            (0x20, 0x00, vec![], Ok(Sender::Balancer)),
+            (0x20, 0x11, V4.to_vec(), Ok(Sender::Balancer)),
         ] {
             let stream = [header(version_and_command, kind, &rest), b"GET /".to_vec()].concat();
             assert_eq!(read_all(&stream), (expected, b"GET /".to_vec()), "{kind:#x}");

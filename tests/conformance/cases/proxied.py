@@ -36,6 +36,21 @@ CASES = [
     proxied("extensions", "Extensions behind it", proxy_header(1, 0x11, EXTENSIONS), b"192.0.2.7"),
     proxied("local", "LOCAL: the balancer itself", proxy_header(0, 0, b""), b"127.0.0.1"),
     proxied("unknown", "An unknown address", proxy_header(1, 0, b""), b"127.0.0.1"),
+    proxied(
+        "unknown-and-more",
+        "Bytes behind an unknown address, which are to be skipped",
+        proxy_header(1, 0, b"abc"),
+        b"127.0.0.1",
+    ),
+    Case(
+        "unknown-spoofing",
+        "What a client at an unknown address says of itself",
+        PROXY,
+        forwarded(has("x-forwarded-for", b"127.0.0.1")),
+        proxy_header(1, 0, b"") + request(b"GET /t HTTP/1.1", b"X-Forwarded-For: 10.9.8.7"),
+        setup="proxied",
+        only=("cyan",),
+    ),
     Case(
         "spoofing",
         "What the client behind it says of itself",
