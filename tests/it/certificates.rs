@@ -202,6 +202,31 @@ async fn a_session_is_resumed_also_after_a_renewal() {
     proxy.settles("blue", Verdict::Complete, 3).await;
 }
 
+/// A session that is resumed is not held against the authorities of the day.
+#[tokio::test]
+async fn no_session_is_resumed_after_a_change_of_authorities() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let (own, known) = (Certificate::of("a.test"), Certificate::of("client"));
+    let tls = ListenerTls { clients: Some(clients(&known, false)), ..own.listener() };
+    let (proxy, config) = secured(&upstream, tls);
+    let client = own.client(Some(&known), &[]);
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let stream = shake(client.clone(), proxy.address, "a.test").await.unwrap();
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind));
+        assert_eq!(Client::over(stream).get("/", "").await.text(), "ok");
+    }
+    known.renew(); // the client keeps the old one
+    let taken = proxy.ask(Command::Reload(Reading::begin(), Box::new(config))).await.unwrap();
+    assert!(taken.changed, "{taken:?}");
+    if let Ok(stream) = shake(client, proxy.address, "a.test").await {
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        let mut client = Client::over(stream);
+        let _ = client.try_send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+        assert!(client.try_answer().await.is_none(), "its authority is none any more");
+    }
+    proxy.settles("blue", Verdict::Complete, 2).await;
+}
+
 #[tokio::test]
 async fn clients_show_a_certificate_where_it_is_required() {
     let upstream = Upstream::replying(200, "ok").await;
