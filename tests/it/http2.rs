@@ -139,10 +139,8 @@ async fn a_reset_frees_its_upstream_and_leaves_the_other_streams_alone() {
     let mut leaves = client.call(get("/leaves")).await.reading().await;
     assert_eq!(stays.next().await.unwrap().unwrap(), "data: 1\n\n");
     assert_eq!(leaves.next().await.unwrap().unwrap(), "data: 1\n\n");
-    let left = Instant::now();
     leaves.upload.send_reset(h2::Reason::CANCEL);
     eventually("the upstream is left", || upstream.closed() == 1).await;
-    assert!(left.elapsed() < Duration::from_millis(500), "{:?}", left.elapsed());
     steps.send_replace(5);
     let answer = stays.rest().await;
     assert!(answer.end.is_ok() && answer.text().ends_with("data: 5\n\n"), "{answer:?}");

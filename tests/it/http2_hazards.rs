@@ -1,7 +1,7 @@
 //! What HTTP/2 clients do to be a burden: floods of frames, windows that never open, connections that
 //! never leave; and bursts of requests to HTTP/2 upstreams.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cyan::model::environment::Protocol;
 use cyan::model::verdict::Verdict;
@@ -69,10 +69,12 @@ async fn a_window_that_never_opens_costs_the_connection() {
 async fn a_window_that_opens_byte_by_byte_is_no_progress() {
     let upstream = large().await;
     let mut blue = environment("blue", &[&upstream]);
-    blue.timeouts.write_stall = Duration::from_millis(500);
+    let write_stall = Duration::from_millis(500);
+    blue.timeouts.write_stall = write_stall;
     let proxy = Builder::new(vec![blue]).start();
     let mut client = Raw::connect(proxy.address).await;
     client.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1])).await.unwrap();
+    let asked = Instant::now();
     client.request(1).await.unwrap();
     let (mut reading, mut writing) = client.into_split();
     let trickle = async {
@@ -85,7 +87,8 @@ async fn a_window_that_opens_byte_by_byte_is_no_progress() {
         let _ = reading.read_to_end(&mut read).await;
     };
     in_time(async { tokio::join!(trickle, read) }).await;
-    proxy.adds_up().await;
+    assert!(asked.elapsed() >= write_stall, "cut after {:?}", asked.elapsed());
+    proxy.settles("blue", Verdict::ClientGone, 1).await;
 }
 
 #[tokio::test]

@@ -142,16 +142,15 @@ async fn a_refused_connection_is_a_502_at_once() {
     let gone = Upstream::replying(200, "ok").await.address;
     let mut blue = environment("blue", &[]);
     blue.upstreams = vec![format!("http://{gone}").parse().unwrap()];
+    blue.timeouts.connect = Duration::from_secs(3600); // far beyond the patience of a test
     let proxy = Builder::new(vec![blue]).start();
     let mut client = proxy.client().await;
     client.get("/", "").await;
-    let asked = Instant::now();
     let answer = client.get("/", "").await;
     assert_eq!(answer.status, 502);
     let text = answer.text();
     assert!(text.contains("no upstream could be connected to"), "{text}");
     assert!(!text.contains("127.0.0.1"), "users are not told addresses: {text}");
-    assert!(asked.elapsed() < Duration::from_millis(250), "{:?}", asked.elapsed());
     proxy.settles("blue", Verdict::ConnectError, 2).await;
 }
 

@@ -63,10 +63,8 @@ async fn a_client_that_leaves_closes_the_tunnel() {
     let proxy = Proxy::before(&upstream);
     let client = open(&proxy).await;
     assert_eq!(proxy.in_flight("blue"), 1);
-    let left = std::time::Instant::now();
     drop(client);
     eventually("the upstream is left", || upstream.closed() == 1).await;
-    assert!(left.elapsed() < Duration::from_millis(500), "{:?}", left.elapsed());
     proxy.settles("blue", Verdict::ClientGone, 1).await;
 }
 
