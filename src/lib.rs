@@ -8,6 +8,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+mod connect;
 pub mod control_plane;
 pub mod data_plane;
 pub mod demo;

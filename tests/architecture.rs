@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("config", &["model"]),
+    ("connect", &[]),
     ("metrics", &["model"]),
     ("inspect", &["model"]),
     ("judge", &["model"]),
@@ -22,10 +23,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("link", &["model", "metrics"]),
     ("listen", &["model"]),
     ("log", &[]),
-    ("data_plane", &["model", "link", "listen", "metrics", "inspect", "config", "tls"]),
+    ("data_plane", &["model", "link", "listen", "metrics", "inspect", "config", "connect", "tls"]),
     (
         "control_plane",
-        &["model", "link", "metrics", "inspect", "config", "tls", "judge", "rollout"],
+        &["model", "link", "metrics", "inspect", "config", "connect", "tls", "judge", "rollout"],
     ),
     (
         "admin",

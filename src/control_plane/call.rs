@@ -17,10 +17,12 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
+use crate::connect;
+use crate::model::addresses::AddressSet;
 use crate::model::environment::{EnvironmentSpec, HostPolicy, Protocol, Secret, UpstreamTls};
 use crate::model::header_id::HeaderId;
 use crate::model::upstream::{Upstream, UpstreamAddress, UpstreamSpec};
@@ -113,11 +115,12 @@ impl Caller {
     ) -> Result<Answer, String> {
         match &upstream.address {
             UpstreamAddress::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| in_words(&error))?;
+                let stream = connect::unix(path).await.map_err(|error| in_words(&error))?;
                 self.over(stream, upstream, request).await
             }
             UpstreamAddress::Tcp { .. } => {
-                self.over(connect(addresses).await?, upstream, request).await
+                let stream = tcp(addresses).await.map_err(|error| in_words(&error))?;
+                self.over(stream, upstream, request).await
             }
         }
     }
@@ -194,9 +197,9 @@ pub(super) fn set_headers(
 }
 
 /// The addresses of an upstream. A name that is being looked up is waited for.
-pub(super) async fn addresses(upstream: &Upstream) -> Arc<Vec<SocketAddr>> {
+pub(super) async fn addresses(upstream: &Upstream) -> Arc<AddressSet> {
     loop {
-        let addresses = upstream.addresses.load_full();
+        let addresses = upstream.addresses.load();
         if !addresses.is_empty() || matches!(upstream.spec.address, UpstreamAddress::Unix(_)) {
             return addresses;
         }
@@ -208,28 +211,21 @@ pub(super) async fn addresses(upstream: &Upstream) -> Arc<Vec<SocketAddr>> {
 pub(super) async fn connects(upstream: &Upstream, within: Duration) -> Result<String, String> {
     let connected = async {
         match &upstream.spec.address {
-            UpstreamAddress::Unix(path) => {
-                UnixStream::connect(path).await.map(drop).map_err(|error| in_words(&error))
-            }
-            UpstreamAddress::Tcp { .. } => connect(&addresses(upstream).await).await.map(drop),
+            UpstreamAddress::Unix(path) => connect::unix(path).await.map(drop),
+            UpstreamAddress::Tcp { .. } => tcp(&addresses(upstream).await).await.map(drop),
         }
     };
     match tokio::time::timeout(within, connected).await {
-        Ok(connected) => connected.map(|()| "accepts connections".to_owned()),
+        Ok(Ok(())) => Ok("accepts connections".to_owned()),
+        Ok(Err(error)) => Err(in_words(&error)),
         Err(_) => Err(format!("no connection in {within:?}")),
     }
 }
 
-/// Connects to the first address that answers.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
-    let mut problem = "no address".to_owned();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => problem = in_words(&error),
-        }
-    }
-    Err(problem)
+/// Connects to one of the addresses, beginning with any: that all of them look well to one who always asks the
+/// same would say little.
+async fn tcp(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    Ok(connect::tcp(addresses, fastrand::usize(..)).await?.0)
 }
 
 fn in_words(error: &io::Error) -> String {

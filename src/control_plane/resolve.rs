@@ -56,7 +56,7 @@ pub(super) async fn once(upstream: &Upstream) {
         return;
     }
     if let Ok(found) = tokio::net::lookup_host((&**host, *port)).await {
-        upstream.addresses.store(Arc::new(found.collect()));
+        upstream.addresses.store(found.collect());
     }
 }
 
@@ -151,11 +151,11 @@ async fn look_up(job: &Job, look_ups: &Arc<Semaphore>) -> Result<Vec<SocketAddr>
 
 fn take_over(job: &Job, found: Vec<SocketAddr>, events: &Events) {
     let before = job.upstream.addresses.load();
-    if **before == found {
+    if **before == *found {
         return;
     }
     let addresses: Vec<_> = found.iter().map(|address| address.ip().to_string()).collect();
-    job.upstream.addresses.store(Arc::new(found));
+    job.upstream.addresses.store(found);
     tell(job, events, "upstream_resolved", &format!("is at {}", addresses.join(", ")));
 }
 
@@ -164,8 +164,8 @@ fn tell(job: &Job, events: &Events, kind: &'static str, what: &str) {
         "resolve_failed" => format!("{} cannot be looked up: {what}", job.host),
         _ => format!("{} {what}", job.host),
     };
-    let addresses = job.upstream.addresses.load_full();
-    let details = json!({ "upstream": job.upstream.spec.to_string(), "addresses": *addresses });
+    let addresses = job.upstream.addresses.load();
+    let details = json!({ "upstream": job.upstream.spec.to_string(), "addresses": **addresses });
     events.tell(Some(&job.service), kind, text, details);
 }
 
@@ -198,11 +198,27 @@ mod tests {
         assert!(listener.try_recv().is_err());
     }
 
+    #[test]
+    fn a_name_that_moves_is_told_and_what_is_open_to_its_old_address_gets_nothing_new() {
+        let (job, events) = (job("llm.test"), Events::default());
+        let mut listener = events.listen();
+        let [old, new] = [2, 3].map(|n| SocketAddr::from(([127, 0, 0, n], 8001)));
+        take_over(&job, vec![old], &events);
+        let open = job.upstream.addresses.load().destination(Some(old));
+        take_over(&job, vec![old], &events);
+        assert!(job.upstream.addresses.may_rest(&open));
+        take_over(&job, vec![new], &events);
+        assert!(!job.upstream.addresses.has(&open));
+        let told = [(); 2].map(|()| listener.try_recv().unwrap().text.clone());
+        assert_eq!(told, ["llm.test is at 127.0.0.2", "llm.test is at 127.0.0.3"]);
+        assert!(listener.try_recv().is_err(), "what stays is not told");
+    }
+
     #[tokio::test]
     async fn addresses_stay_when_a_look_up_fails() {
         let (job, events) = (job("no-such-name.invalid"), Events::default());
         let known: SocketAddr = "127.0.0.1:8001".parse().unwrap();
-        job.upstream.addresses.store(Arc::new(vec![known]));
+        job.upstream.addresses.store(vec![known]);
         let mut listener = events.listen();
         let (guard, mut started) = tokio::sync::mpsc::channel(1);
         let look_ups = Arc::new(Semaphore::new(1));

@@ -9,8 +9,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::addresses::Destination;
 use crate::model::environment::Environment;
-use crate::model::upstream::UpstreamId;
+use crate::model::upstream::{Upstream, UpstreamId};
 
 /// How long a connection that may bring something unasked rests before it is looked at and used again.
 const REST_IN_DOUBT: Duration = Duration::from_millis(10);
@@ -28,6 +29,9 @@ pub trait Pooled {
 
     /// Whether the peer has sent a FIN or unasked bytes: one system call.
     fn was_closed_by_peer(&self) -> bool;
+
+    /// Where it leads.
+    fn destination(&self) -> &Destination;
 }
 
 /// The connections at rest of one core.
@@ -79,14 +83,16 @@ impl<C> Default for Pool<C> {
 }
 
 impl<C: Pooled> Pool<C> {
-    /// A connection that can take a request now. The youngest first, so that old ones expire.
-    pub fn take(&mut self, upstream: UpstreamId, now: Instant) -> Option<C> {
-        let resting = self.resting.get_mut(upstream.0 as usize)?;
+    /// A connection that can take a request now. The youngest first, so that old ones expire. None to an
+    /// address that the upstream has no longer.
+    pub fn take(&mut self, upstream: &Upstream, now: Instant) -> Option<C> {
+        let resting = self.resting.get_mut(upstream.id.0 as usize)?;
         let mut index = resting.len();
         while index > 0 {
             index -= 1;
             let entry = &resting[index];
-            if entry.connection.is_closed() || entry.until <= now {
+            let leads_there = upstream.addresses.has(entry.connection.destination());
+            if !leads_there || entry.connection.is_closed() || entry.until <= now {
                 resting.remove(index);
                 self.count -= 1;
                 continue;
@@ -106,9 +112,12 @@ impl<C: Pooled> Pool<C> {
         None
     }
 
-    /// Lets a connection rest.
-    pub fn put(&mut self, upstream: UpstreamId, connection: C, rest: Rest, now: Instant) {
-        let index = upstream.0 as usize;
+    /// Lets a connection rest, unless the upstream's addresses have become others.
+    pub fn put(&mut self, upstream: &Upstream, connection: C, rest: Rest, now: Instant) {
+        if !upstream.addresses.may_rest(connection.destination()) {
+            return;
+        }
+        let index = upstream.id.0 as usize;
         if self.resting.len() <= index {
             self.resting.resize_with(index + 1, Vec::new);
         }
@@ -150,11 +159,12 @@ mod tests {
 
     use super::*;
 
-    #[derive(Clone, Default)]
+    #[derive(Clone)]
     struct Fake {
         name: u32,
         closed: Rc<Cell<bool>>,
         fin: Rc<Cell<bool>>,
+        destination: Destination,
     }
 
     impl Pooled for Fake {
@@ -167,49 +177,82 @@ mod tests {
         fn was_closed_by_peer(&self) -> bool {
             self.fin.get()
         }
+        fn destination(&self) -> &Destination {
+            &self.destination
+        }
     }
 
     const REST: Rest = Rest { idle: Duration::from_secs(4), idle_max: 2, is_doubtful: false };
-    const UPSTREAM: UpstreamId = UpstreamId(3);
 
-    fn named(name: u32) -> Fake {
-        Fake { name, ..Fake::default() }
+    fn upstream() -> Upstream {
+        Upstream::new(UpstreamId(3), "http://10.0.0.1".parse().unwrap(), Instant::now())
+    }
+
+    /// A connection to the upstream's first address.
+    fn named(name: u32, upstream: &Upstream) -> Fake {
+        let addresses = upstream.addresses.load();
+        let destination = addresses.destination(addresses.first().copied());
+        Fake { name, closed: Rc::default(), fin: Rc::default(), destination }
     }
 
     #[test]
     fn the_youngest_is_taken_and_old_ones_expire() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
-        pool.put(UPSTREAM, named(1), REST, now);
-        pool.put(UPSTREAM, named(2), REST, now + Duration::from_secs(1));
-        pool.put(UPSTREAM, named(3), REST, now); // one too many
-        assert_eq!(pool.take(UPSTREAM, now + Duration::from_secs(2)).unwrap().name, 2);
+        let (mut pool, upstream, now) = (Pool::default(), &upstream(), Instant::now());
+        pool.put(upstream, named(1, upstream), REST, now);
+        pool.put(upstream, named(2, upstream), REST, now + Duration::from_secs(1));
+        pool.put(upstream, named(3, upstream), REST, now); // one too many
+        assert_eq!(pool.take(upstream, now + Duration::from_secs(2)).unwrap().name, 2);
         assert_eq!(pool.count(), 1);
-        assert!(pool.take(UPSTREAM, now + Duration::from_secs(4)).is_none());
+        assert!(pool.take(upstream, now + Duration::from_secs(4)).is_none());
         assert_eq!(pool.count(), 0);
     }
 
     #[test]
     fn in_doubt_it_rests_and_is_looked_at() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
-        let fake = named(1);
+        let (mut pool, upstream, now) = (Pool::default(), &upstream(), Instant::now());
+        let fake = named(1, upstream);
         let in_doubt = Rest { is_doubtful: true, ..REST };
-        pool.put(UPSTREAM, fake.clone(), in_doubt, now);
-        assert!(pool.take(UPSTREAM, now + Duration::from_millis(9)).is_none());
+        pool.put(upstream, fake.clone(), in_doubt, now);
+        assert!(pool.take(upstream, now + Duration::from_millis(9)).is_none());
         assert_eq!(pool.count(), 1);
         fake.fin.set(true);
-        assert!(pool.take(UPSTREAM, now + Duration::from_millis(10)).is_none());
+        assert!(pool.take(upstream, now + Duration::from_millis(10)).is_none());
         assert_eq!(pool.count(), 0);
     }
 
     #[test]
     fn a_closed_one_is_never_taken() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
-        let fake = named(1);
-        pool.put(UPSTREAM, fake.clone(), REST, now);
+        let (mut pool, upstream, now) = (Pool::default(), &upstream(), Instant::now());
+        let fake = named(1, upstream);
+        pool.put(upstream, fake.clone(), REST, now);
         fake.closed.set(true);
-        assert!(pool.take(UPSTREAM, now).is_none());
-        pool.put(UPSTREAM, named(2), REST, now);
-        pool.close(UPSTREAM);
+        assert!(pool.take(upstream, now).is_none());
+        pool.put(upstream, named(2, upstream), REST, now);
+        pool.close(upstream.id);
+        assert_eq!(pool.count(), 0);
+    }
+
+    #[test]
+    fn what_leads_to_a_removed_address_is_neither_taken_nor_put() {
+        let (mut pool, upstream, now) = (Pool::default(), &upstream(), Instant::now());
+        pool.put(upstream, named(1, upstream), REST, now);
+        let in_use = named(2, upstream);
+        upstream.addresses.store(vec!["10.0.0.2:80".parse().unwrap()]);
+        assert!(pool.take(upstream, now).is_none());
+        pool.put(upstream, in_use, REST, now);
+        assert_eq!(pool.count(), 0);
+        pool.put(upstream, named(3, upstream), REST, now);
+        assert_eq!(pool.take(upstream, now).unwrap().name, 3);
+    }
+
+    #[test]
+    fn what_is_older_than_an_added_address_is_used_once_more() {
+        let (mut pool, upstream, now) = (Pool::default(), &upstream(), Instant::now());
+        pool.put(upstream, named(1, upstream), REST, now);
+        let one = upstream.addresses.load()[0];
+        upstream.addresses.store(vec![one, "10.0.0.2:80".parse().unwrap()]);
+        let taken = pool.take(upstream, now).unwrap();
+        pool.put(upstream, taken, REST, now);
         assert_eq!(pool.count(), 0);
     }
 }

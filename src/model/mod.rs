@@ -5,6 +5,7 @@
 //! here: *specs*, which say what an operator wants and never change once made, and *live* values
 //! (`InFlight`, `UpstreamLive`), a few atomics that both planes may touch without waiting.
 
+pub mod addresses;
 pub mod answer;
 pub mod api;
 pub mod argv;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
+use super::addresses::Addresses;
 use super::in_flight::InFlight;
 use super::progress::{Progress, StreamGuard};
 pub use super::upstream_spec::{UpstreamAddress, UpstreamError, UpstreamSpec};
@@ -74,7 +73,7 @@ pub struct Upstream {
     /// Exchanges it is working on.
     pub in_flight: Arc<InFlight>,
     /// Resolved addresses; empty until a name was resolved for the first time. Unused for unix sockets.
-    pub addresses: ArcSwap<Vec<SocketAddr>>,
+    pub addresses: Addresses,
     epoch: Instant,
     probe: AtomicU8,
     progress: Arc<Progress>,
@@ -100,7 +99,7 @@ impl Upstream {
             id,
             spec,
             in_flight: Arc::default(),
-            addresses: ArcSwap::from_pointee(literal.into_iter().collect()),
+            addresses: Addresses::new(literal.into_iter().collect()),
             epoch: now,
             probe: AtomicU8::new(Probe::Unknown as u8),
             progress: Arc::new(Progress::new(now)),

@@ -5,6 +5,7 @@
 mod support;
 
 mod access_log;
+mod addresses;
 mod admin_access;
 mod admin_changes;
 mod admin_events;

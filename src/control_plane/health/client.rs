@@ -88,6 +88,7 @@ mod tests {
     use tokio::net::{TcpListener, UnixListener};
     use tokio_rustls::TlsAcceptor;
 
+    use super::super::super::call::connects;
     use super::*;
     use crate::model::environment::{HostPolicy, Protocol};
     use crate::model::name::Name;
@@ -206,6 +207,41 @@ mod tests {
         });
         let passed = ask(environment(Protocol::Http1), spec, "/health").await.unwrap();
         assert!(passed.starts_with("200 in "), "{passed}");
+    }
+
+    /// One whose backlog is full takes no connection and refuses none.
+    #[tokio::test]
+    async fn a_silent_address_hides_no_other() {
+        let silent =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        silent.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        silent.listen(0).unwrap();
+        let silent_address = silent.local_addr().unwrap().as_socket().unwrap();
+        let mut filling = Vec::new();
+        while let Ok(connected) = tokio::time::timeout(
+            Duration::from_millis(100),
+            tokio::net::TcpStream::connect(silent_address),
+        )
+        .await
+        {
+            filling.push(connected.unwrap());
+        }
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let spec: UpstreamSpec = format!("http://{silent_address}").parse().unwrap();
+        let upstream = Upstream::new(UpstreamId(1), spec, Instant::now());
+        upstream.addresses.store(vec![silent_address, good.local_addr().unwrap()]);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = good.accept().await {
+                tokio::spawn(serve(stream, false));
+            }
+        });
+        let prober = Prober::new(&Arc::new(environment(Protocol::Http1)), &"/health".into());
+        for _ in 0..4 {
+            let passed = prober.ask(&upstream, TIMEOUT).await.unwrap();
+            assert!(passed.starts_with("200 in "), "{passed}");
+        }
+        let connects = connects(&upstream, TIMEOUT).await;
+        assert_eq!(connects.unwrap(), "accepts connections");
     }
 
     #[tokio::test]

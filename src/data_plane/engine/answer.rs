@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::data_plane::flight::FlightOwner;
 use crate::data_plane::outlet::{Outlet, Piece};
 use crate::data_plane::pool::Rest;
 use crate::data_plane::quantum::Quantum;
+use crate::model::upstream::Upstream;
 
 /// A body for a client.
 pub enum Answer {
@@ -48,7 +50,7 @@ pub struct Relay {
     /// Why the upload was stopped that was still under way when the answer began.
     pub stopped: Option<Stopped>,
     /// The upstream of the connection.
-    pub upstream: crate::model::upstream::UpstreamId,
+    pub upstream: Arc<Upstream>,
     /// The core.
     pub core: Rc<Core>,
     /// Keeps the client's connection counted as busy.
@@ -231,7 +233,7 @@ impl Relay {
         if let (Some(UpstreamConnection::Http1(connection)), Some(rest)) =
             (self.connection.take(), self.rest)
         {
-            self.core.engine.pool.borrow_mut().put(self.upstream, connection, rest, now);
+            self.core.engine.pool.borrow_mut().put(&self.upstream, connection, rest, now);
         }
     }
 }

@@ -57,7 +57,7 @@ enum NoConnection {
 impl Serving {
     /// Sends the request until an upstream answers, or the exchange gives up.
     pub(super) async fn obtain(&self, outgoing: &Outgoing) -> Result<Answered, Refusal> {
-        let mut is_replay = false;
+        let (mut is_replay, mut has_failed) = (false, false);
         // Once it has waited since it chose, the tables may have changed, whatever comes after.
         let mut has_waited = outgoing.has_waited;
         loop {
@@ -71,7 +71,9 @@ impl Serving {
             };
             let environment = self.environment()?;
             let is_alone = is_replay || self.flight.note(|exchange| exchange.is_upgrade());
-            let resting = if is_alone { None } else { self.resting(&upstream, &environment, now) };
+            let resting = (!is_alone)
+                .then(|| self.resting(&upstream, &environment, !has_failed, now))
+                .flatten();
             has_waited |= resting.is_none();
             let connection = match resting {
                 Some(connection) => connection,
@@ -89,6 +91,7 @@ impl Serving {
                             | NoConnection::Evicted((stage, problem)),
                         ) => {
                             self.after(stage, &problem, false)?;
+                            has_failed = true;
                             continue;
                         }
                     }
@@ -114,22 +117,50 @@ impl Serving {
         environment.ok_or(Refusal::Draining)
     }
 
-    /// A connection that rests in the pool.
+    /// A connection that stands, unless another one should be made.
     fn resting(
         &self,
         upstream: &Upstream,
         environment: &Environment,
+        may_spread: bool,
         now: Instant,
     ) -> Option<UpstreamConnection> {
         let engine = &self.core.engine;
         if environment.spec.protocol == Protocol::Http1 {
-            let resting = engine.pool.borrow_mut().take(upstream.id, now);
+            let resting = engine.pool.borrow_mut().take(upstream, now);
             return resting.map(UpstreamConnection::Http1);
         }
-        let mut http2 = engine.http2.borrow_mut();
+        // Streams side by side are spread over the addresses of a name, one connection each; who has failed
+        // to make one takes what there is, and so do all while one is being made.
+        let idle_max = environment.spec.pool_idle_max as usize;
+        self.place(upstream, |connections, streams| {
+            streams == 0
+                || !may_spread
+                || connections >= upstream.addresses.load().len().min(idle_max)
+                || engine.dialing.is_under_way(upstream.id)
+        })
+    }
+
+    /// A place on the connection over HTTP/2 that has the fewest streams, if that is wanted: by how many
+    /// connections there are, and how many streams it has.
+    fn place(
+        &self,
+        upstream: &Upstream,
+        is_wanted: impl FnOnce(usize, u32) -> bool,
+    ) -> Option<UpstreamConnection> {
+        let mut http2 = self.core.engine.http2.borrow_mut();
         let connections = http2.get_mut(&upstream.id)?;
-        connections.retain(|connection| !connection.sender.is_closed());
-        let stream = connections.iter().find_map(|connection| connection.stream(true));
+        // Streams on one that leads to an address of the past go on; with the last one it ends.
+        connections.retain(|connection| {
+            !connection.sender.is_closed() && upstream.addresses.has(&connection.destination)
+        });
+        let free = connections.iter().filter(|connection| connection.has_place());
+        let least = free.min_by_key(|connection| connection.streams.get())?;
+        let stream = if is_wanted(connections.len(), least.streams.get()) {
+            least.stream(true)
+        } else {
+            None
+        };
         stream.map(UpstreamConnection::Http2)
     }
 
@@ -163,8 +194,7 @@ impl Serving {
                 DialEnd::Left => {}
                 // Without a place, others were faster: those who have none share the next connection.
                 DialEnd::Made => {
-                    let resting = self.resting(upstream, environment, Instant::now());
-                    if let Some(connection) = resting {
+                    if let Some(connection) = self.place(upstream, |_, _| true) {
                         return Ok(connection);
                     }
                 }
@@ -244,7 +274,7 @@ impl Serving {
         if let UpstreamConnection::Http1(connection) = connection {
             let rest = Rest::of(environment, None, false);
             let mut pool = self.core.engine.pool.borrow_mut();
-            pool.put(upstream.id, connection, rest, Instant::now());
+            pool.put(upstream, connection, rest, Instant::now());
         }
     }
 

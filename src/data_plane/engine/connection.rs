@@ -12,6 +12,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 
 use super::sending::Upload;
 use crate::data_plane::pool::Pooled;
+use crate::model::addresses::Destination;
 
 /// Most streams on one HTTP/2 connection. Few, because the connection's flow control and h2's guard
 /// against small DATA frames are shared: one slow reader must not stop many streams of tokens.
@@ -35,6 +36,8 @@ pub struct Http1Connection {
     pub sender: http1::SendRequest<Upload>,
     /// The socket, to be looked at; valid as long as the sender is not closed.
     pub fd: RawFd,
+    /// Where it leads.
+    pub destination: Destination,
     /// It has carried a request before.
     pub is_reused: bool,
 }
@@ -56,6 +59,8 @@ pub struct Http2Connection {
     pub streams_allowed: Rc<Cell<u32>>,
     /// Since when there has been none, as far as was looked.
     pub idle_since: Option<Instant>,
+    /// Where it leads.
+    pub destination: Destination,
 }
 
 impl UpstreamConnection {
@@ -108,10 +113,14 @@ impl Http2Connection {
         self.streams_allowed.get().min(STREAMS_MAX)
     }
 
+    /// Whether it has a place left.
+    pub fn has_place(&self) -> bool {
+        self.streams.get() < self.places()
+    }
+
     /// A place on it, if it has one left.
     pub fn stream(&self, is_reused: bool) -> Option<Http2Stream> {
-        let is_full = is_reused && self.streams.get() >= self.places();
-        if self.sender.is_closed() || is_full {
+        if self.sender.is_closed() || (is_reused && !self.has_place()) {
             return None;
         }
         self.streams.set(self.streams.get() + 1);
@@ -151,5 +160,9 @@ impl Pooled for Http1Connection {
     fn was_closed_by_peer(&self) -> bool {
         // A resting connection has nothing to say: readable means a FIN, a reset or unasked bytes.
         crate::data_plane::socket::is_readable(self.fd)
+    }
+
+    fn destination(&self) -> &Destination {
+        &self.destination
     }
 }

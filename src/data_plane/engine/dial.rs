@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,14 +14,16 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use socket2::SockRef;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
 use super::connection::{Http1Connection, Http2Connection};
+use crate::connect;
 use crate::data_plane::client_io::Carrier;
 use crate::data_plane::descriptors::is_exhaustion;
 use crate::data_plane::exchange::Stage;
 use crate::data_plane::panics::Counted;
 use crate::data_plane::socket;
+use crate::model::addresses::Destination;
 use crate::model::environment::{EnvironmentId, EnvironmentSpec, Protocol, UpstreamTls};
 use crate::model::upstream::{Upstream, UpstreamAddress};
 use crate::tls::client::{TlsClientError, client_config, server_name};
@@ -140,15 +141,16 @@ pub async fn dial(
     tls: Option<Arc<ClientConfig>>,
     protocol: Protocol,
 ) -> Result<Dialed, DialError> {
-    let carrier = carry(upstream, spec, tls, protocol).await?;
+    let (carrier, destination) = carry(upstream, spec, tls, protocol).await?;
     match protocol {
-        Protocol::Http1 => handshake_http1(carrier).await.map(Dialed::Http1),
-        Protocol::Http2 => handshake_http2(carrier).await.map(Dialed::Http2),
+        Protocol::Http1 => handshake_http1(carrier, destination).await.map(Dialed::Http1),
+        Protocol::Http2 => handshake_http2(carrier, destination).await.map(Dialed::Http2),
     }
     .map_err(DialError::Http)
 }
 
-/// Connects to an upstream; over TLS if `tls` is given. What is spoken then is up to the caller.
+/// Connects to an upstream; over TLS if `tls` is given. What is spoken then is up to the caller. Each begins
+/// with another one of the addresses, so that all of them get connections. The exchange keeps the limit.
 ///
 /// # Errors
 /// When no address could be connected to, or TLS failed.
@@ -157,54 +159,28 @@ pub async fn carry(
     spec: &EnvironmentSpec,
     tls: Option<Arc<ClientConfig>>,
     protocol: Protocol,
-) -> Result<Carrier, DialError> {
+) -> Result<(Carrier, Destination), DialError> {
+    let failed = |error| DialError::Io(upstream.spec.to_string(), error);
+    let addresses = upstream.addresses.load();
     match &upstream.spec.address {
         UpstreamAddress::Unix(path) => {
-            let io = UnixStream::connect(path).await;
-            let failed = |error| DialError::Io(upstream.spec.to_string(), error);
-            io.map(Carrier::Unix).map_err(failed)
+            let io = connect::unix(path).await.map_err(failed)?;
+            Ok((Carrier::Unix(io), addresses.destination(None)))
         }
-        UpstreamAddress::Tcp { host, .. } => {
-            let addresses = upstream.addresses.load_full();
-            let io = connect_any(&addresses, host, upstream, spec.timeouts.connect).await?;
-            match tls {
-                None => Ok(Carrier::Tcp(io)),
-                Some(config) => handshake_tls(upstream, spec, config, protocol, io).await,
-            }
+        UpstreamAddress::Tcp { host, .. } if addresses.is_empty() => {
+            Err(DialError::Unresolved(host.to_string()))
         }
-    }
-}
-
-/// Connects to one of a name's addresses. Each dial begins with another one, so that all of them get
-/// connections, and each address gets its part of the time, so that one that swallows packets does not
-/// hide the others.
-async fn connect_any(
-    addresses: &[SocketAddr],
-    host: &str,
-    upstream: &Upstream,
-    limit: Duration,
-) -> Result<TcpStream, DialError> {
-    let mut failure = DialError::Unresolved(host.to_owned());
-    let first = if addresses.len() > 1 { fastrand::usize(..addresses.len()) } else { 0 };
-    let (before, from) = addresses.split_at(first);
-    for address in from.iter().chain(before) {
-        let connecting = TcpStream::connect(address);
-        let connected = if addresses.len() > 1 {
-            let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
-            let late = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "no connection in time"));
-            tokio::time::timeout(share, connecting).await.unwrap_or_else(late)
-        } else {
-            connecting.await // the exchange keeps the limit
-        };
-        match connected {
-            Ok(stream) => {
-                socket::set_options(&SockRef::from(&stream));
-                return Ok(stream);
-            }
-            Err(error) => failure = DialError::Io(upstream.spec.to_string(), error),
+        UpstreamAddress::Tcp { .. } => {
+            let connecting = connect::tcp(&addresses, upstream.addresses.turn());
+            let (io, address) = connecting.await.map_err(failed)?;
+            socket::set_options(&SockRef::from(&io));
+            let carrier = match tls {
+                None => Carrier::Tcp(io),
+                Some(config) => handshake_tls(upstream, spec, config, protocol, io).await?,
+            };
+            Ok((carrier, addresses.destination(Some(address))))
         }
     }
-    Err(failure)
 }
 
 async fn handshake_tls(
@@ -224,17 +200,23 @@ async fn handshake_tls(
     Ok(Carrier::Tls(Box::new(stream.into())))
 }
 
-async fn handshake_http1(carrier: Carrier) -> hyper::Result<Http1Connection> {
+async fn handshake_http1(
+    carrier: Carrier,
+    destination: Destination,
+) -> hyper::Result<Http1Connection> {
     let fd = carrier.fd();
     let mut builder = http1::Builder::new();
     builder.max_buf_size(BUFFER_BYTES_MAX);
     let (sender, connection) = builder.handshake(TokioIo::new(carrier)).await?;
     // One task per connection, not per request; it ends with its sender or its peer.
     tokio::task::spawn_local(connection.with_upgrades());
-    Ok(Http1Connection { sender, fd, is_reused: false })
+    Ok(Http1Connection { sender, fd, destination, is_reused: false })
 }
 
-async fn handshake_http2(carrier: Carrier) -> hyper::Result<Http2Connection> {
+async fn handshake_http2(
+    carrier: Carrier,
+    destination: Destination,
+) -> hyper::Result<Http2Connection> {
     let mut builder = http2::Builder::new(OnThisCore);
     builder
         .timer(TokioTimer::new())
@@ -253,5 +235,6 @@ async fn handshake_http2(carrier: Carrier) -> hyper::Result<Http2Connection> {
         allowed.set(u32::try_from(streams).unwrap_or(u32::MAX));
         ended
     }));
-    Ok(Http2Connection { sender, streams: Rc::default(), streams_allowed, idle_since: None })
+    let streams = Rc::default();
+    Ok(Http2Connection { sender, streams, streams_allowed, idle_since: None, destination })
 }

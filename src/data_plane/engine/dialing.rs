@@ -57,6 +57,11 @@ impl Dialing {
         Some(Rc::clone(dial))
     }
 
+    /// Whether a connection to this upstream is being made.
+    pub fn is_under_way(&self, upstream: UpstreamId) -> bool {
+        self.dials.borrow().contains_key(&upstream)
+    }
+
     /// Begins a dial that others may join.
     pub fn begin(&self, upstream: UpstreamId) -> Dialer<'_> {
         let dial = Rc::new(Dial::default());

@@ -248,7 +248,7 @@ impl Serving {
             connection: Some(connection),
             rest: unsent.is_none().then(|| Rest::of(&environment, keep_alive, is_stream)),
             stopped: unsent.map(|body| body.stopped()),
-            upstream: upstream.id,
+            upstream,
             core: self.core,
             work: self.work,
             ends_with_connection,

@@ -8,11 +8,14 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::data_plane::client_io::Carrier;
 use crate::data_plane::pool::Pooled;
 use crate::data_plane::socket;
+use crate::model::addresses::Destination;
 
 /// A connection to an upstream.
 pub struct LeanConnection {
     /// The stream.
     pub carrier: Carrier,
+    /// Where it leads.
+    pub destination: Destination,
     /// It has carried a request before.
     pub is_reused: bool,
 }
@@ -39,5 +42,9 @@ impl Pooled for LeanConnection {
 
     fn was_closed_by_peer(&self) -> bool {
         socket::is_readable(self.carrier.fd())
+    }
+
+    fn destination(&self) -> &Destination {
+        &self.destination
     }
 }

@@ -141,7 +141,7 @@ impl Conversation {
                 let snapshot = self.core.snapshot.load();
                 if !flight.with(|exchange| exchange.is_still_routed(&snapshot)) {
                     let rest = Rest::of(&environment, None, false);
-                    self.core.lean.pool.borrow_mut().put(upstream.id, connection, rest, now);
+                    self.core.lean.pool.borrow_mut().put(&upstream, connection, rest, now);
                     continue;
                 }
             }
@@ -165,7 +165,7 @@ impl Conversation {
     /// and none of them is a failure.
     async fn resting(&self, upstream: &Upstream, now: Instant) -> Option<LeanConnection> {
         loop {
-            let mut connection = self.core.lean.pool.borrow_mut().take(upstream.id, now)?;
+            let mut connection = self.core.lean.pool.borrow_mut().take(upstream, now)?;
             if poll_fn(|cx| Poll::Ready(connection.is_quiet(cx))).await {
                 return Some(connection);
             }
@@ -184,7 +184,7 @@ impl Conversation {
         let (is_doubtful, now) = (attempt.is_doubtful, attempt.now);
         if let Some(connection) = attempt.into_reusable() {
             let rest = Rest::of(environment, keep_alive, is_doubtful);
-            self.core.lean.pool.borrow_mut().put(upstream.id, connection, rest, now);
+            self.core.lean.pool.borrow_mut().put(upstream, connection, rest, now);
         }
     }
 
@@ -206,7 +206,9 @@ impl Conversation {
         let mut dialling = Box::pin(carry(upstream, spec, tls, Protocol::Http1));
         loop {
             match self.unless_gone(flight, dialling.as_mut()).await? {
-                Some(Ok(carrier)) => return Ok(LeanConnection { carrier, is_reused: false }),
+                Some(Ok((carrier, destination))) => {
+                    return Ok(LeanConnection { carrier, destination, is_reused: false });
+                }
                 Some(Err(error)) => {
                     return Err(NoConnection::Failed(error.stage(), error.to_string()));
                 }
