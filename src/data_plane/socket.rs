@@ -4,6 +4,8 @@
 //! upload that nobody takes blocks it; neither FIN nor RST is noticed then, and an LLM server goes on
 //! generating for a client that left. poll(2) with POLLRDHUP reports both whatever lies unread.
 
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -12,13 +14,31 @@ use socket2::{Socket, TcpKeepalive};
 /// A peer that vanished without a word is noticed by keep-alive after about this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// No delay, because tokens are small; keep-alive, because peers vanish. Both may fail without harm. What a
+/// Longest pause between two retransmissions. With the usual 15 of them (`net.ipv4.tcp_retries2`) a peer that
+/// vanished with bytes on their way is noticed after about 50 s, not 15 min; keep-alive says nothing of it while
+/// bytes are on their way. `TCP_USER_TIMEOUT` would also cut readers that pause (decision 16).
+const RETRANSMIT_PAUSE_MAX: Duration = Duration::from_secs(4);
+
+/// No delay, because tokens are small; the others, because peers vanish. All may fail without harm. What a
 /// listening socket accepts inherits them.
 pub fn set_options(socket: &Socket) {
     let _ = socket.set_tcp_nodelay(true);
     let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 3);
     let _ = socket.set_tcp_keepalive(&keep_alive);
+    #[cfg(target_os = "linux")]
+    limit_retransmit_pauses(socket);
 }
+
+/// Since Linux 6.15; before, it is an error.
+#[cfg(target_os = "linux")]
+fn limit_retransmit_pauses(socket: &Socket) {
+    let ms = libc::c_int::try_from(RETRANSMIT_PAUSE_MAX.as_millis()).unwrap_or(libc::c_int::MAX);
+    set_option(socket.as_raw_fd(), libc::IPPROTO_TCP, RTO_MAX_MS, &ms);
+}
+
+/// `TCP_RTO_MAX_MS` of `linux/tcp.h`.
+#[cfg(target_os = "linux")]
+const RTO_MAX_MS: libc::c_int = 44;
 
 /// Of these sockets, the positions of those whose other end has gone. One system call.
 pub fn gone(fds: &[RawFd]) -> Vec<usize> {
@@ -55,13 +75,16 @@ pub fn is_readable(fd: RawFd) -> bool {
 /// for the end of the answer, so an answer that was cut must not end with one.
 pub fn reset_on_close(fd: RawFd) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    #[expect(clippy::cast_possible_truncation, reason = "eight bytes")]
-    let size = size_of::<libc::linger>() as libc::socklen_t;
-    // SAFETY: the pointer and the size are those of a live value of the type this option takes; a bad
-    // descriptor is answered with an error, which changes nothing.
-    let _ = unsafe {
-        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size)
-    };
+    set_option(fd, libc::SOL_SOCKET, libc::SO_LINGER, &linger);
+}
+
+/// Sets an option, which may fail. `value` has the type that the option takes.
+fn set_option<T: Copy>(fd: RawFd, level: libc::c_int, name: libc::c_int, value: &T) {
+    #[expect(clippy::cast_possible_truncation, reason = "a few bytes")]
+    let size = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the pointer and the size are those of a live value, which is only read; a bad descriptor is
+    // answered with an error, which changes nothing.
+    let _ = unsafe { libc::setsockopt(fd, level, name, (&raw const *value).cast(), size) };
 }
 
 #[cfg(target_os = "linux")]
@@ -85,7 +108,6 @@ fn poll(fds: &[RawFd], events: i16) -> Vec<libc::pollfd> {
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
     use std::time::Instant;
 
     use socket2::SockRef;
@@ -153,6 +175,34 @@ mod tests {
         let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
         assert_eq!(accepted.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
+    }
+
+    /// A pause in reading is no silence of the peer: `write_stall` is the limit on it, however long it is.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn retransmissions_have_a_limit_and_a_pause_in_reading_has_none() {
+        let socket =
+            Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        set_options(&socket);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+        let (mut ms, mut size): (libc::c_int, libc::socklen_t) = (0, 4);
+        // SAFETY: the pointers are those of live values of the types this call writes.
+        let asked = unsafe {
+            let value = (&raw mut ms).cast();
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                RTO_MAX_MS,
+                value,
+                &raw mut size,
+            )
+        };
+        let error = std::io::Error::last_os_error();
+        if asked == 0 {
+            assert_eq!(u128::try_from(ms).unwrap(), RETRANSMIT_PAUSE_MAX.as_millis());
+        } else {
+            assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT), "Linux before 6.15");
+        }
     }
 
     #[test]
