@@ -266,6 +266,7 @@ fn listen(
     let prepared = Prepared::new(config, &mut inherited.public, &mut kept.public)?;
     let address = &config.admin.address;
     let listener = AdminListener::bind(address, &mut inherited.admin, &mut kept.admin)?;
+    crate::listen::close_rest();
     Ok((prepared, listener))
 }
 

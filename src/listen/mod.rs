@@ -54,7 +54,7 @@ pub enum ListenError {
     },
 }
 
-/// Binds one TCP socket per core or one unix socket, or takes the one that a service manager has made for
+/// Binds one TCP socket per core or one unix socket, or takes those that a service manager has made for
 /// this address. A port of 0 becomes the same free port for all of them.
 ///
 /// # Errors
@@ -64,11 +64,15 @@ pub fn bind(address: &ListenAddress, cores: usize) -> Result<Listening, ListenEr
         address: address.to_string(),
         problem: format!("the service manager's socket cannot be used: {error}"),
     };
-    let (sockets, is_ours) = match handed_over::take(address) {
-        Some(taken) => (vec![taken.map_err(refused)?], false),
-        None => (bind_anew(address, cores)?, true),
-    };
+    let taken = handed_over::take(address).map_err(refused)?;
+    let is_ours = taken.is_empty();
+    let sockets = if is_ours { bind_anew(address, cores)? } else { taken };
     Ok(Listening { address: address.clone(), sockets, is_ours })
+}
+
+/// To be called when every listener is bound: closes what else a service manager has made, with a warning.
+pub fn close_rest() {
+    handed_over::close_rest();
 }
 
 fn bind_anew(address: &ListenAddress, cores: usize) -> Result<Vec<Bound>, ListenError> {

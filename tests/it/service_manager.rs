@@ -4,12 +4,12 @@
 //! `NOTIFY_SOCKET`.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::process::Stdio;
 
 use tempfile::TempDir;
-use tokio::net::UnixDatagram;
+use tokio::net::{TcpStream, UnixDatagram};
 use tokio::process::{Child, Command};
 
 use crate::support::client::Client;
@@ -19,6 +19,8 @@ use crate::support::upstream::Upstream;
 /// A Cyan that is started as systemd starts it; it is killed when dropped.
 struct Unit {
     socket: TcpListener,
+    /// Handed over as well, and not in the config.
+    spare: Option<TcpListener>,
     told: UnixDatagram,
     folder: TempDir,
     child: Option<Child>,
@@ -27,7 +29,7 @@ struct Unit {
 impl Unit {
     fn new(upstream: &Upstream) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = listening("127.0.0.1:0".parse().unwrap());
         let told = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         let text = format!(
             "state_dir = \"{}\"\nlisten.http = \"{}\"\nadmin.address = \"127.0.0.1:0\"\n\
@@ -37,26 +39,31 @@ impl Unit {
             upstream.url()
         );
         std::fs::write(folder.path().join("cyan.toml"), text).unwrap();
-        Self { socket, told, folder, child: None }
+        Self { socket, spare: None, told, folder, child: None }
     }
 
     fn start(&mut self) {
-        let handed = self.socket.as_raw_fd();
+        let handed = [Some(&self.socket), self.spare.as_ref()];
+        let handed: Vec<RawFd> = handed.into_iter().flatten().map(AsRawFd::as_raw_fd).collect();
+        let count = handed.len();
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let mut command = Command::new("sh");
         // The shell's process id becomes Cyan's; nobody else may take the socket.
         command
-            .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$CYAN\" serve cyan.toml"])
+            .args(["-c", "LISTEN_PID=$$ exec \"$CYAN\" serve cyan.toml"])
             .current_dir(self.folder.path())
             .env_clear()
             .env("CYAN", env!("CARGO_BIN_EXE_cyan"))
+            .env("LISTEN_FDS", count.to_string())
+            .env("LISTEN_FDNAMES", "web:spare")
             .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
             .env("WATCHDOG_USEC", "3000000")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .kill_on_drop(true);
         // SAFETY: between fork and exec only this call is made, which is safe there.
-        unsafe { command.pre_exec(move || descend(handed)) };
+        unsafe { command.pre_exec(move || descend(&handed)) };
         self.child = Some(command.spawn().unwrap());
     }
 
@@ -77,13 +84,32 @@ impl Unit {
     }
 }
 
-/// Makes the socket descriptor 3, which the program inherits; the standard library's own it would not.
-fn descend(handed: RawFd) -> io::Result<()> {
-    // SAFETY: descriptors of a process that is about to become another; no memory is touched.
-    let done = unsafe {
-        if handed == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(handed, 3) }
-    };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// A socket beside which others may listen at the same address.
+fn listening(address: SocketAddr) -> TcpListener {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&address.into()).unwrap();
+    socket.listen(128).unwrap();
+    socket.into()
+}
+
+/// Makes the sockets descriptors from 3 on, which the program inherits; the standard library's own it would
+/// not.
+fn descend(handed: &[RawFd]) -> io::Result<()> {
+    const OUT_OF_THE_WAY: RawFd = 100;
+    for (socket, wanted) in handed.iter().zip(OUT_OF_THE_WAY..) {
+        // SAFETY: descriptors of a process that is about to become another; no memory is touched.
+        if unsafe { libc::dup3(*socket, wanted, libc::O_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    for (socket, wanted) in (OUT_OF_THE_WAY..).zip(3..).take(handed.len()) {
+        // SAFETY: as above.
+        if unsafe { libc::dup2(socket, wanted) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -98,6 +124,43 @@ async fn a_client_that_comes_between_two_processes_is_served_by_the_second() {
     let mut waiting = Client::connect(address).await; // nobody runs, and nobody is refused
     unit.start();
     assert_eq!(in_time(waiting.get("/", "")).await.body, b"hello");
+}
+
+/// A client of one that nobody accepts from would wait for ever.
+#[tokio::test]
+async fn a_socket_that_is_no_listeners_is_closed_with_a_warning() {
+    let upstream = Upstream::replying(200, "hello").await;
+    let mut unit = Unit::new(&upstream);
+    let spare = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = spare.local_addr().unwrap();
+    unit.spare = Some(spare);
+    unit.start();
+    unit.spare = None;
+    assert_eq!(unit.hear().await, "READY=1");
+    let refused = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    let log = std::fs::read_to_string(unit.folder.path().join("log")).unwrap();
+    let warned = log.lines().find(|line| line.contains("no listener's")).expect("a warning");
+    for named in [address.to_string().as_str(), "spare"] {
+        assert!(warned.contains(named), "{warned}");
+    }
+    let address = unit.socket.local_addr().unwrap();
+    assert_eq!(Client::connect(address).await.get("/", "").await.body, b"hello");
+}
+
+/// Of one address there may be several: the kernel spreads clients over all that listen.
+#[tokio::test]
+async fn all_sockets_of_an_address_are_accepted_from() {
+    let upstream = Upstream::replying(200, "hello").await;
+    let mut unit = Unit::new(&upstream);
+    let address = unit.socket.local_addr().unwrap();
+    unit.spare = Some(listening(address));
+    unit.start();
+    assert_eq!(unit.hear().await, "READY=1");
+    for _ in 0..24 {
+        let mut client = Client::connect(address).await;
+        assert_eq!(in_time(client.get("/", "")).await.body, b"hello");
+    }
 }
 
 #[tokio::test]
