@@ -375,7 +375,7 @@ async fn an_upstream_is_shown_our_certificate() {
 }
 
 #[tokio::test]
-async fn in_a_storm_of_handshakes_each_has_its_turn_and_a_stream_goes_on() {
+async fn in_a_storm_of_handshakes_all_succeed_and_a_stream_beside_them_is_whole() {
     let upstream = Upstream::scripted(|mut visit| async move {
         visit.request().await;
         visit.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -397,7 +397,7 @@ async fn in_a_storm_of_handshakes_each_has_its_turn_and_a_stream_goes_on() {
     let storm: Vec<_> = storm.collect();
     assert_eq!(client.answer().await.body.len(), 100);
     for handshake in storm {
-        assert!(handshake.await.unwrap(), "every handshake has its turn");
+        assert!(handshake.await.unwrap(), "every handshake succeeds");
     }
     proxy.settles("blue", Verdict::Complete, 1).await;
 }
