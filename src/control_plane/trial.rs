@@ -18,7 +18,7 @@ use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
 use crate::model::environment::{EnvironmentSpec, Secret};
 use crate::model::header_id::HeaderId;
-use crate::model::media_type::MediaType;
+use crate::model::media_type::{self, MediaType};
 use crate::model::service::HeaderNames;
 use crate::model::upstream::Upstream;
 
@@ -89,7 +89,11 @@ pub(super) fn trial_headers(
 
 /// What was seen of an answer.
 pub(super) struct Seen {
+    /// What was asked for.
+    pub(super) api: Api,
     pub(super) status: StatusCode,
+    /// It is a page for people that was not asked for.
+    pub(super) is_page: bool,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// From before the connection to the first content of a stream, or the first byte of another body.
@@ -203,6 +207,8 @@ impl Line {
 struct Reading<F> {
     began: Instant,
     api: Api,
+    accepts_page: bool,
+    is_page: bool,
     keeps_body: bool,
     at_first: F,
     scan: Option<AnswerScan>,
@@ -215,9 +221,12 @@ struct Reading<F> {
 impl<F: FnMut(Duration)> Reading<F> {
     fn new(trial: &Trial<'_>, began: Instant, at_first: F) -> Self {
         let path = trial.path.split('?').next().unwrap_or_default();
+        let accept = trial.headers.get(header::ACCEPT);
         Self {
             began,
             api: Api::of(trial.method, path),
+            accepts_page: accept.is_some_and(|accept| media_type::names_page(accept.as_bytes())),
+            is_page: false,
             keeps_body: trial.keeps_body,
             at_first,
             scan: None,
@@ -231,6 +240,8 @@ impl<F: FnMut(Duration)> Reading<F> {
     /// The head of the answer is there.
     fn begin(&mut self, status: StatusCode, headers: &HeaderMap) {
         let value = |name| headers.get(name).map(HeaderValue::as_bytes);
+        let is_page = value(header::CONTENT_TYPE).is_some_and(|kind| MediaType::of(kind).is_page());
+        self.is_page = is_page && !self.accepts_page;
         let head = AnswerHead {
             content_type: value(header::CONTENT_TYPE),
             content_encoding: value(header::CONTENT_ENCODING),
@@ -278,7 +289,9 @@ impl<F: FnMut(Duration)> Reading<F> {
     fn seen(mut self, status: StatusCode, headers: HeaderMap, broke: Option<Broke>) -> Seen {
         let is_stream = self.scan.as_ref().is_some_and(AnswerScan::is_stream);
         Seen {
+            api: self.api,
             status,
+            is_page: self.is_page,
             headers,
             body: self.body,
             first: if is_stream { self.first_content } else { self.first_byte },

@@ -64,6 +64,13 @@ impl Api {
         self != Self::Other
     }
 
+    /// Whether an answer with this status has failed by it. Where something was to be generated, a redirect
+    /// has: nothing comes with it, and most often it leads to a login.
+    pub fn is_failed_by(self, status: u16) -> bool {
+        let is_redirect = (300..=399).contains(&status) && status != 304;
+        status >= 400 || (is_redirect && self.generates())
+    }
+
     fn at(path: &str) -> Option<(&'static str, Self)> {
         let path = path.strip_suffix('/').unwrap_or(path);
         PATHS.into_iter().find(|(suffix, _)| path.ends_with(suffix))
@@ -96,6 +103,17 @@ mod tests {
             assert_eq!(Api::of("POST", path), api, "{path}");
             assert_eq!(Api::of("GET", path), Api::Other, "{path}");
         }
+    }
+
+    #[test]
+    fn a_redirect_is_no_answer_of_a_model() {
+        for (status, is_failed) in
+            [(101, false), (200, false), (299, false), (300, true), (302, true), (304, false)]
+        {
+            assert_eq!(Api::Chat.is_failed_by(status), is_failed, "{status}");
+            assert!(!Api::Other.is_failed_by(status), "{status}");
+        }
+        assert!(Api::Chat.is_failed_by(400) && Api::Other.is_failed_by(503));
     }
 
     #[test]

@@ -62,6 +62,7 @@ built_in! {
     GRPC_STATUS = "grpc-status",
     SEC_WEBSOCKET_KEY = "sec-websocket-key",
     ALLOW = "allow",
+    ACCEPT = "accept",
     ACCEPT_ENCODING = "accept-encoding",
     RETRY_COUNT = "x-stainless-retry-count",
     TRACEPARENT = "traceparent",

@@ -31,6 +31,11 @@ impl<'a> MediaType<'a> {
         has_suffix || self.is("application/json")
     }
 
+    /// Whether it is a page for people: no server of models answers with one.
+    pub fn is_page(self) -> bool {
+        self.is("text/html") || self.is("application/xhtml+xml")
+    }
+
     /// Whether it is gRPC, with whatever kind of messages: `application/grpc`, `application/grpc+proto`.
     /// gRPC-Web is another: its trailers are part of the body.
     pub fn is_grpc(self) -> bool {
@@ -43,6 +48,11 @@ impl<'a> MediaType<'a> {
         let slash = self.0.iter().position(|byte| *byte == b'/')?;
         Some((&self.0[..slash], &self.0[slash + 1..]))
     }
+}
+
+/// Whether an `Accept` names a page for people, as those of browsers' forms do and those of SDKs do not.
+pub fn names_page(accept: &[u8]) -> bool {
+    accept.split(|byte| *byte == b',').any(|range| MediaType::of(range).is_page())
 }
 
 /// Whether a `Content-Encoding` leaves a body as it is.
@@ -92,6 +102,21 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(MediaType::of(content_type.as_bytes()).is_grpc(), is_grpc, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn pages_are_asked_for_by_name() {
+        for (accept, names) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("text/vnd.turbo-stream.html, Text/HTML ;q=0.9", true),
+            ("application/json", false),
+            ("text/event-stream, application/json", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("", false),
+        ] {
+            assert_eq!(names_page(accept.as_bytes()), names, "{accept}");
         }
     }
 

@@ -149,12 +149,66 @@ fn where_something_is_to_be_generated_no_byte_is_no_answer() {
         ("GET", CHAT, 204, true, Verdict::Complete),
         ("POST", "/v1/files", 204, true, Verdict::Complete),
         ("POST", CHAT, 304, true, Verdict::Complete),
+        ("POST", CHAT, 302, true, Verdict::HttpError),
+        ("POST", CHAT, 307, false, Verdict::HttpError),
+        ("POST", "/login", 302, true, Verdict::Complete),
+        ("GET", CHAT, 302, true, Verdict::Complete),
         ("POST", CHAT, 500, true, Verdict::HttpError),
     ] {
         let mut engine = engine(|_, spec| spec.inspect = is_inspected);
         engine.script = [Attempt::Answer(status, Vec::new(), BodyEnd::Whole)].into();
         engine.serve(Head::request(method, path, &[USER]), &[]);
         assert_eq!(engine.verdicts(0), [(verdict, 1)], "{method} {path} {status}");
+    }
+}
+
+/// An ingress, the start page of an application or a login answers everything with 200 and a page, and
+/// faster than any model. All of it was `complete` once, so that nothing spoke against a candidate behind it.
+#[test]
+fn a_page_for_people_is_no_answer_of_a_model() {
+    let forms = ("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+    for (content_type, request, status, end, verdict) in [
+        ("text/html", ("accept", "*/*"), 200, BodyEnd::Whole, Verdict::Empty),
+        ("Text/HTML; charset=utf-8", USER, 200, BodyEnd::Whole, Verdict::Empty),
+        ("application/xhtml+xml", USER, 203, BodyEnd::Whole, Verdict::Empty),
+        ("text/html", USER, 200, BodyEnd::Cut, Verdict::Truncated),
+        ("text/html", USER, 202, BodyEnd::Whole, Verdict::Complete),
+        ("text/html", USER, 302, BodyEnd::Whole, Verdict::HttpError),
+        ("text/html", forms, 200, BodyEnd::Whole, Verdict::Complete),
+        ("text/plain", USER, 200, BodyEnd::Whole, Verdict::Complete),
+        ("audio/mpeg", USER, 200, BodyEnd::Whole, Verdict::Complete),
+    ] {
+        for (path, inspect) in [(CHAT, true), (CHAT, false), ("/signup", true)] {
+            let mut engine = engine(|_, spec| spec.inspect = inspect);
+            let mut exchange = engine.begin(&Head::request("POST", path, &[USER, request]));
+            respond(&mut exchange, status, &[("content-type", content_type)], engine.now);
+            comes(&mut exchange, "<html>Sign in</html>", engine.now);
+            exchange.on_response_end(end, engine.now);
+            drop(exchange);
+            let of_wholeness =
+                if end == BodyEnd::Whole { Verdict::Complete } else { Verdict::Truncated };
+            let expected = match (path == CHAT, status, inspect) {
+                (true, 302, _) | (true, _, true) => verdict,
+                _ => of_wholeness,
+            };
+            let what = format!("{path} {content_type} {status} {request:?} {inspect}");
+            assert_eq!(engine.verdicts(0), [(expected, 1)], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_redirect_counts_by_comparison_whoever_breaks_it_off() {
+    let mut engine = engine(|_, _| {});
+    for leaves in [true, false] {
+        let mut exchange = answered(&mut engine, 302, &[]);
+        if !leaves {
+            exchange.on_response_end(BodyEnd::Whole, engine.now);
+        }
+        drop(exchange);
+        let report = engine.counted();
+        let counts = report.environments.get(EnvironmentId(0)).expect("it is counted");
+        assert_eq!(counts.tallies.standing(Standing::Refused), 1, "{leaves}");
     }
 }
 

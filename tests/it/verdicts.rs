@@ -104,6 +104,8 @@ fn cases() -> Vec<Case> {
             "{\"message\":{\"content\":\"hi\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\"}\n",
             "complete",
         ),
+        case(CHAT, "text/html", "<html>Sign in</html>", "empty"),
+        case("/signup", "text/html", "<html>Sign in</html>", "complete"),
         case("/files/1", "application/octet-stream", "anything", "complete"),
         cut(case("/files/2", "application/octet-stream", "anything", "truncated")),
         case("/events", SSE, "data: news\n\n", "complete"),

@@ -178,6 +178,7 @@ mod tests {
     use super::*;
     use crate::inspect::answer::Conclusion;
     use crate::model::answer::{FinishReason, Inspection, Tokens};
+    use crate::model::api::Api;
     use crate::model::environment::Secret;
     use crate::model::header_id::HeaderId;
     use crate::model::name::Name;
@@ -188,6 +189,8 @@ mod tests {
         let verdict = Verdict::Complete;
         let finish = Some(FinishReason::Stop);
         Seen {
+            api: Api::Chat,
+            is_page: false,
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: br#"{"object":"list","n":1,"key":"sk-secret"}"#.to_vec(),

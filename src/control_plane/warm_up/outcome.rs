@@ -11,10 +11,11 @@ use crate::rollout::warm_up::{Ended, Source};
 pub(super) fn verdict(seen: &Result<Seen, Unanswered>) -> Verdict {
     match seen {
         Err(Unanswered::Broken(_)) => Verdict::ConnectError,
-        Ok(seen) if seen.status.as_u16() >= 400 => Verdict::HttpError,
+        Ok(seen) if seen.api.is_failed_by(seen.status.as_u16()) => Verdict::HttpError,
         Err(Unanswered::Late(_)) | Ok(Seen { broke: Some(Broke::Late(_)), .. }) => Verdict::Timeout,
         Ok(Seen { words: Some(words), .. }) => words.verdict,
         Ok(Seen { broke: Some(_), .. }) => Verdict::Truncated,
+        Ok(seen) if seen.is_page && seen.api.generates() => Verdict::Empty,
         Ok(_) => Verdict::Complete,
     }
 }
@@ -45,12 +46,17 @@ pub(super) fn ended(
     };
     let said = || said().map_or_else(String::new, |text| format!(" \"{text}\""));
     match verdict {
+        // A redirect is no user's mistake.
         Verdict::HttpError
-            if source == Source::Mirror && Standing::of(verdict, status) == Standing::Refused =>
+            if source == Source::Mirror
+                && status >= 400
+                && Standing::of(verdict, status) == Standing::Refused =>
         {
             Ended::Refused
         }
-        Verdict::Complete if source == Source::Synthetic && seen.words.is_none() => {
+        Verdict::Complete | Verdict::Empty
+            if source == Source::Synthetic && seen.words.is_none() =>
+        {
             Ended::Failed(format!("{status}{}, which is no answer of a model", said()))
         }
         Verdict::Complete | Verdict::Length | Verdict::Filtered => {
@@ -76,9 +82,12 @@ mod tests {
     use super::*;
     use crate::inspect::answer::Conclusion;
     use crate::model::answer::{Inspection, Tokens};
+    use crate::model::api::Api;
 
     fn seen(status: u16, verdict: Option<Verdict>, broke: Option<Broke>) -> Seen {
         Seen {
+            api: Api::Chat,
+            is_page: false,
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: b"{\"error\":\"no such model\"}".to_vec(),
@@ -121,6 +130,20 @@ mod tests {
             ),
             (synthetic, of(404, None, None), Verdict::HttpError, "404 \"no such model\""),
             (mirror, of(404, None, None), Verdict::HttpError, "refused"),
+            (mirror, of(302, None, None), Verdict::HttpError, "302"),
+            (mirror, of(304, None, None), Verdict::Complete, "answered Some(3s)"),
+            (
+                mirror,
+                Ok(Seen { is_page: true, ..seen(200, None, None) }),
+                Verdict::Empty,
+                "200, which counts as empty",
+            ),
+            (
+                mirror,
+                Ok(Seen { is_page: true, api: Api::Other, ..seen(200, None, None) }),
+                Verdict::Complete,
+                "answered Some(3s)",
+            ),
             (mirror, of(429, None, None), Verdict::HttpError, "429"),
             (mirror, of(503, None, None), Verdict::HttpError, "503"),
             (synthetic, of(200, Some(Verdict::Length), None), Verdict::Length, "answered Some(3s)"),

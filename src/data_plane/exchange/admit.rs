@@ -10,7 +10,6 @@ use super::{
     Exchange, Next, Refusal, Search, access, compared, forwarded, route, sanity, strip, trace,
 };
 use crate::metrics::cohort::Mark;
-use crate::model::api::Api;
 use crate::model::header_id::HeaderId;
 use crate::model::routing_table::RoutingTable;
 use crate::model::service::ServiceSpec;
@@ -64,7 +63,7 @@ impl Exchange {
         self.is_head = head.method() == "HEAD";
         self.is_client_retry = compared::is_client_retry(head);
         self.is_compared = compared::is_compared(head);
-        self.measured.api = Api::of(head.method(), head.path());
+        self.measured.asked(head);
         self.edit_request(head, service, edits);
         if let Some(environment) = route::forced(head, table, self.client)? {
             self.is_forced = true;

@@ -6,13 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::head::ResponseHead;
+use super::head::{RequestHead, ResponseHead};
 use super::{Exchange, Place};
 use crate::inspect::answer::{AnswerHead, AnswerScan, BrokenOff, Conclusion};
 use crate::model::answer::Inspection;
 use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
 use crate::model::header_id::HeaderId;
+use crate::model::media_type::{self, MediaType};
 use crate::model::progress::StreamGuard;
 use crate::model::verdict::Verdict;
 
@@ -24,6 +25,10 @@ const CLIENT_TOOK_LONG: Duration = Duration::from_secs(1);
 pub(super) struct Measured {
     /// What the path asks for.
     pub(super) api: Api,
+    /// It asks for a page for people: a form does, an SDK does not.
+    accepts_page: bool,
+    /// The answer is a page that was not asked for.
+    is_page: bool,
     /// Reads the answer; in a box, because most of an exchange's life there is none.
     scan: Option<Box<AnswerScan>>,
     pub(super) inspection: Inspection,
@@ -46,6 +51,13 @@ pub(super) struct Measured {
 }
 
 impl Measured {
+    /// What a request asks for.
+    pub(super) fn asked(&mut self, head: &impl RequestHead) {
+        self.api = Api::of(head.method(), head.path());
+        self.accepts_page = self.api.generates()
+            && head.first(HeaderId::ACCEPT).is_some_and(media_type::names_page);
+    }
+
     /// When a stream in which nothing more happens counts as stalled, or has taken too long to begin.
     pub(super) fn limits(
         &self,
@@ -131,8 +143,11 @@ impl Exchange {
         if !self.is_inspected() || self.status == 204 || self.is_head {
             return;
         }
+        let content_type = head.first(HeaderId::CONTENT_TYPE);
+        let is_page = content_type.is_some_and(|kind| MediaType::of(kind).is_page());
+        self.measured.is_page = is_page && !self.measured.accepts_page;
         let scan = AnswerScan::of(&AnswerHead {
-            content_type: head.first(HeaderId::CONTENT_TYPE),
+            content_type,
             content_encoding: head.first(HeaderId::CONTENT_ENCODING),
             api: self.promised(),
         });
@@ -221,7 +236,7 @@ impl Exchange {
     pub(super) fn verdict_of(&mut self, end: BodyEnd) -> Verdict {
         let concluded = self.measured.conclude(end);
         self.measured.stream = None;
-        if self.status >= 400 {
+        if self.is_failed_by_status() {
             return Verdict::HttpError;
         }
         if self.is_grpc {
@@ -236,9 +251,15 @@ impl Exchange {
         }
     }
 
-    /// Whether something was to be generated, and no byte of it came: a 204, or a body of length 0.
+    fn is_failed_by_status(&self) -> bool {
+        self.measured.api.is_failed_by(self.status)
+    }
+
+    /// Whether something was to be generated, and no byte of it came: a 204, a body of length 0, or a page
+    /// for people (a login, the start page of an application, a word of an ingress).
     fn is_without_a_word(&self) -> bool {
-        self.promised().generates() && self.response_bytes == 0 && self.is_inspected()
+        let says_nothing = self.response_bytes == 0 || self.measured.is_page;
+        self.promised().generates() && says_nothing && self.is_inspected()
     }
 
     /// The verdict of an exchange whose end nobody told of: the client went away.
@@ -254,7 +275,7 @@ impl Exchange {
         if self.tunnel.is_some() {
             return self.verdict_of_close();
         }
-        if self.status >= 400 {
+        if self.is_failed_by_status() {
             return Some(Verdict::HttpError);
         }
         // Whatever its status says of the call, nothing comes after it.
