@@ -175,7 +175,9 @@ fn an_answer_without_a_body_is_complete_where_no_words_were_asked_for() {
 
 #[test]
 fn what_is_deeper_or_wider_than_is_kept_is_given_up_and_accuses_nobody() {
-    let deep = |levels: usize| format!("{{\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    let deep = |levels: usize| {
+        format!("{{\"choices\":[],\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels))
+    };
     let event = |data: &str| format!("data: {data}\n\ndata: [DONE]\n\n");
     let far = r#"{"choices":[{"index":128,"delta":{"content":"a"}}]}"#;
     for (body, inspection, verdict) in [

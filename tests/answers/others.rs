@@ -185,6 +185,45 @@ fn a_document_that_nobody_here_understands_is_not_called_empty() {
     }
 }
 
+/// Vercel's AI SDK streams to `POST /api/chat` in words of its own. All of it was `empty` once, and broken off
+/// after ten minutes, although clients read it well.
+#[test]
+fn a_stream_that_nobody_here_understands_is_not_called_empty() {
+    let start = r#"{"type":"start"}"#;
+    let word = r#"{"type":"text-delta","id":"0","delta":"Hello"}"#;
+    let finish = r#"{"type":"finish"}"#;
+    let failed = r#"{"type":"error","errorText":"no tokens left"}"#;
+    let ping = r#"{"type":"ping"}"#;
+    let steps = r#"{"event":"on_step","data":{"chunk":"a"}}"#;
+    let lines = |lines: &[&str]| lines.join("\n") + "\n";
+    for api in [Api::Chat, Api::Ollama, Api::Messages, Api::Responses] {
+        for (content_type, body, end, verdict) in [
+            (EVENTS, stream(&[start, word, finish, DONE]), Whole, Complete),
+            (EVENTS, stream(&[start, word, finish, DONE]), Cut, Complete),
+            (EVENTS, stream(&[start, word, finish]), Whole, Complete),
+            (EVENTS, stream(&[start, word]), Cut, Truncated),
+            (EVENTS, stream(&[start, word, failed, DONE]), Whole, ErrorInBand),
+            (EVENTS, stream(&[DONE]), Whole, Empty),
+            (EVENTS, stream(&["{}", "[]", "null", "\"\"", DONE]), Whole, Empty),
+            (EVENTS, stream(&[ping, ping, r#"{"type":"keepalive"}"#, DONE]), Whole, Empty),
+            (EVENTS, stream(&["{\"a\":", "nonsense", "{} {}"]), Whole, Empty),
+            (EVENTS, ": ping\n\nevent: ping\n\n".to_owned(), Whole, Empty),
+            (LINES, lines(&[steps, steps]), Whole, Complete),
+            (LINES, lines(&[steps]), Cut, Truncated),
+            (LINES, lines(&["{}", ping]), Whole, Empty),
+            (LINES, "<html>\nbusy\n</html>\n".to_owned(), Whole, Empty),
+        ] {
+            assert_eq!(read(api, content_type, &body, end).0.verdict, verdict, "{api:?} {body}");
+        }
+    }
+    // Once the words are known, they are judged.
+    for body in [stream(&[steps, ROLE, STOP, DONE]), stream(&[ROLE, steps, STOP, DONE])] {
+        assert_eq!(read(Api::Chat, EVENTS, &body, Whole).0.verdict, Empty, "{body}");
+    }
+    let body = stream(&[steps, WORD]);
+    assert_eq!(read(Api::Chat, EVENTS, &body, Whole).0.verdict, Truncated, "{body}");
+}
+
 #[test]
 fn nothing_is_empty_where_nothing_was_to_be_generated() {
     let chat = r#"{"choices":[{"index":0,"message":{"content":""},"finish_reason":"stop"}]}"#;

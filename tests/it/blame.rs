@@ -256,6 +256,44 @@ fn the_wait_for_first_content_stands_still_while_the_client_takes_nothing() {
     assert_eq!(engine.verdicts(0), [(Verdict::Timeout, 1)]);
 }
 
+/// A stream in words that nobody here knows was broken off in the middle, and its upstream became suspect.
+#[test]
+fn a_stream_in_unknown_words_is_no_silence() {
+    const START: &str = "data: {\"type\":\"start\"}\n\n";
+    const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    let mut engine = engine(|_, spec| {
+        spec.upstreams.truncate(1);
+        spec.timeouts.first_content = Some(s(100));
+    });
+    let (snapshot, now) = (Arc::clone(&engine.snapshot), engine.now);
+    let environment = &snapshot.table("chat").expect("the service").environments[0];
+    let streams = || environment.upstreams[0].progress().streams();
+    let mut exchange = answered(&mut engine, 200, &[SSE]);
+    comes(&mut exchange, "data: {\"type\":\"ping\"}\n\n: ping\n\n", now);
+    assert_eq!(exchange.deadline(), Some(now + s(100)), "pings are silence");
+    assert_eq!((streams().awaited, streams().begun, streams().content_mark), (1, 0, 0));
+    comes(&mut exchange, START, now + s(1));
+    assert_eq!(exchange.deadline(), Some(now + s(301)), "only `idle` is left");
+    let first = streams();
+    assert_eq!((first.awaited, first.begun), (0, 1));
+    comes(&mut exchange, PING, now + s(2));
+    assert_eq!(streams(), first, "a ping says nothing of the engine");
+    comes(&mut exchange, "data: {\"type\":\"text-delta\",\"delta\":\"a\"}\n\n", now + s(3));
+    assert!(streams().content_mark > first.content_mark);
+    exchange.on_response_end(BodyEnd::Whole, now + s(4));
+    drop(exchange);
+    let report = engine.counted();
+    let counts = report.environments.get(EnvironmentId(0)).expect("it is counted");
+    assert_eq!(counts.tallies.verdicts[Verdict::Complete as usize], 1);
+    assert_eq!(counts.distributions.of(Measure::Ttft).map_or(0, |ttft| ttft.count()), 0);
+
+    // As soon as its words are known, its content has to come in time.
+    let mut exchange = answered(&mut engine, 200, &[SSE]);
+    comes(&mut exchange, START, now + s(1));
+    comes(&mut exchange, ROLE, now + s(2));
+    assert_eq!(exchange.deadline(), Some(now + s(100)));
+}
+
 /// With several choices the first may have stopped before the second begins.
 #[test]
 fn a_stream_that_goes_on_after_it_seemed_to_stop_can_still_stall() {

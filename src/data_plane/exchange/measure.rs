@@ -33,6 +33,8 @@ pub(super) struct Measured {
     scan: Option<Box<AnswerScan>>,
     pub(super) inspection: Inspection,
     pub(super) is_stream: bool,
+    /// It speaks in words that nobody here knows, so none of them can be called its first.
+    is_foreign: bool,
     first_content: Option<Instant>,
     last_content: Option<Instant>,
     /// The last content, moved on by the time that the client was waited for since.
@@ -71,7 +73,7 @@ impl Measured {
         }
         match self.content_clock {
             Some(since) => limits.stalls_at = stalled.map(|limit| since + limit),
-            None if self.api.generates() => {
+            None if self.api.generates() && !self.is_foreign => {
                 limits.has_to_begin_by = first_content.map(|limit| began + limit);
             }
             None => {}
@@ -184,7 +186,11 @@ impl Exchange {
         let passed = scan.push(data);
         // The first byte may show that the head said the wrong thing.
         self.measured.is_stream = scan.is_stream();
+        self.measured.is_foreign = scan.is_foreign();
         self.measured.is_finished = passed.is_finished;
+        if let Some(stream) = self.measured.stream.as_mut().filter(|_| passed.foreign_events > 0) {
+            stream.content_seen(now); // its engine works on something
+        }
         if passed.content_events > 0 && self.measured.is_stream {
             self.content_came(passed.content_events, now);
         }

@@ -68,6 +68,8 @@ pub enum Kind {
     Other,
     /// `error`.
     Error,
+    /// `ping` and its like: the server is there, its model may not be.
+    Ping,
     /// `message`: a whole answer of Messages.
     Message,
     /// `message_start` of Messages.
@@ -206,6 +208,7 @@ impl Kind {
     fn of(word: &[u8]) -> Self {
         match word {
             b"error" => Self::Error,
+            b"ping" | b"keepalive" | b"heartbeat" => Self::Ping,
             b"message" => Self::Message,
             b"message_start" => Self::MessageStart,
             b"content_block_start" | b"content_block_delta" => Self::Block,

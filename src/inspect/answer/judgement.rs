@@ -72,7 +72,10 @@ fn is_empty(form: Form, tally: &Tally, finish: Option<FinishReason>) -> bool {
     let is_silent = tally.content_events == 0 && !tally.is_without_words && !tally.is_given_up;
     // Who reached a limit and counted tokens on the way did say something, only nothing that is shown.
     let is_hidden = finish == Some(FinishReason::Length) && tally.usage.output() > Some(0);
-    // What a document of no known dialect says, nobody here can tell. Many a service has `/messages`.
-    let is_foreign = form == Form::Document && tally.dialect.is_none() && tally.is_filled;
+    // What an answer in no known dialect says, nobody here can tell. Many a service has `/messages`.
+    let is_foreign = match form {
+        Form::Document => tally.dialect.is_none() && tally.is_filled,
+        Form::EventStream | Form::Lines => tally.is_foreign(),
+    };
     tally.api.generates() && is_silent && !is_hidden && !is_foreign
 }

@@ -66,6 +66,9 @@ pub struct Passed {
     /// Events that ended in it and carry content: text, reasoning, a refusal, a tool call. Of an answer that
     /// is no stream nothing is told before its end.
     pub content_events: u32,
+    /// Events that ended in it and say something in words that nobody here knows: whether it is content cannot
+    /// be told.
+    pub foreign_events: u32,
     /// The server said in it, for the first time, that it failed.
     pub has_failed: bool,
     /// By what the stream has said so far no more content is to come: a terminator, or why it stopped. Another
@@ -124,17 +127,25 @@ impl AnswerScan {
         self.form.is_stream()
     }
 
+    /// Whether it has said something, all of it in words that nobody here knows: its content cannot be waited
+    /// for.
+    pub fn is_foreign(&self) -> bool {
+        self.reading.tally.is_foreign()
+    }
+
     /// The next bytes.
     pub fn push(&mut self, piece: &[u8]) -> Passed {
-        let before = self.reading.tally.content_events;
+        let tally = &self.reading.tally;
+        let (before, foreign_before) = (tally.content_events, tally.foreign_events);
         let piece = if self.opening == Opening::Over { piece } else { self.open(piece) };
         self.read(piece);
         let content_events = self.reading.tally.content_events - before;
         let has_failed = !self.is_failure_told && self.has_failed();
         self.is_failure_told |= has_failed;
         let tally = &self.reading.tally;
+        let foreign_events = tally.foreign_events - foreign_before;
         let (is_finished, has_ended) = (tally.is_finished(), tally.is_terminated());
-        Passed { content_events, has_failed, is_finished, has_ended }
+        Passed { content_events, foreign_events, has_failed, is_finished, has_ended }
     }
 
     /// The body has ended, or the exchange has.

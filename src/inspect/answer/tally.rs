@@ -21,6 +21,8 @@ pub struct Tally {
     pub is_filled: bool,
     /// What it is written in: the first dialect that was recognised.
     pub dialect: Option<Dialect>,
+    /// Events that said something while no dialect was known.
+    pub foreign_events: u32,
     /// Events that carried content.
     pub content_events: u32,
     /// Deltas that carried content: several in an event with several choices. The estimate of tokens.
@@ -64,7 +66,14 @@ impl Tally {
             self.dialect.get_or_insert(dialect);
             self.has_refusal |= facts.has_refusal;
             dialect.read(facts, self);
+        } else if self.dialect.is_none() && !facts.is_blank && facts.kind != Kind::Ping {
+            self.foreign_events = self.foreign_events.saturating_add(1);
         }
+    }
+
+    /// Whether it says something in words that nobody here knows, as far as has been read.
+    pub fn is_foreign(&self) -> bool {
+        self.dialect.is_none() && self.foreign_events > 0
     }
 
     /// An event carried content in so many deltas, perhaps in none.
