@@ -4,7 +4,7 @@ use cyan::model::api::Api;
 use cyan::model::body_end::BodyEnd::{Cut, Whole};
 use cyan::model::verdict::Verdict::{Complete, Empty, ErrorInBand, Length, Truncated};
 
-use crate::read::{DONE, EVENTS, JSON, LINES, ROLE, STOP, WORD, read, stream, table};
+use crate::read::{DONE, EVENTS, JSON, LINES, ROLE, STOP, WORD, read, scan, stream, table};
 
 #[test]
 fn llama_cpp_has_completions_of_its_own() {
@@ -222,6 +222,35 @@ fn a_stream_that_nobody_here_understands_is_not_called_empty() {
     }
     let body = stream(&[steps, WORD]);
     assert_eq!(read(Api::Chat, EVENTS, &body, Whole).0.verdict, Truncated, "{body}");
+}
+
+/// What FastAPI's `StreamingResponse` makes of Ollama's lines with `media_type="application/json"`.
+#[test]
+fn lines_may_be_called_one_json() {
+    let word = r#"{"model":"m","message":{"role":"assistant","content":"a"},"done":false}"#;
+    let done = r#"{"message":{"content":""},"done":true,"done_reason":"length","eval_count":2}"#;
+    let failed = r#"{"error":"llama runner died"}"#;
+    let lines = |lines: &[&str]| lines.join("\n") + "\n";
+    for (body, end, verdict) in [
+        (lines(&[word, word, done]), Whole, Length),
+        (lines(&[word, word, done]), Cut, Length),
+        (lines(&[word, done]).replace('\n', "\r\n \n"), Whole, Length),
+        (format!("{word}\n{done}"), Whole, Length),
+        (lines(&[word, word]), Whole, Truncated),
+        (lines(&[word, failed]), Whole, ErrorInBand),
+        // One JSON and something behind it, which no client reads.
+        (format!("{word}{done}"), Whole, Truncated),
+        (format!("{word} {done}\n"), Whole, Truncated),
+        (format!("{word}\n<html>"), Whole, Truncated),
+        (format!("{done}\n]"), Whole, Truncated),
+    ] {
+        assert_eq!(read(Api::Ollama, JSON, &body, end).0.verdict, verdict, "{body}");
+    }
+    let mut seen_through = scan(Api::Ollama, JSON);
+    assert_eq!(seen_through.push(format!("{word}\n").as_bytes()).content_events, 0);
+    assert!(!seen_through.is_stream());
+    let passed = seen_through.push(format!("{word}\n").as_bytes());
+    assert_eq!((passed.content_events, seen_through.is_stream()), (2, true));
 }
 
 #[test]

@@ -108,9 +108,18 @@ impl JsonWalk {
         self.word.clear();
     }
 
-    /// The next bytes.
+    /// The next bytes, all of one value.
     #[inline]
     pub fn push(&mut self, piece: &[u8], facts: &mut Facts) {
+        let used = self.push_value(piece, facts);
+        if !piece[used..].iter().all(|byte| is_blank(*byte)) {
+            self.state = State::End(Progress::Broken);
+        }
+    }
+
+    /// The next bytes, up to the end of the value. Returns how many that are.
+    #[inline]
+    pub fn push_value(&mut self, piece: &[u8], facts: &mut Facts) -> usize {
         let mut at = 0;
         while at < piece.len() {
             let rest = &piece[at..];
@@ -122,10 +131,12 @@ impl JsonWalk {
                     1
                 }
                 State::Bare => self.bare(rest, facts),
-                State::End(Progress::Broken | Progress::TooDeep) => return,
+                State::End(Progress::Complete) => return at,
+                State::End(_) => return piece.len(),
                 _ => self.structure(rest, facts),
             };
         }
+        at
     }
 
     /// How far it has come, since nothing follows.
@@ -155,7 +166,7 @@ impl JsonWalk {
                 }
                 return self.members(rest, facts);
             }
-            (_, b' ' | b'\t' | b'\r' | b'\n') => {}
+            (_, blank) if is_blank(blank) => {}
             (State::FirstKey | State::FirstElement | State::After, b']' | b'}') => {
                 self.close(rest[0], facts);
             }
@@ -361,4 +372,9 @@ impl JsonWalk {
         }
         at + mark + 1
     }
+}
+
+/// What may stand between values (RFC 8259, section 2).
+pub fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }

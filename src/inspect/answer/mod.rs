@@ -57,6 +57,8 @@ pub struct AnswerScan {
     opening: Opening,
     stream: EventStream,
     reading: Reading,
+    /// A line has ended behind the JSON of a document.
+    is_line_over: bool,
     is_failure_told: bool,
 }
 
@@ -117,6 +119,7 @@ impl AnswerScan {
             opening: Opening::Mark(0),
             stream: EventStream::new(),
             reading: Reading::new(head.api),
+            is_line_over: false,
             is_failure_told: false,
         })
     }
@@ -195,7 +198,7 @@ impl AnswerScan {
     fn read(&mut self, piece: &[u8]) {
         match self.form {
             Form::EventStream => self.stream.push(piece, &mut self.reading),
-            Form::Document => self.reading.push(piece),
+            Form::Document => self.read_document(piece),
             Form::Lines => {
                 for line in piece.split_inclusive(|byte| *byte == b'\n') {
                     self.reading.push(line);
@@ -204,6 +207,20 @@ impl AnswerScan {
                     }
                 }
             }
+        }
+    }
+
+    /// Reads on in what is called one JSON. Another one on a line below it shows that it is lines.
+    fn read_document(&mut self, piece: &[u8]) {
+        let rest = &piece[self.reading.push_value(piece)..];
+        let blanks = rest.iter().take_while(|byte| json_walk::is_blank(**byte)).count();
+        self.is_line_over |= rest[..blanks].contains(&b'\n');
+        if self.is_line_over && rest.get(blanks) == Some(&b'{') {
+            self.reading.end_of_event();
+            self.form = Form::Lines;
+            self.read(&rest[blanks..]);
+        } else {
+            self.reading.push(rest);
         }
     }
 

@@ -26,6 +26,11 @@ impl Reading {
         self.walk.push(piece, &mut self.facts);
     }
 
+    /// The next bytes, up to the end of the event's JSON. Returns how many that are.
+    pub fn push_value(&mut self, piece: &[u8]) -> usize {
+        self.walk.push_value(piece, &mut self.facts)
+    }
+
     /// How far the JSON of the event has come.
     pub fn progress(&self) -> Progress {
         self.walk.progress()
