@@ -254,6 +254,63 @@ fn lines_may_be_called_one_json() {
 }
 
 #[test]
+fn images_are_content() {
+    let image = r#"{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBO"}}"#;
+    let chat = |delta: String| {
+        let chunk = format!(r#"{{"choices":[{{"index":0,"delta":{delta}}}]}}"#);
+        stream(&[ROLE, &chunk, STOP, DONE])
+    };
+    let generated = |image: &str| {
+        format!(r#"{{"model":"m","response":"","done":true,"done_reason":"stop","image":{image}}}"#)
+    };
+    for (what, api, content_type, body, verdict) in [
+        (
+            "a block, as vLLM-Omni and SGLang have it",
+            Api::Chat,
+            EVENTS,
+            chat(format!(r#"{{"content":[{image}]}}"#)),
+            Complete,
+        ),
+        (
+            "a list beside the text, as LiteLLM and OpenRouter have it",
+            Api::Chat,
+            EVENTS,
+            chat(format!(r#"{{"content":"","images":[{image}]}}"#)),
+            Complete,
+        ),
+        (
+            "in one piece",
+            Api::Chat,
+            JSON,
+            format!(
+                r#"{{"choices":[{{"message":{{"content":null,"images":[{image}]}},"finish_reason":"stop"}}]}}"#
+            ),
+            Complete,
+        ),
+        (
+            "a block whose image is a text",
+            Api::Chat,
+            EVENTS,
+            chat(r#"{"content":[{"type":"image_url","image_url":"https://x/y.png"}]}"#.to_owned()),
+            Complete,
+        ),
+        ("Ollama's", Api::Ollama, JSON, generated(r#""iVBO""#), Complete),
+        ("no image", Api::Ollama, JSON, generated(r#""""#), Empty),
+        ("an empty list", Api::Chat, EVENTS, chat(r#"{"images":[]}"#.to_owned()), Empty),
+        ("nothing", Api::Chat, EVENTS, chat(r#"{"images":null}"#.to_owned()), Empty),
+        (
+            "an empty block",
+            Api::Chat,
+            EVENTS,
+            chat(r#"{"content":[{"type":"image_url","image_url":{}}]}"#.to_owned()),
+            Empty,
+        ),
+    ] {
+        assert_eq!(read(api, content_type, &body, Whole).0.verdict, verdict, "{what}");
+    }
+}
+
+#[test]
 fn nothing_is_empty_where_nothing_was_to_be_generated() {
     let chat = r#"{"choices":[{"index":0,"message":{"content":""},"finish_reason":"stop"}]}"#;
     let lines = r#"{"message":{"content":""},"done":true,"done_reason":"stop"}"#;

@@ -145,7 +145,12 @@ impl Facts {
     /// A text. `word` is absent if it is too long for any word that is known.
     pub fn text(&mut self, place: Place, word: Option<&[u8]>, is_empty: bool) {
         match place {
-            Place::Content | Place::Text | Place::Delta | Place::Response | Place::Block => {
+            Place::Content
+            | Place::Text
+            | Place::Image
+            | Place::Delta
+            | Place::Response
+            | Place::Block => {
                 self.has_content_text |= place == Place::Content;
                 self.has_response_text |= place == Place::Response;
                 if !is_empty {

@@ -43,6 +43,8 @@ pub enum Place {
     Block,
     /// A text that is content unless it is empty.
     Text,
+    /// Images: a list, an object or a text, of which it counts that something is in it.
+    Image,
     /// A text in which the model refuses.
     Refusal,
     /// `delta` of an event: a text (Responses) or an object (Anthropic's Messages).
@@ -120,6 +122,7 @@ impl Place {
             Self::Block => match key {
                 b"text" | b"name" | b"data" => Self::Text,
                 b"thinking" => Self::Content,
+                b"image_url" => Self::Image,
                 b"refusal" => Self::Refusal,
                 _ => Self::Nothing,
             },
@@ -163,7 +166,7 @@ impl Place {
 
     /// Whether it is enough to know that an object or list here is not empty.
     pub fn only_counts_when_filled(self) -> bool {
-        matches!(self, Self::Error | Self::Vector)
+        matches!(self, Self::Error | Self::Vector | Self::Image)
     }
 
     fn of_event(key: &[u8]) -> Self {
@@ -179,6 +182,7 @@ impl Place {
             b"content" => Self::Content,
             b"response" => Self::Response,
             b"thinking" => Self::Text,
+            b"image" => Self::Image,
             b"stop_reason" | b"done_reason" | b"stop_type" => Self::Reason,
             b"prompt_eval_count" | b"tokens_evaluated" => Self::InputTokens,
             b"eval_count" | b"tokens_predicted" => Self::OutputTokens,
@@ -208,6 +212,7 @@ impl Place {
     fn of_speech(key: &[u8]) -> Self {
         match key {
             b"content" | b"reasoning_content" | b"reasoning" | b"thinking" => Self::Content,
+            b"images" => Self::Image,
             b"refusal" => Self::Refusal,
             b"tool_calls" => Self::ToolCalls,
             b"function_call" => Self::Call,
