@@ -114,6 +114,7 @@ fn embeddings_are_content() {
         ("base64", r#"{"object":"list","data":[{"embedding":"AACAPw=="}]}"#, Complete),
         ("Ollama's", r#"{"model":"m","embeddings":[[0.1]],"prompt_eval_count":2}"#, Complete),
         ("llama.cpp's", r#"[{"index":0,"embedding":[[0.1,0.2]]}]"#, Complete),
+        ("several of one text, Jina's", r#"{"data":[{"embeddings":[[0.1],[0.2]]}]}"#, Complete),
         ("an empty vector", r#"{"object":"list","data":[{"embedding":[]}]}"#, Empty),
         ("none", r#"{"object":"list","data":[]}"#, Empty),
         ("a list of something else", r#"{"object":"list","data":[{"id":"m"}]}"#, Empty),

@@ -146,7 +146,7 @@ impl Place {
                 b"predicted_n" => Self::TimedOutput,
                 _ => Self::Nothing,
             },
-            Self::Datum if key == b"embedding" => Self::Vector,
+            Self::Datum if matches!(key, b"embedding" | b"embeddings") => Self::Vector,
             _ => Self::Nothing,
         }
     }
