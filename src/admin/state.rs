@@ -1,7 +1,7 @@
 //! What every call needs, and how a change goes to the controller and back.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -43,6 +43,8 @@ pub struct Admin {
     pub feed: Feed,
     /// When the process started.
     pub started: Instant,
+    /// The same on the wall's clock, read once: a clock that is set later must not look like a restart.
+    pub started_at: SystemTime,
     /// Places for followers of events.
     pub(super) followers: Arc<Semaphore>,
     /// Calls that are not to be done twice.
@@ -53,8 +55,9 @@ impl Admin {
     /// The admin API of this controller.
     pub fn new(controller: ControllerHandle, read_config: Option<ReadConfig>, feed: Feed) -> Self {
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        let (started, answered) = (Instant::now(), Answered::default());
-        Self { controller, read_config, feed, started, followers, answered }
+        let (started, started_at) = (Instant::now(), SystemTime::now());
+        let answered = Answered::default();
+        Self { controller, read_config, feed, started, started_at, followers, answered }
     }
 
     /// The service as it is now.

@@ -59,6 +59,19 @@ async fn page(proxy: &Proxy, accept: &str) -> (String, String) {
     (kind, answer.text())
 }
 
+/// It was computed anew for each page, and differed by some microseconds: Prometheus saw restarts.
+#[tokio::test]
+async fn the_start_of_the_process_is_the_same_on_every_page() {
+    let proxy = Proxy::before(&Upstream::replying(200, "ok").await);
+    let mut seen = BTreeSet::new();
+    for _ in 0..10 {
+        let (_, page) = page(&proxy, "text/plain").await;
+        let line = page.lines().find(|line| line.starts_with("process_start_time_seconds "));
+        seen.insert(line.expect("it is on the page").to_owned());
+    }
+    assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
 #[tokio::test]
 async fn stats_tell_what_was_measured_in_every_window() {
     let upstream = speaking().await;

@@ -1,7 +1,7 @@
 //! What one page is made of: read once, so that its numbers belong together.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use crate::admin::state::Admin;
 use crate::control_plane::certificates::CertificateView;
@@ -34,7 +34,7 @@ pub(super) struct Seen {
 impl Seen {
     /// As things are now.
     pub(super) fn now(admin: &Admin) -> Self {
-        let started = SystemTime::now() - admin.started.elapsed();
+        let started_at = admin.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let controller = &admin.controller;
         Self {
             totals: controller.totals(),
@@ -46,7 +46,7 @@ impl Seen {
             is_durable: controller.store_state().not_durable.is_empty(),
             cohort_marks_lost: controller.cohorts(|log, _| log.lost()),
             certificates: controller.certificates(),
-            started_at: started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            started_at: started_at.as_secs_f64(),
         }
     }
 
