@@ -20,8 +20,9 @@ const BUCKETS_PER_DOUBLING: f64 = 4.0;
 /// The values, `unit` of which are one of what is sent. Times and attributes are left to the caller.
 pub(super) fn point(values: &Distribution<u64>, unit: f64) -> ExponentialHistogramDataPoint {
     let (mut zeros, mut counts) = (0, BTreeMap::<i32, u64>::new());
-    for cell in values.cells().iter_recorded() {
-        match cell.value_iterated_to() {
+    let cells = values.cells();
+    for cell in cells.iter_recorded() {
+        match cells.lowest_equivalent(cell.value_iterated_to()) {
             0 => zeros += cell.count_at_value(),
             value => {
                 *counts.entry(index(number(value) / unit)).or_default() += cell.count_at_value();
@@ -69,11 +70,21 @@ mod tests {
             let buckets = point.positive.unwrap();
             assert_eq!(buckets.bucket_counts, [1], "{us}");
             let bound = |index: i32| 2_f64.powf(f64::from(index) / BUCKETS_PER_DOUBLING);
-            // The distribution itself rounds up by 1 % at most.
+            // The distribution itself rounds down by 1 % at most.
             let seconds = number(us) / 1e6;
             let (low, high) = (bound(buckets.offset), bound(buckets.offset + 1));
-            assert!(low / 1.01 <= seconds && seconds <= high * 1.000_001, "{low} {seconds} {high}");
+            assert!(low / 1.000_001 <= seconds && seconds <= high * 1.01, "{low} {seconds} {high}");
             assert_eq!(point.sum, Some(seconds));
+        }
+    }
+
+    #[test]
+    fn a_value_at_the_upper_bound_of_its_bucket_lies_in_it() {
+        for power in [0, 10, 20, 30] {
+            let mut values = Distribution::default();
+            values.record(1 << power);
+            let offset = point(&values, 1.0).positive.unwrap().offset;
+            assert_eq!(offset, 4 * power - 1, "2^{power}");
         }
     }
 

@@ -90,8 +90,11 @@ impl Samples<'_> {
 /// How many values fall to each bound and not to the one before, in one pass.
 fn counts_up_to(bounds: &[u64], values: Option<&Distribution<u64>>) -> Vec<u64> {
     let mut counts = vec![0; bounds.len()];
-    for cell in values.iter().flat_map(|values| values.cells().iter_recorded()) {
-        let bucket = bounds.partition_point(|bound| *bound < cell.value_iterated_to());
+    let Some(cells) = values.map(Distribution::cells) else { return counts };
+    for cell in cells.iter_recorded() {
+        // A bound may stand within a cell, and what is exactly at it belongs below.
+        let value = cells.lowest_equivalent(cell.value_iterated_to());
+        let bucket = bounds.partition_point(|bound| *bound < value);
         if let Some(count) = counts.get_mut(bucket) {
             *count += cell.count_at_value();
         }
@@ -141,6 +144,17 @@ mod tests {
         ] {
             let line = format!("{name}{line}");
             assert!(text.lines().any(|found| found == line), "{line} not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_at_a_bound_lies_below_it() {
+        for bounds in
+            [&[1_024, 4_096, 16_384, 65_536, 1 << 20][..], &[5_000, 1_000_000, 30_000_000]]
+        {
+            let mut values = Distribution::default();
+            bounds.iter().for_each(|bound| values.record(*bound));
+            assert_eq!(counts_up_to(bounds, Some(&values)), vec![1; bounds.len()]);
         }
     }
 

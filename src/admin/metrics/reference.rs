@@ -18,7 +18,8 @@ most 16 per environment). Nothing that a client or a model says becomes a label:
 no path and no key. So the number of series is known: about 270 per environment, 9 per upstream and 5 per
 name of a score.
 
-Histograms are kept with 2 significant digits: a value is counted at most 1 % too high. Sums are exact.
+Histograms are kept with 2 significant digits: a value less than 1 % above the bound of a bucket may be counted
+below it, one at the bound always is. Sums are exact.
 `GET /v1/services/{service}/environments/{environment}/histogram` has all buckets, and windows of time.
 
 An exchange that another environment served counts for its own by its verdict, and for the upstream that
