@@ -343,8 +343,13 @@ fn a_202_promises_nothing_and_is_judged_by_what_it_brings() {
         ("text/event-stream", PING, Verdict::Complete),
         ("text/event-stream", &word(), Verdict::Truncated),
     ] {
-        let mut engine = engine(|_, _| {});
+        let mut engine = engine(|_, spec| spec.timeouts.first_content = Some(s(100)));
         let mut exchange = answered(&mut engine, 202, &[("content-type", content_type)]);
+        assert_eq!(
+            exchange.deadline(),
+            Some(engine.now + s(300)),
+            "`idle`, and no `first_content`"
+        );
         comes(&mut exchange, body, engine.now);
         exchange.on_response_end(BodyEnd::Whole, engine.now);
         drop(exchange);

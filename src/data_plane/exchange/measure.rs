@@ -61,6 +61,7 @@ impl Measured {
     }
 
     /// When a stream in which nothing more happens counts as stalled, or has taken too long to begin.
+    /// `first_content` is the limit where content was promised.
     pub(super) fn limits(
         &self,
         began: Instant,
@@ -73,10 +74,8 @@ impl Measured {
         }
         match self.content_clock {
             Some(since) => limits.stalls_at = stalled.map(|limit| since + limit),
-            None if self.api.generates() && !self.is_foreign => {
-                limits.has_to_begin_by = first_content.map(|limit| began + limit);
-            }
-            None => {}
+            None if self.is_foreign => {}
+            None => limits.has_to_begin_by = first_content.map(|limit| began + limit),
         }
         limits
     }
@@ -170,7 +169,7 @@ impl Exchange {
 
     /// What its answer has to bring. A 202 says that the request was taken and promises nothing: the SSE
     /// transport of MCP answers every `POST …/messages` with one, and the words come on another stream.
-    fn promised(&self) -> Api {
+    pub(super) fn promised(&self) -> Api {
         if self.status == 202 { Api::Other } else { self.measured.api }
     }
 

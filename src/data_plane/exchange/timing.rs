@@ -209,7 +209,8 @@ impl Exchange {
         }
         let timeouts = self.timeouts();
         let began = self.began + self.clients_time();
-        self.measured.limits(began, timeouts.first_content, timeouts.stalled)
+        let first_content = timeouts.first_content.filter(|_| self.promised().generates());
+        self.measured.limits(began, first_content, timeouts.stalled)
     }
 
     /// The limit on the whole exchange, if it has passed.
