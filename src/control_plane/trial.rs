@@ -189,11 +189,13 @@ impl Line {
         set_headers(headers, &self.environment.set_headers)
     }
 
-    /// The body with the environment's own name of the model, where it is JSON.
+    /// The body with the environment's own name of the model, where users' requests get it.
     fn body(&self, body: Bytes, headers: &HeaderMap) -> Bytes {
-        let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+        let value = |name| headers.get(name).map(HeaderValue::as_bytes);
         let names = &self.environment.models;
-        if names.is_empty() || !MediaType::of(content_type).is_json() {
+        let may_be_json =
+            media_type::may_be_json(value(header::CONTENT_TYPE), value(header::CONTENT_ENCODING));
+        if names.is_empty() || !may_be_json {
             return body;
         }
         let (mut edit, mut parts) = (ModelEdit::new(Arc::clone(names)), Vec::new());
@@ -299,6 +301,40 @@ impl<F: FnMut(Duration)> Reading<F> {
             is_stream,
             words: self.scan.as_mut().map(|scan| scan.conclude(self.end)),
             broke,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::model_names::{ModelNames, OwnName};
+    use crate::model::name::Name;
+
+    /// Copies of requests that only `application/json` were edited asked a candidate for a model it does not
+    /// know: its refusals were users' mistakes, and the warm-up never ended.
+    #[test]
+    fn copies_get_the_name_of_the_model_where_users_requests_do() {
+        let mut environment = EnvironmentSpec::new(Name::new("green").unwrap(), Vec::new());
+        let own = OwnName::new("own").unwrap();
+        environment.models = Arc::new(ModelNames { otherwise: Some(own), list: Vec::new() });
+        let line = Line::new(&Arc::new(environment), &HeaderNames::default());
+        let sent = |own: &[(HeaderName, &'static str)]| {
+            let value = |value| HeaderValue::from_static(value);
+            let headers = own.iter().map(|(name, text)| (name.clone(), value(text))).collect();
+            line.body(Bytes::from_static(b"{\"model\":\"m\"}"), &headers)
+        };
+        let (kind, coding) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
+        for (headers, expected) in [
+            (vec![(kind.clone(), "application/json")], "own"),
+            (vec![(kind.clone(), "application/x-www-form-urlencoded")], "own"),
+            (vec![(kind.clone(), "text/plain")], "own"),
+            (vec![], "own"),
+            (vec![(kind.clone(), "audio/wav")], "m"),
+            (vec![(kind, "application/json"), (coding, "gzip")], "m"),
+        ] {
+            let expected = format!("{{\"model\":\"{expected}\"}}");
+            assert_eq!(sent(&headers), expected.as_bytes(), "{headers:?}");
         }
     }
 }

@@ -50,6 +50,20 @@ impl<'a> MediaType<'a> {
     }
 }
 
+/// Kinds of bodies that are never JSON. Large ones keep their length, since nothing in them is edited.
+const NEVER_JSON: [&str; 5] = ["multipart", "audio", "image", "video", "font"];
+
+/// Whether a body with these headers may be JSON, and can be read. What type a request says it has means
+/// little: curl sends JSON as a form unless told otherwise, browsers as plain text, and servers read it all
+/// the same. So only types that are never JSON are told here, and of all others the first byte tells.
+pub fn may_be_json(content_type: Option<&[u8]>, content_encoding: Option<&[u8]>) -> bool {
+    let is_never = |content_type: &[u8]| {
+        let named = MediaType::of(content_type);
+        named.is_grpc() || NEVER_JSON.iter().any(|kind| named.is_of(kind))
+    };
+    !content_type.is_some_and(is_never) && content_encoding.is_none_or(is_identity)
+}
+
 /// Whether an `Accept` names a page for people, as those of browsers' forms do and those of SDKs do not.
 pub fn names_page(accept: &[u8]) -> bool {
     accept.split(|byte| *byte == b',').any(|range| MediaType::of(range).is_page())
@@ -103,6 +117,28 @@ mod tests {
         ] {
             assert_eq!(MediaType::of(content_type.as_bytes()).is_grpc(), is_grpc, "{content_type}");
         }
+    }
+
+    #[test]
+    fn only_what_is_never_json_is_left_alone() {
+        for (content_type, expected) in [
+            ("application/json", true),
+            ("application/vnd.api+json", true),
+            ("application/x-www-form-urlencoded", true),
+            ("text/plain;charset=UTF-8", true),
+            ("application/octet-stream", true),
+            ("", true),
+            ("Multipart/Form-Data; boundary=x", false),
+            ("audio/wav", false),
+            ("application/grpc+proto", false),
+        ] {
+            assert_eq!(
+                may_be_json(Some(content_type.as_bytes()), None),
+                expected,
+                "{content_type}"
+            );
+        }
+        assert!(may_be_json(None, Some(b"identity")) && !may_be_json(None, Some(b"gzip")));
     }
 
     #[test]
