@@ -8,6 +8,7 @@ pub mod budget;
 mod client_io;
 pub mod client_rates;
 mod clients;
+pub mod conversations;
 mod core;
 mod descriptors;
 pub mod engine;

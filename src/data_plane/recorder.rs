@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::client_rates::ClientRates;
+use super::conversations::Conversations;
 use super::observed::Observed;
 use super::panics;
 use super::retries::Retries;
@@ -36,6 +37,8 @@ pub struct Recorder {
     pub retries: Retries,
     /// How many requests clients have sent lately, on all cores.
     pub rates: Arc<ClientRates>,
+    /// Who gave which answer, on all cores.
+    pub conversations: Arc<Conversations>,
     random: RefCell<fastrand::Rng>,
     reports: Sink<CoreReport>,
     listeners: Vec<Box<dyn Listener>>,
@@ -87,15 +90,27 @@ impl Recorder {
         let shard = RefCell::default();
         let (observed, retries) = (Observed::default(), Retries::default());
         let rates = Arc::new(ClientRates::new(epoch, 0));
+        let conversations = Arc::default();
         let random = RefCell::new(random);
         let trace_share = None;
-        Self { epoch, shard, observed, retries, rates, random, reports, listeners, trace_share }
+        Self {
+            epoch,
+            shard,
+            observed,
+            retries,
+            rates,
+            conversations,
+            random,
+            reports,
+            listeners,
+            trace_share,
+        }
     }
 
-    /// The same, with what clients send counted together with the other cores.
+    /// The same, with what clients send and who answered them known to all cores together.
     #[must_use]
-    pub fn sharing(mut self, rates: Arc<ClientRates>) -> Self {
-        self.rates = rates;
+    pub fn sharing(mut self, rates: Arc<ClientRates>, conversations: Arc<Conversations>) -> Self {
+        (self.rates, self.conversations) = (rates, conversations);
         self
     }
 

@@ -17,6 +17,7 @@ use super::admission::AddressCounts;
 use super::budget::BufferBudget;
 use super::client_rates::ClientRates;
 use super::clients::Clients;
+use super::conversations::Conversations;
 use super::core::{Core, Handover};
 use super::descriptors::Descriptors;
 use super::engine::serve::Engine;
@@ -97,6 +98,7 @@ struct Seed {
     snapshot: Arc<ArcSwap<Snapshot>>,
     budget: Arc<BufferBudget>,
     rates: Arc<ClientRates>,
+    conversations: Arc<Conversations>,
     open: Arc<[Arc<AtomicU32>]>,
     handovers: Arc<[mpsc::Sender<Handover>]>,
     links: CoreLinks,
@@ -166,6 +168,7 @@ impl DataPlane {
         let handovers: Arc<[_]> = handovers.into();
         let budget = BufferBudget::new(config.body_buffer_bytes_max);
         let rates = Arc::new(ClientRates::new(links.epoch(), fastrand::u64(..)));
+        let conversations = Arc::<Conversations>::default();
         let mut threads = Vec::with_capacity(cores);
         for (number, (mailbox, handed)) in mailboxes.into_iter().zip(handed).enumerate() {
             let seed = Seed {
@@ -173,6 +176,7 @@ impl DataPlane {
                 snapshot: Arc::clone(snapshot),
                 budget: Arc::clone(&budget),
                 rates: Arc::clone(&rates),
+                conversations: Arc::clone(&conversations),
                 open: Arc::clone(&open),
                 handovers: Arc::clone(&handovers),
                 links: links.clone(),
@@ -266,7 +270,7 @@ impl Seed {
         let mut listeners: Vec<Box<dyn Listener>> = vec![Box::new(self.feed.clone())];
         listeners.extend(self.log.clone().map(|log| Box::new(log) as Box<dyn Listener>));
         let recorder = Recorder::new(self.links.epoch(), fastrand::Rng::new(), tell, listeners)
-            .sharing(Arc::clone(&self.rates));
+            .sharing(Arc::clone(&self.rates), Arc::clone(&self.conversations));
         match self.trace_share {
             Some(share) => recorder.tracing(share),
             None => recorder,

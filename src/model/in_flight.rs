@@ -4,7 +4,7 @@
 //! core would be cheaper to write but wrong to read, and an LLM server with four slots needs the truth.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A number of exchanges in flight, and of those that wait for a place. Alone on its cache line, since
 /// every core writes it.
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct InFlight {
     count: AtomicU32,
     waiting: AtomicU32,
+    is_closed: AtomicBool,
 }
 
 impl InFlight {
@@ -38,6 +39,17 @@ impl InFlight {
     pub fn waiting(&self) -> u32 {
         // Relaxed: a number that stands alone.
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Says whether it is drained: then nothing comes for the sake of what it answered before.
+    pub fn close(&self, is_closed: bool) {
+        // Relaxed: who acks the quiesce message that is posted afterwards has seen it.
+        self.is_closed.store(is_closed, Ordering::Relaxed);
+    }
+
+    /// Whether it is drained, or was and has had no traffic since.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Counts one more that waits, unless `cap` wait already.

@@ -34,6 +34,7 @@ pub mod plan;
 pub mod printable;
 pub mod progress;
 pub mod reading;
+pub mod response_id;
 pub mod rfc3339;
 pub mod role;
 pub mod routing_table;

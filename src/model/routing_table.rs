@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::assignment::Assignment;
+use super::assignment::{Assignment, PartnerRole};
 use super::environment::Environment;
 use super::mirror::tap::MirrorTap;
 use super::name::Name;
@@ -184,6 +184,17 @@ impl RoutingTable {
     /// The environment with this name.
     pub fn environment(&self, name: &str) -> Option<&Arc<Environment>> {
         self.environments.iter().find(|environment| *environment.name() == *name)
+    }
+
+    /// Whether who goes on with an answer of this environment still comes to it: while it has traffic, and
+    /// after a switch for as long as it is armed for rollback and not drained. What users were taken away
+    /// from by a rollback gets nobody.
+    pub fn keeps_conversations(&self, environment: &Environment) -> bool {
+        let is_armed = self.assignment.partner.as_ref().is_some_and(|partner| {
+            partner.role == PartnerRole::Previous && partner.environment == *environment.name()
+        });
+        !self.weight(environment.name()).is_zero()
+            || (is_armed && !environment.in_flight.is_closed())
     }
 
     /// The weight of an environment; zero for one that is not in the table.

@@ -2,9 +2,10 @@
 
 use cyan::model::api::Api;
 use cyan::model::body_end::BodyEnd::{Cut, Whole};
+use cyan::model::response_id::ResponseId;
 use cyan::model::verdict::Verdict::{Complete, Empty, ErrorInBand, Filtered, Length, Truncated};
 
-use crate::read::{EVENTS, JSON, named, read, stream, table};
+use crate::read::{EVENTS, JSON, named, read, scan, stream, table};
 
 #[test]
 fn responses_end_with_one_of_their_last_events() {
@@ -105,4 +106,48 @@ fn a_whole_response_is_read_too() {
     );
     // One that is only looked up may have failed long ago, elsewhere.
     table(Api::Other, JSON, &[("looked up", failed.to_owned(), Whole, Complete, 0)]);
+}
+
+/// By it a client goes on: before the byte behind it reaches the client it is known.
+#[test]
+fn the_id_of_a_response_is_known_as_soon_as_it_has_come() {
+    let id = format!("resp_{}", "0f".repeat(24));
+    let created = format!(
+        r#"data: {{"type":"response.created","response":{{"id":"{id}","object":"response","status":"in_progress"}},"sequence_number":0}}"#
+    );
+    let document = format!(
+        r#"{{"id":"{id}","object":"response","status":"completed","output":[{{"id":"msg_1"}}]}}"#
+    );
+    let longest = document.replace(&id, &"x".repeat(80));
+    let too_long = document.replace(&id, &"x".repeat(81));
+    let nested = r#"{"object":"list","data":[{"id":"resp_1"}]}"#.to_owned();
+    let expected = ResponseId::of(id.as_bytes());
+    for (api, content_type, body, expected) in [
+        (
+            Api::Responses,
+            EVENTS,
+            format!("{created}\n\n{}", created.replace(&id, "resp_2")),
+            expected,
+        ),
+        (
+            Api::Responses,
+            EVENTS,
+            created[..created.find("\",\"object").unwrap() + 1].to_owned(),
+            expected,
+        ),
+        (Api::Responses, JSON, document.clone(), expected),
+        (Api::Responses, JSON, longest, ResponseId::of("x".repeat(80).as_bytes())),
+        (Api::Responses, JSON, too_long, None),
+        (Api::Responses, JSON, nested, None),
+        (Api::Chat, JSON, document, None),
+        (Api::Other, EVENTS, created.clone(), None),
+    ] {
+        for pieces in [1, 7, body.len()] {
+            let mut scan = scan(api, content_type);
+            for piece in body.as_bytes().chunks(pieces) {
+                scan.push(piece);
+            }
+            assert_eq!(scan.response_id(), expected, "{body} by {pieces}");
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod cli_terminal;
 mod cli_verbs;
 mod client_rates;
 mod comparison;
+mod conversations;
 mod crash;
 mod dashboard;
 mod demo;

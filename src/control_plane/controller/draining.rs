@@ -79,6 +79,7 @@ impl Controller {
             view: sender,
             called_off,
         };
+        drain.environment.in_flight.close(true);
         // Posted now, after the table without traffic: who acks this has that table.
         let quiesce = self.links.quiesce();
         let request = asked.request.clone();
@@ -117,7 +118,12 @@ impl Controller {
         self.drains.known.retain(|id, _| {
             let tables = services.list.iter().map(|live| &live.table);
             let mut environments = tables.flat_map(|t| t.environments.iter().map(move |e| (t, e)));
-            environments.any(|(table, e)| e.id == *id && table.weight(e.name()).is_zero())
+            let found = environments.find(|(_, environment)| environment.id == *id);
+            found.is_some_and(|(table, environment)| {
+                let stays = table.weight(environment.name()).is_zero();
+                environment.in_flight.close(stays);
+                stays
+            })
         });
         if self.drains.known.len() != before {
             self.publish_view();

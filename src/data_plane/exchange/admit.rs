@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::conversation::Search;
 use super::edits::Edits;
 use super::head::RequestHead;
 use super::key::{self, KeyInHead};
-use super::{
-    Exchange, Next, Refusal, Search, access, compared, forwarded, route, sanity, strip, trace,
-};
+use super::{Exchange, Next, Refusal, access, compared, forwarded, route, sanity, strip, trace};
 use crate::metrics::cohort::Mark;
 use crate::model::header_id::HeaderId;
 use crate::model::routing_table::RoutingTable;
@@ -71,15 +70,17 @@ impl Exchange {
             return self.enter(table, &environment);
         }
         self.ask_tap(head, table);
-        match key::in_head(head, &service.sticky, self.client) {
-            KeyInHead::Found(key) => self.choose(table, key),
-            KeyInHead::Missing => self.choose_without_key(table),
-            KeyInHead::InBody { scan, sources, otherwise } => {
-                let left = service.sticky.body_bytes_max as usize;
-                self.search = Some(Search { scan, sources, otherwise, left });
-                Ok(Next::NeedBody(left))
-            }
-        }
+        let answer = self.follow(head, table);
+        let (key, otherwise) = match key::in_head(head, &service.sticky, self.client) {
+            KeyInHead::Found(key) if answer.is_none() => return self.choose(table, key),
+            KeyInHead::Missing if answer.is_none() => return self.choose_without_key(table),
+            KeyInHead::Found(key) => (None, Some(key)),
+            KeyInHead::Missing => (None, None),
+            KeyInHead::InBody { scan, sources, otherwise } => (Some((scan, sources)), otherwise),
+        };
+        let left = service.sticky.body_bytes_max as usize;
+        self.search = Some(Search { key, answer, otherwise, left });
+        Ok(Next::NeedBody(left))
     }
 
     /// What changes whatever environment it goes to.
@@ -114,7 +115,7 @@ impl Exchange {
             Ok(piece) => {
                 let used = piece.len().min(search.left);
                 search.left -= used;
-                let is_settled = search.scan.push(&piece[..used]);
+                let is_settled = search.push(&piece[..used]);
                 if !is_settled && !is_end && search.left > 0 {
                     return Next::NeedBody(search.left);
                 }
@@ -122,10 +123,11 @@ impl Exchange {
             }
             Err(reason) => reason,
         };
-        let found = search.scan.found().map(|(i, value)| StickyKey::of(value, search.sources[i]));
-        if found.is_none() {
+        let found = search.found();
+        if search.key.is_some() && found.is_none() {
             self.recorder.key_missed(missed);
         }
+        self.follows = search.named().or(self.follows);
         let key = found.or(search.otherwise);
         self.search = None;
         let chosen = match self.table(snapshot) {
@@ -156,6 +158,10 @@ impl Exchange {
         let is_first = self.key.replace(key).is_none();
         if is_first && self.unique.is_multiple_of(KEYS_LOOKED_AT) {
             self.recorder.key_seen(&table.service.name, key);
+        }
+        if let Some(maker) = self.maker(table) {
+            (self.cohort, self.noted_from) = (None, None);
+            return self.enter(table, maker);
         }
         let environment = &table.environments[table.choose(key.hash)];
         self.cohort = self.is_compared.then_some(environment.id);

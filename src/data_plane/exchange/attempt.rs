@@ -52,7 +52,9 @@ impl Exchange {
     /// could be, and `pick` has to be called again.
     pub fn is_still_routed(&mut self, snapshot: &Snapshot) -> bool {
         let (Some(place), Some(table)) = (&self.place, self.table(snapshot)) else { return true };
-        let is_bound = self.is_forced || self.counted_for.is_some();
+        let is_bound = self.is_forced
+            || self.counted_for.is_some()
+            || self.still_follows(table, &place.environment);
         let chosen = place.environment.name();
         if is_bound || table.generation == self.generation || !table.weight(chosen).is_zero() {
             return true;

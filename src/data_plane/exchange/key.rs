@@ -61,7 +61,7 @@ pub fn in_head(head: &impl RequestHead, rule: &StickyRule, client: Option<IpAddr
 }
 
 /// A body is looked at when it says it is JSON, or says nothing.
-fn is_json(head: &impl RequestHead) -> bool {
+pub(super) fn is_json(head: &impl RequestHead) -> bool {
     head.body_length() != BodyLength::Empty
         && head.first(HeaderId::CONTENT_TYPE).is_none_or(|kind| MediaType::of(kind).is_json())
 }

@@ -35,6 +35,8 @@ pub(super) struct Measured {
     pub(super) is_stream: bool,
     /// It speaks in words that nobody here knows, so none of them can be called its first.
     is_foreign: bool,
+    /// Who gives this answer was noted, for those who go on with it.
+    is_maker_noted: bool,
     first_content: Option<Instant>,
     last_content: Option<Instant>,
     /// The last content, moved on by the time that the client was waited for since.
@@ -183,6 +185,12 @@ impl Exchange {
     pub(super) fn measure(&mut self, data: &[u8], now: Instant) {
         let Some(scan) = &mut self.measured.scan else { return };
         let passed = scan.push(data);
+        if let (false, Some(answer), Some(place)) =
+            (self.measured.is_maker_noted, scan.response_id(), &self.place)
+        {
+            self.recorder.conversations.note(answer, place.environment.id);
+            self.measured.is_maker_noted = true;
+        }
         // The first byte may show that the head said the wrong thing.
         self.measured.is_stream = scan.is_stream();
         self.measured.is_foreign = scan.is_foreign();

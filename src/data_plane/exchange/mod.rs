@@ -17,6 +17,7 @@ mod admit;
 mod answer;
 mod attempt;
 mod compared;
+mod conversation;
 pub mod edits;
 #[cfg(debug_assertions)]
 mod fault;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use crate::model::body_end::BodyEnd;
+use conversation::Search;
 use head::Peer;
 use last_words::LastWords;
 use measure::Measured;
@@ -59,11 +61,11 @@ pub use tunnel::{Direction, TunnelEnd};
 
 use crate::data_plane::recorder::Recorder;
 use crate::inspect::asked::AskedScan;
-use crate::inspect::json_key::JsonKeyScan;
 use crate::metrics::shard::{Ended, Values};
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::in_flight::{InFlightGuard, WaitingGuard};
 use crate::model::mirror::tap::MirrorPermit;
+use crate::model::response_id::ResponseId;
 use crate::model::routing_table::RoutingTable;
 use crate::model::service::{HeaderNames, ServiceSpec};
 use crate::model::snapshot::Snapshot;
@@ -133,6 +135,8 @@ pub struct Exchange {
     client: Option<IpAddr>,
     key: Option<StickyKey>,
     search: Option<Search>,
+    /// The answer that it goes on with.
+    follows: Option<ResponseId>,
     new_cookie: Option<u64>,
     is_forced: bool,
     is_upgrade: bool,
@@ -200,14 +204,6 @@ pub struct Exchange {
     is_recorded: bool,
 }
 
-/// A scan of the body for a sticky key.
-struct Search {
-    scan: JsonKeyScan,
-    sources: Vec<u8>,
-    otherwise: Option<StickyKey>,
-    left: usize,
-}
-
 /// The environment an exchange is in. Dropping it leaves.
 struct Place {
     environment: Arc<Environment>,
@@ -230,6 +226,7 @@ impl Exchange {
             client: None,
             key: None,
             search: None,
+            follows: None,
             new_cookie: None,
             is_forced: false,
             is_upgrade: false,

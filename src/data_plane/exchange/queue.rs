@@ -64,7 +64,9 @@ impl Exchange {
         let Some(table) = self.table(snapshot).cloned() else {
             return Next::Reply(self.refuse(Refusal::Draining)); // the service is gone
         };
-        let is_left = !self.is_forced && table.weight(own.name()).is_zero();
+        let is_left = !self.is_forced
+            && table.weight(own.name()).is_zero()
+            && !self.still_follows(&table, &own);
         if let Some(key) = self.key.filter(|_| is_left) {
             if let Some(cohort) = self.cohort {
                 self.mark_at(cohort, Mark::Withdrawn, Duration::ZERO);

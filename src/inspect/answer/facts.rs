@@ -6,7 +6,10 @@
 use super::choices::Choices;
 use super::place::Place;
 use super::reason::Reason;
+use super::tally::Tally;
 use super::usage::Usage;
+use crate::model::api::Api;
+use crate::model::response_id::ResponseId;
 
 /// What one event says.
 #[expect(clippy::struct_excessive_bools, reason = "facts that may come in any combination")]
@@ -18,6 +21,10 @@ pub struct Facts {
     pub kind: Kind,
     /// Its `object` is `response`.
     pub is_response_object: bool,
+    /// Whether its `id` matters: that of a response, by which a client goes on with it.
+    wants_id: bool,
+    /// That `id`.
+    pub id: Option<ResponseId>,
     /// The `status` of a response.
     pub status: Option<Status>,
     /// Why the model stopped, outside of choices.
@@ -104,6 +111,12 @@ pub enum Status {
 }
 
 impl Facts {
+    /// Nothing of an event was read; `tally` is of those before it.
+    pub fn before(tally: &Tally) -> Self {
+        let wants_id = tally.api == Api::Responses && tally.response_id.is_none();
+        Self { wants_id, ..Self::default() }
+    }
+
     /// An object or list begins.
     pub fn open(&mut self, place: Place) {
         match place {
@@ -168,6 +181,7 @@ impl Facts {
             Place::Error => self.has_error |= !is_empty,
             Place::Root => self.is_blank = is_empty,
             Place::Kind => self.kind = word.map_or(Kind::Other, Kind::of),
+            Place::Id if self.wants_id => self.id = word.and_then(ResponseId::of),
             Place::Object => self.is_response_object = word == Some(b"response"),
             Place::Status => self.status = word.and_then(Status::of),
             Place::ChoiceFinish => self.choices.finish(Reason::of(word)),

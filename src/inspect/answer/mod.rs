@@ -34,6 +34,7 @@ use crate::model::answer::{FinishReason, Inspection, Tokens};
 use crate::model::api::Api;
 use crate::model::body_end::BodyEnd;
 use crate::model::media_type;
+use crate::model::response_id::ResponseId;
 use crate::model::verdict::Verdict;
 
 /// May stand before everything, in streams and in JSON, and means nothing.
@@ -134,6 +135,11 @@ impl AnswerScan {
     /// for.
     pub fn is_foreign(&self) -> bool {
         self.reading.tally.is_foreign()
+    }
+
+    /// The id of a response where one was asked for, before the byte behind it is passed on.
+    pub fn response_id(&self) -> Option<ResponseId> {
+        self.reading.response_id()
     }
 
     /// The next bytes.

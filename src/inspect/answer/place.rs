@@ -53,6 +53,8 @@ pub enum Place {
     Reason,
     /// `response`: an object (Responses) or a text (Ollama).
     Response,
+    /// `id` of an answer.
+    Id,
     /// `status` of a response.
     Status,
     /// `incomplete_details` of a response.
@@ -200,6 +202,7 @@ impl Place {
 
     fn of_response(key: &[u8]) -> Self {
         match key {
+            b"id" => Self::Id,
             b"status" => Self::Status,
             b"error" => Self::Error,
             b"incomplete_details" => Self::Incomplete,

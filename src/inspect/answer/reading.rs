@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::json_walk::{JsonWalk, Progress};
 use super::tally::Tally;
 use crate::model::api::Api;
+use crate::model::response_id::ResponseId;
 
 /// An answer as far as it has been read.
 #[derive(Debug, Clone)]
@@ -17,7 +18,13 @@ pub struct Reading {
 impl Reading {
     /// Before the first byte of an answer to what was asked for.
     pub fn new(api: Api) -> Self {
-        Self { walk: JsonWalk::new(), facts: Facts::default(), tally: Tally::new(api) }
+        let tally = Tally::new(api);
+        Self { walk: JsonWalk::new(), facts: Facts::before(&tally), tally }
+    }
+
+    /// The id of the response, as soon as it was read.
+    pub fn response_id(&self) -> Option<ResponseId> {
+        self.tally.response_id.or(self.facts.id)
     }
 
     /// The next bytes of the event's JSON.
@@ -50,7 +57,7 @@ impl Reading {
             Progress::Nothing | Progress::Open | Progress::Broken => {}
         }
         self.walk.restart();
-        self.facts = Facts::default();
+        self.facts = Facts::before(&self.tally);
         progress
     }
 }

@@ -10,6 +10,7 @@ use super::reason::Reason;
 use super::usage::Usage;
 use crate::model::answer::Tokens;
 use crate::model::api::Api;
+use crate::model::response_id::ResponseId;
 
 /// What an answer said so far.
 #[expect(clippy::struct_excessive_bools, reason = "statements that may come in any combination")]
@@ -45,6 +46,8 @@ pub struct Tally {
     pub is_without_words: bool,
     /// A part of it was not followed, because it was deeper or wider than what is kept of it.
     pub is_given_up: bool,
+    /// The id of the response.
+    pub response_id: Option<ResponseId>,
     /// The last number of an event, where events have numbers.
     pub sequence: Option<u64>,
     /// The tokens used.
@@ -61,6 +64,7 @@ impl Tally {
     pub fn read(&mut self, facts: &Facts) {
         self.is_filled |= !facts.is_blank;
         self.sequence = facts.sequence.or(self.sequence);
+        self.response_id = self.response_id.or(facts.id);
         self.has_error |= facts.has_error || facts.kind == Kind::Error;
         if let Some(dialect) = Dialect::of(facts, self) {
             self.dialect.get_or_insert(dialect);

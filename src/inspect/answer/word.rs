@@ -1,10 +1,10 @@
 //! A word that may arrive in pieces, held in a few bytes.
 //!
-//! What is compared (keys, types, reasons) is short. A longer word is none that anybody waits for, so it
+//! What is compared (keys, types, reasons, ids) is short. A longer word is none that anybody waits for, so it
 //! is not held: only that it was not empty is still known.
 
-/// The longest word that is held: twice the longest key that is looked for.
-const BYTES_MAX: usize = 48;
+/// The longest word that is held: half as long again as the id of a response at `OpenAI`.
+const BYTES_MAX: usize = 80;
 
 /// The beginning of a text or number whose end has not come yet.
 #[derive(Debug, Clone)]
