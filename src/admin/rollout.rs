@@ -17,7 +17,6 @@ use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, Change};
 use crate::control_plane::command::{Command, ServiceView};
 use crate::judge::decision::Decision;
-use crate::model::name::Name;
 use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::{Known, Progress};
@@ -63,7 +62,7 @@ impl Admin {
             id: rollout.id,
             service: view.name.clone(),
             generation: view.generation,
-            share_percent: share(view, &rollout.candidate),
+            share_percent: view.assignment.share_beside(&rollout.candidate, &rollout.base),
             place: progress.place,
             next_percent: progress.next_percent,
             waits_for: progress.waits_for,
@@ -187,12 +186,4 @@ fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {
             return Err(Problem::new(ProblemKind::NotFound, detail));
         }
     })
-}
-
-/// What an environment has of what it and the active one get together.
-fn share(view: &ServiceView, candidate: &Name) -> crate::model::weight::Weight {
-    if view.assignment.active == *candidate {
-        return crate::model::weight::Weight::FULL;
-    }
-    view.assignment.partner_share()
 }

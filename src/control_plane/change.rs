@@ -11,6 +11,7 @@ pub(super) mod reload;
 pub(super) mod rollout;
 mod sentence;
 mod subject;
+pub(super) mod traffic;
 mod weights;
 
 use std::sync::Arc;

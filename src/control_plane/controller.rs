@@ -7,6 +7,8 @@
 //! What moves nobody is published in its turn.
 
 mod answering;
+#[cfg(test)]
+mod by_hand_tests;
 mod decided;
 mod disk;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What a rollout under way would become if somebody asked for something now: worked out from what is
 //! published, by the very functions that would decide it.
 
-use super::change::rollout::{rollout_refusal, with_traffic};
+use super::change::rollout::rollout_refusal;
+use super::change::traffic;
 use super::clock::unix_ms;
 use super::command::{Refused, ServiceView};
 use super::handle::ControllerHandle;
@@ -38,22 +39,19 @@ impl ControllerHandle {
             return Err(rollout_refusal(&view.name, rollout, Some(last.id)));
         }
         let before = &view.assignment;
-        let share = if last.candidate == before.active {
-            crate::model::weight::Weight::FULL
-        } else {
-            before.partner_share()
-        };
         let scene = Scene {
             now: release.observed,
-            share,
+            share: traffic::share(before, last),
             frozen: release.release.frozen(unix_ms()),
             actor: actor.to_owned(),
         };
-        let Some(advance) = last.advance(&Event::Asked(asked), &scene)? else {
+        let event = Event::Asked(asked);
+        let Some(advance) = last.advance(&event, &scene)? else {
             return Ok(WouldBe { assignment: before.clone(), said: None });
         };
+        traffic::may_be_asked(&event, before, last)?;
         // A dry run needs no salts: nobody is routed by it.
-        let assignment = with_traffic(before, last, advance.traffic, &mut || 0)?;
+        let assignment = traffic::with_traffic(before, &advance, &mut || 0)?;
         Ok(WouldBe { assignment, said: Some(advance.said.text) })
     }
 }

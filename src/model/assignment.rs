@@ -5,6 +5,7 @@
 //! the admin API, a rollout, or a restart.
 
 mod kept;
+mod ways_back;
 
 use super::name::Name;
 use super::routing_table::Weighted;
@@ -186,13 +187,12 @@ impl Assignment {
         sum(self.weight(&self.active), partner)
     }
 
-    /// The partner's share of the slot.
-    pub fn partner_share(&self) -> Weight {
-        let slot = u32::from(self.slot_weight().hundredths());
-        let partner = self.partner.as_ref().map(|partner| self.weight(&partner.environment));
-        let partner = u32::from(partner.unwrap_or(Weight::ZERO).hundredths());
+    /// The share of `name` in what it and `other` have together; zero where that is nothing.
+    pub fn share_beside(&self, name: &Name, other: &Name) -> Weight {
+        let of = |name| u32::from(self.weight(name).hundredths());
+        let (own, both) = (of(name), of(name) + of(other));
         let full = u32::from(Weight::FULL.hundredths());
-        let hundredths = (partner * full + slot / 2).checked_div(slot).unwrap_or(0);
+        let hundredths = (own * full + both / 2).checked_div(both).unwrap_or(0);
         u16::try_from(hundredths).ok().and_then(Weight::from_hundredths).unwrap_or(Weight::FULL)
     }
 
@@ -278,42 +278,6 @@ impl Assignment {
                 Some(Partner { environment: self.active.clone(), role: PartnerRole::Previous });
         }
         Ok(next)
-    }
-
-    /// Back to the environment that was active before the rollout: takes the candidate's share back, or
-    /// after a switch gives the slot to the previous environment. Not an undo of the last change.
-    ///
-    /// # Errors
-    /// When neither a candidate has traffic nor a previous environment is armed.
-    pub fn roll_back(&self) -> Result<Self, AssignmentError> {
-        let nothing = || AssignmentError::NothingToRollBack(self.active.clone());
-        let partner = self.partner.as_ref().ok_or_else(nothing)?;
-        let next = match partner.role {
-            PartnerRole::Candidate if self.weight(&partner.environment).is_zero() => {
-                return Err(nothing());
-            }
-            PartnerRole::Candidate => self.switch(&self.active)?,
-            PartnerRole::Previous => self.switch(&partner.environment)?,
-        };
-        Ok(next.rolled_back())
-    }
-
-    /// The same once everything has gone back: what it went back from is a candidate, and not armed. Nobody moves.
-    #[must_use]
-    pub fn rolled_back(mut self) -> Self {
-        if let Some(partner) = &mut self.partner {
-            partner.role = PartnerRole::Candidate;
-        }
-        self
-    }
-
-    /// The previous environment is armed for rollback no more. Nobody moves.
-    #[must_use]
-    pub fn disarm(&self) -> Self {
-        let mut next = self.clone();
-        let is_previous = |partner: &Partner| partner.role == PartnerRole::Previous;
-        next.partner = next.partner.filter(|partner| !is_previous(partner));
-        next
     }
 
     /// Adds an environment without traffic.

@@ -5,18 +5,16 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Next, Planned, Random, Said};
+use super::{Next, Planned, Random, Said, traffic};
 use crate::control_plane::change::exposure::Exposure;
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::command::Refused;
 use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::services::Live;
-use crate::model::assignment::Assignment;
 use crate::model::name::Name;
 use crate::model::rfc3339;
-use crate::model::routing_table::Weighted;
 use crate::model::weight::Weight;
-use crate::rollout::event::{Advance, Effect, Event, Operator, Scene, Traffic};
+use crate::rollout::event::{Advance, Effect, Event, Operator, Scene};
 use crate::rollout::notice::Occasion;
 use crate::rollout::release::Freeze;
 use crate::rollout::stage::{Gate, Stage};
@@ -38,6 +36,15 @@ pub(super) fn start(
         return Err(Refused::State {
             problem: format!("`{}` has no upstreams", wish.candidate),
             remedy: "give it some before it is released: cyan environment put".to_owned(),
+        });
+    }
+    let active = &before.assignment.active;
+    if before.assignment.weight(active).is_zero() {
+        return Err(Refused::State {
+            problem: format!(
+                "`{active}` is active with 0 % of the traffic: nothing is to be shared"
+            ),
+            remedy: "give it some first: cyan weights".to_owned(),
         });
     }
     let situation = Situation {
@@ -134,14 +141,10 @@ pub(in crate::control_plane) fn scene(live: &Live, actor: &str) -> Scene {
     }
 }
 
-/// The candidate's share of the slot: all of it once it is active.
+/// The share of the last rollout's candidate, as published.
 pub(in crate::control_plane) fn share(live: &Live) -> Weight {
-    let assignment = &live.record.assignment;
-    let is_active = |rollout: &Rollout| rollout.candidate == assignment.active;
-    if live.record.release.rollout.as_deref().is_some_and(is_active) {
-        return Weight::FULL;
-    }
-    assignment.partner_share()
+    let last = live.record.release.rollout.as_deref();
+    last.map_or(Weight::ZERO, |last| traffic::share(&live.record.assignment, last))
 }
 
 /// What this event makes of the service.
@@ -156,7 +159,9 @@ pub(super) fn advance(
     let Some(rollout) = live.record.release.rollout.as_deref() else { return Ok(nothing()) };
     let scene = scene(live, actor);
     let Some(advance) = rollout.advance(event, &scene)? else { return Ok(nothing()) };
-    let assignment = with_traffic(&live.record.assignment, rollout, advance.traffic, random)?;
+    let before = &live.record.assignment;
+    traffic::may_be_asked(event, before, rollout)?;
+    let assignment = traffic::with_traffic(before, &advance, random)?;
     let mut record = live.record.clone();
     record.assignment = assignment;
     note_attempt(&mut record, rollout, &advance);
@@ -181,51 +186,6 @@ fn note_attempt(record: &mut ServiceRecord, before: &Rollout, advance: &Advance)
     if let (Stage::RolledBack { .. }, Some(version)) = (&advance.next.stage, &before.version) {
         record.release.attempts.rolled_back(version, unix_ms());
     }
-}
-
-/// The assignment after this happened to the traffic of a rollout.
-pub(in crate::control_plane) fn with_traffic(
-    before: &Assignment,
-    rollout: &Rollout,
-    traffic: Option<Traffic>,
-    random: Random<'_>,
-) -> Result<Assignment, Refused> {
-    Ok(match traffic {
-        None => before.clone(),
-        Some(Traffic::Share(share)) => {
-            // After the switch users return to an environment that has to be active again first.
-            let switched_back = (before.active == rollout.candidate).then(|| before.roll_back());
-            let before = &switched_back.transpose()?.unwrap_or_else(|| before.clone());
-            let slot = before.slot_weight();
-            let candidate = part(slot, share);
-            let weighted = |environment: &_, weight| Weighted {
-                environment: Clone::clone(environment),
-                weight,
-            };
-            let base = Weight::from_hundredths(slot.hundredths() - candidate.hundredths());
-            let base = base.unwrap_or(Weight::ZERO);
-            let weights = [weighted(&rollout.candidate, candidate), weighted(&rollout.base, base)];
-            before.set_weights(&weights, random)?
-        }
-        Some(Traffic::Switch) => before.switch(&rollout.candidate)?,
-        Some(Traffic::Back)
-            if before.active == rollout.base && before.weight(&rollout.candidate).is_zero() =>
-        {
-            // A human may have switched back. Were the candidate armed still, a second rollback would go there.
-            before.clone().rolled_back()
-        }
-        Some(Traffic::Back) => before.roll_back()?,
-        Some(Traffic::Release) => before.disarm(),
-    })
-}
-
-/// A share of a slot, at least a hundredth of a percent where it is any at all.
-fn part(slot: Weight, share: Weight) -> Weight {
-    let full = u32::from(Weight::FULL.hundredths());
-    let (slot, share) = (u32::from(slot.hundredths()), u32::from(share.hundredths()));
-    let part = (slot * share + full / 2) / full;
-    let part = if share > 0 { part.clamp(1, slot.max(1)) } else { 0 };
-    u16::try_from(part).ok().and_then(Weight::from_hundredths).unwrap_or(Weight::ZERO)
 }
 
 /// A change of weights by hand pauses the rollout under way, in the same moment.

@@ -72,7 +72,7 @@ fn changed(
 }
 
 /// How a rollout under way is ended.
-fn remedy(rollout: &Rollout) -> &'static str {
+pub(super) fn remedy(rollout: &Rollout) -> &'static str {
     match rollout.stage {
         Stage::Switched => {
             "wait for its end, or end it first: cyan rollout release, or back: cyan rollback"

@@ -1,6 +1,6 @@
 //! Weights, switch and rollback.
 
-use super::{Next, Planned, Random, Said, sentence};
+use super::{Next, Planned, Random, Said, sentence, subject};
 use crate::control_plane::command::Refused;
 use crate::control_plane::services::Live;
 use crate::model::assignment::{Assignment, AssignmentError, PartnerRole};
@@ -20,6 +20,7 @@ pub(super) fn set(
         let problem = "names no environment; send at least one, e.g. blue=95 green=5".to_owned();
         return Err(Refused::Invalid { field: "weights", problem });
     }
+    is_not_another_candidate(live, candidate)?;
     let before = &live.record.assignment;
     let mut after = before.clone();
     if let Some(name) = candidate.filter(|name| !is_candidate(before, name)) {
@@ -85,6 +86,17 @@ fn with_assignment(
     let mut record = live.record.clone();
     record.assignment = after;
     Ok(Next::of(live, record)?.planned(live, Said { kind, text, details }))
+}
+
+/// As long as a rollout runs the candidate is its own: another one would take its place in the slot.
+fn is_not_another_candidate(live: &Live, candidate: Option<&Name>) -> Result<(), Refused> {
+    match (live.record.release.running(), candidate) {
+        (Some(rollout), Some(name)) if *name != rollout.candidate => Err(Refused::State {
+            problem: format!("`{}` is the candidate of rollout {}", rollout.candidate, rollout.id),
+            remedy: subject::remedy(rollout).to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn is_candidate(assignment: &Assignment, name: &Name) -> bool {

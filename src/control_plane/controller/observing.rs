@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::Controller;
+use crate::control_plane::change::traffic;
 use crate::control_plane::clock::unix_ms;
 use crate::control_plane::observation::{Kept, Observation, Observed, Party, Subject};
 use crate::control_plane::services::Live;
@@ -124,7 +125,6 @@ impl Controller {
         if is_needed && self.runs.watch(service).is_none() {
             self.begin_watch(service, None);
         }
-        let planned = is_planned(&rollout, share);
         if let Some(watch) = self.runs.watch(service)
             && (watch.coming.as_ref().map_or(watch.share, |coming| coming.share) - share).abs()
                 > 1e-9
@@ -132,6 +132,7 @@ impl Controller {
             watch.observation.announce_change(began);
             watch.coming = Some(Coming { change, share, planned, began });
         }
+        let planned = traffic::is_as_planned(&live.record.assignment, &rollout);
     }
 
     /// The cores have a change, or had a second for it.

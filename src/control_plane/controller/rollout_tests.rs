@@ -17,14 +17,14 @@ use crate::rollout::start::{BaseMeasured, Start};
 use crate::rollout::value::Rollout;
 
 /// A service whose upstreams accept connections, and what does so.
-struct Served {
-    config: Config,
+pub(super) struct Served {
+    pub(super) config: Config,
     _blue: TcpListener,
     _green: TcpListener,
 }
 
 impl Served {
-    fn new(dir: &tempfile::TempDir) -> Self {
+    pub(super) fn new(dir: &tempfile::TempDir) -> Self {
         let mut service = chat();
         let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
         let (blue, green) = (listen(), listen());
@@ -44,7 +44,7 @@ fn plan() -> Plan {
     Plan { steps, ..Plan::default() }
 }
 
-fn start(candidate: &str) -> Command {
+pub(super) fn start(candidate: &str) -> Command {
     let start = Start {
         candidate: name(candidate),
         version: Some("v42".into()),
@@ -64,7 +64,7 @@ fn start(candidate: &str) -> Command {
     }
 }
 
-fn asked(operator: Operator) -> Command {
+pub(super) fn asked(operator: Operator) -> Command {
     Command::Rollout {
         service: name("chat"),
         event: Box::new(Event::Asked(operator)),
@@ -73,14 +73,14 @@ fn asked(operator: Operator) -> Command {
     }
 }
 
-const NEXT: Operator = Operator::Promote { full: false };
+pub(super) const NEXT: Operator = Operator::Promote { full: false };
 
 impl Rig {
-    fn rollout(&self) -> Rollout {
+    pub(super) fn rollout(&self) -> Rollout {
         self.handle.release("chat").unwrap().release.rollout.map(|rollout| *rollout).unwrap()
     }
 
-    async fn started(config: &Config) -> Self {
+    pub(super) async fn started(config: &Config) -> Self {
         let mut rig = Self::start(config);
         rig.ask(start("green")).await.unwrap();
         rig.event("rollout_stepped").await;

@@ -6,7 +6,7 @@
 //! - what was answered as durable is what the next life begins with;
 //! - what was not answered has happened as a whole or not at all;
 //! - a rollback is undone by nothing that comes late: by no look, no gate and no restart, only by somebody
-//!   who asks.
+//!   who asks; and the one of a rollout leads to where that came from, whoever was active meanwhile.
 //!
 //! `CYAN_SIMULATION_SEEDS=5000 cargo test --lib controller::simulation` runs more of them, and
 //! `CYAN_SIMULATION_FIRST=17` begins with another.
@@ -21,14 +21,16 @@ use super::super::command::{Applied, Command, Refused};
 use super::super::store::sqlite::SqliteStore;
 use super::super::store::writer::Writer;
 use super::super::store::{Store as _, StoreError, Write};
-use super::super::test_rig::{PATIENCE, Rig, Tampered, chat, config, name, set};
+use super::super::test_rig::{PATIENCE, Rig, Tampered, chat, config, name, set, weights};
 use crate::config::Config;
 use crate::judge::comparison::Safety;
 use crate::judge::decision::{Breach, Decision, HoldReason};
 use crate::judge::metric::Metric;
 use crate::model::assignment::Assignment;
+use crate::model::environment::EnvironmentSpec;
 use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{Pace, Plan, Step, WrittenStep};
+use crate::model::service::ServiceSpec;
 use crate::model::weight::Weight;
 use crate::rollout::event::{Event, Judged, Look, Operator};
 use crate::rollout::gate::GateReport;
@@ -46,8 +48,9 @@ const EVENTS_MAX: usize = 14;
 /// What is asked of a controller next.
 #[derive(Debug, Clone, Copy)]
 enum Action {
-    Weights(u8),
-    Switch,
+    Weights { green: u8, red: u8 },
+    Switch(Option<&'static str>),
+    Candidate(&'static str),
     RollBack,
     Start { staged: bool },
     Asked(u8),
@@ -59,29 +62,51 @@ enum Action {
 impl Action {
     /// Most of what is asked makes sense only while a rollout runs.
     fn random(random: &mut fastrand::Rng, is_running: bool) -> Self {
-        match random.u8(..if is_running { 24 } else { 7 }) {
-            0 => Self::Weights(random.u8(..=100)),
-            1 => Self::Switch,
+        match random.u8(..if is_running { 26 } else { 9 }) {
+            0 => {
+                let green = random.u8(..=100);
+                // Half of the time the third one keeps what it has, most often nothing.
+                let red = if random.bool() { 0 } else { random.u8(..=100 - green) };
+                Self::Weights { green, red }
+            }
+            1 => Self::Switch(None),
             2 => Self::RollBack,
-            3..6 => Self::Start { staged: random.bool() },
-            6..12 => Self::Asked(random.u8(..8)),
-            12 => Self::GateEnded(random.bool()),
-            13 => Self::BaseProbed(random.bool()),
+            3 => Self::Switch(Some(["blue", "green", "red"][random.usize(..3)])),
+            4 => Self::Candidate(["green", "red"][random.usize(..2)]),
+            5..8 => Self::Start { staged: random.bool() },
+            8..14 => Self::Asked(random.u8(..8)),
+            14 => Self::GateEnded(random.bool()),
+            15 => Self::BaseProbed(random.bool()),
             _ => Self::Looked(random.u8(..8)),
         }
     }
 
     /// Whether a human asks for it. Nothing else may raise what a rollback has lowered.
     fn is_asked(self) -> bool {
-        matches!(self, Self::Weights(_) | Self::Switch | Self::Start { .. } | Self::Asked(_))
+        matches!(
+            self,
+            Self::Weights { .. }
+                | Self::Switch(_)
+                | Self::Candidate(_)
+                | Self::Start { .. }
+                | Self::Asked(_)
+        )
     }
 
     fn command(self) -> Command {
         match self {
-            Self::Weights(green) => set(&format!("blue={} green={green}", 100 - green)),
-            Self::Switch => {
-                Command::Switch { service: name("chat"), to: None, if_generation: None }
+            Self::Weights { green, red } => {
+                set(&format!("blue={} green={green} red={red}", 100 - green - red))
             }
+            Self::Switch(to) => {
+                Command::Switch { service: name("chat"), to: to.map(name), if_generation: None }
+            }
+            Self::Candidate(to) => Command::SetWeights {
+                service: name("chat"),
+                weights: vec![],
+                candidate: Some(name(to)),
+                if_generation: None,
+            },
             Self::RollBack => Command::RollBack { service: name("chat"), instant: false },
             Self::Start { staged } => start(staged),
             Self::Asked(which) => told(Event::Asked(operator(which))),
@@ -96,6 +121,15 @@ impl Action {
             Self::BaseProbed(false) => told(Event::BaseProbed(Err("no answer".into()))),
         }
     }
+}
+
+/// Blue, green, and red that somebody uses by hand.
+fn three() -> ServiceSpec {
+    let mut service = chat();
+    let red = "http://127.0.0.1:3".parse().unwrap();
+    service.environments.push(EnvironmentSpec::new(name("red"), vec![red]));
+    service.initial.weights = weights("blue=100 green=0 red=0");
+    service
 }
 
 fn told(event: Event) -> Command {
@@ -201,7 +235,7 @@ impl Rig {
 fn simulate(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
-    let config = config(&dir, vec![chat()]);
+    let config = config(&dir, vec![three()]);
     let mut known = Known {
         kept: None,
         is_running: false,
@@ -304,6 +338,13 @@ fn judge(
     }
     if action.is_asked() {
         known.is_rolled_back = false;
+    }
+    let last = rig.release().rollout;
+    if let Some(last) = last.filter(|last| last.stage.code() == "rolled_back")
+        && known.is_running
+    {
+        assert!(now.weight(&last.candidate).is_zero(), "{action:?} left users: {now:?}");
+        assert_eq!(now.active, last.base, "{action:?} leads to the base");
     }
     let went_back = matches!(action, Action::RollBack) || matches!(action, Action::Asked(3));
     if went_back && answer.is_ok() && rig.exposure().is_zero() {

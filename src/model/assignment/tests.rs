@@ -100,3 +100,48 @@ fn a_third_environment_can_be_switched_to() {
     let switched = three().switch(&name("red")).unwrap();
     assert_eq!(switched.weights(), weighted(&[("blue", 0.0), ("green", 0.0), ("red", 100.0)]));
 }
+
+/// Green is 5 % of the slot, and then red is made active by hand, or half of the users go back.
+#[test]
+fn everything_is_given_back_by_name_whoever_is_active() {
+    let ramped = three().set_weights(&weighted(&[("blue", 85.0), ("green", 5.0)]), || 7).unwrap();
+    let switched = ramped.switch(&name("green")).unwrap();
+    let half = switched.set_weights(&weighted(&[("blue", 45.0), ("green", 45.0)]), || 8).unwrap();
+    let red = ramped.switch(&name("red")).unwrap();
+    let beside_red = red.set_weights(&weighted(&[("green", 20.0), ("red", 80.0)]), || 9).unwrap();
+    let from_red = switched.switch(&name("red")).unwrap().switch(&name("green")).unwrap();
+    let returned = red.switch(&name("blue")).unwrap();
+    let as_before = weighted(&[("blue", 90.0), ("green", 0.0), ("red", 10.0)]);
+    let all_blue = weighted(&[("blue", 100.0), ("green", 0.0), ("red", 0.0)]);
+    for (before, weights) in [
+        (&ramped, &as_before),
+        (&switched, &as_before),
+        (&half, &as_before),
+        (&red, &all_blue),
+        (&beside_red, &all_blue),
+        (&from_red, &all_blue),
+        (&returned, &all_blue),
+    ] {
+        let back = before.give_back(&name("green"), &name("blue")).unwrap();
+        assert_eq!((&back.weights(), &back.active), (weights, &name("blue")), "{before:?}");
+        let candidate = Partner { environment: name("green"), role: PartnerRole::Candidate };
+        assert_eq!(back.partner, Some(candidate), "{before:?}");
+    }
+    // Red was armed and then given users: they stay where they are, in the slot.
+    let shared = returned.set_weights(&weighted(&[("blue", 90.0), ("red", 10.0)]), || 1).unwrap();
+    let back = shared.give_back(&name("green"), &name("blue")).unwrap();
+    let red = Partner { environment: name("red"), role: PartnerRole::Candidate };
+    assert_eq!((back.weights(), back.partner), (shared.weights(), Some(red)));
+}
+
+#[test]
+fn who_has_users_is_not_disarmed() {
+    let switched = three().switch(&name("green")).unwrap();
+    assert_eq!(switched.disarm(&name("blue")).unwrap().partner, None);
+    assert_eq!(
+        switched.disarm(&name("red")).unwrap_err().to_string(),
+        "`red` has 10 % of the traffic; set it to 0 first: cyan weights"
+    );
+    let half = switched.set_weights(&weighted(&[("blue", 45.0), ("green", 45.0)]), || 8).unwrap();
+    assert!(half.disarm(&name("blue")).is_err());
+}
