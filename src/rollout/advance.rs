@@ -93,9 +93,12 @@ impl Rollout {
         }
     }
 
-    /// It ends before any user has met it.
+    /// It ends before any user has met it; whom somebody has sent there by hand goes back.
     fn fail_before_users(&self, cause: Cause, scene: &Scene) -> Advance {
         let text = format!("{}; no user has met it", cause.text);
+        if !scene.share.is_zero() {
+            return self.back(cause, scene);
+        }
         let said = Said { kind: "rollout_failed", text, details: cause.details.clone() };
         self.entering(Stage::RolledBack { cause }, scene).with(
             None,

@@ -1,5 +1,6 @@
 //! Rollouts walk through their stages: a day of it in microseconds.
 
+mod by_hand;
 mod muting;
 mod returning;
 

@@ -1,0 +1,19 @@
+//! What somebody does to the weights meanwhile.
+
+use super::*;
+
+/// A gate goes on while it is paused. Its end left users on a candidate whose servers were then taken away.
+#[test]
+fn whom_a_hand_has_sent_to_a_candidate_that_fails_its_gate_goes_back() {
+    for share in [0.0, 10.0] {
+        let mut drive = Drive::start(Plan::default(), &[Gate::Quality]);
+        drive.look(1, BAKING);
+        drive.share = percent(share);
+        drive.tell(&Event::WeightsByHand);
+        let failed = GateReport::failed("score 0.4 of 0.8", Value::Null);
+        assert!(drive.tell(&Event::GateEnded(Gate::Quality, failed)));
+        assert_eq!((drive.share, drive.rollout.stage.code()), (Weight::ZERO, "rolled_back"));
+        assert_eq!(drive.effects.contains(&Effect::Drain(name("green"))), share > 0.0);
+        assert_eq!(drive.said.ends_with("no user has met it"), share == 0.0, "{}", drive.said);
+    }
+}
