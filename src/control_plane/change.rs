@@ -102,7 +102,7 @@ pub(super) fn plan(
         }
         Command::Switch { service, to, if_generation } => {
             let live = services.expect(service, *if_generation)?;
-            match rollout::asked_by_switch(live, to.as_ref()) {
+            match rollout::asked_by_switch(live, to.as_ref(), reason) {
                 Some(event) => rollout::advance(live, &event, actor, random),
                 None => Ok(rollout::paused_by_hand(live, weights::switch(live, to.as_ref())?)),
             }

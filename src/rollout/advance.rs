@@ -10,8 +10,9 @@ use super::notice::Occasion;
 use super::sentence;
 use super::stage::{Cause, Gate, Stage};
 use super::value::{Holder, Rollout};
-use crate::judge::decision::Decision;
+use crate::judge::decision::{Decision, Waiting};
 use crate::model::duration;
+use crate::model::weight::Weight;
 
 impl Rollout {
     /// What becomes of the rollout by this event; `None` when nothing does.
@@ -95,10 +96,10 @@ impl Rollout {
 
     /// It ends before any user has met it; whom somebody has sent there by hand goes back.
     fn fail_before_users(&self, cause: Cause, scene: &Scene) -> Advance {
-        let text = format!("{}; no user has met it", cause.text);
         if !scene.share.is_zero() {
             return self.back(cause, scene);
         }
+        let text = format!("{}; no user has met it", cause.text);
         let said = Said { kind: "rollout_failed", text, details: cause.details.clone() };
         self.entering(Stage::RolledBack { cause }, scene).with(
             None,
@@ -111,13 +112,24 @@ impl Rollout {
         if let Some(back) = self.look_for_breach(look, scene) {
             return Some(back);
         }
-        match look.judged.as_ref().filter(|judged| matches!(judged.decision, Decision::Hold(_))) {
-            Some(judged) => self.hold(Holder::Judge, &judged.text, judged.details.clone(), scene),
-            None => self.let_go(Holder::Judge).or_else(|| {
-                let may_end = self.held.is_none() && self.lasts(scene, self.plan.armed_for);
-                may_end.then(|| self.finish(scene))
-            }),
+        let judged = look.judged.as_ref();
+        match judged.map(|judged| (judged, judged.decision)) {
+            Some((judged, Decision::Hold(_))) => {
+                self.hold(Holder::Judge, &judged.text, judged.details.clone(), scene)
+            }
+            // The judge has yet to look at this share: what was said of the one before holds.
+            Some((_, Decision::Wait(Waiting::Check))) if self.held.is_some() => None,
+            _ => self
+                .let_go(Holder::Judge)
+                .or_else(|| self.may_finish(scene).then(|| self.finish(scene))),
         }
+    }
+
+    /// Whether the environment before may be left by itself: nobody stopped steps, and nobody is there.
+    fn may_finish(&self, scene: &Scene) -> bool {
+        self.step_may_be_taken(scene)
+            && scene.share == Weight::FULL
+            && self.lasts(scene, self.plan.armed_for)
     }
 
     /// The new version has stayed.

@@ -85,8 +85,12 @@ impl Rollout {
         let draft = self.draft(|next| (next.paused, next.held, next.muted) = (None, None, None));
         let share = draft.next.planned_share();
         // Weights that were set by hand go back to what the plan has reached.
-        let traffic = (matches!(self.stage, Stage::Ramp { .. }) && share != scene.share)
-            .then_some(Traffic::Share(share));
+        let traffic = match self.stage {
+            Stage::Ramp { .. } => Some(Traffic::Share(share)),
+            Stage::Switched => Some(Traffic::Switch),
+            _ => None,
+        };
+        let traffic = traffic.filter(|_| share != scene.share);
         let effects = self.held.iter().map(|_| Effect::ResumeJudge).collect();
         let text = format!("goes on at {}", sentence::place(&draft.next));
         let said = Said { kind: "rollout_resumed", text, details: Value::Null };

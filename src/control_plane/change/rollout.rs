@@ -204,10 +204,21 @@ pub(super) fn paused_by_hand(live: &Live, planned: Planned) -> Planned {
     Planned::Change(change)
 }
 
-/// A switch to the candidate of a rollout under way is its promotion.
-pub(super) fn asked_by_switch(live: &Live, to: Option<&Name>) -> Option<Event> {
+/// A switch to the candidate of a rollout under way is its promotion; after that, one back to its base is
+/// its rollback.
+pub(super) fn asked_by_switch(
+    live: &Live,
+    to: Option<&Name>,
+    reason: Option<&str>,
+) -> Option<Event> {
     let rollout = live.record.release.running()?;
-    let is_ramp = !matches!(rollout.stage, Stage::Switched | Stage::RollingBack { .. });
+    if rollout.stage == Stage::Switched {
+        let partner = live.record.assignment.partner.as_ref().map(|partner| &partner.environment);
+        let is_base = to.or(partner) == Some(&rollout.base);
+        let reason = reason.map(ToOwned::to_owned);
+        return is_base.then_some(Event::Asked(Operator::RollBack { reason, instant: true }));
+    }
+    let is_ramp = !matches!(rollout.stage, Stage::RollingBack { .. });
     let is_candidate = to.is_none_or(|to| *to == rollout.candidate);
     (is_ramp && is_candidate).then_some(Event::Asked(Operator::Promote { full: true }))
 }

@@ -17,3 +17,22 @@ fn whom_a_hand_has_sent_to_a_candidate_that_fails_its_gate_goes_back() {
         assert_eq!(drive.said.ends_with("no user has met it"), share == 0.0, "{}", drive.said);
     }
 }
+
+#[test]
+fn the_environment_before_is_left_by_itself_only_when_nobody_is_there_and_nobody_stops_it() {
+    let mut drive = Drive::in_ramp(Plan::default());
+    drive.ask(Operator::Promote { full: true });
+    drive.frozen = Some("no step before Monday".into());
+    assert!(!drive.look(30 * 60, BAKING), "frozen");
+    drive.frozen = None;
+    drive.share = percent(50.0);
+    assert!(!drive.look(1, BAKING), "half of the users are there");
+    assert!(drive.tell(&Event::WeightsByHand));
+    drive.share = Weight::FULL;
+    assert!(!drive.look(1, BAKING), "paused");
+    drive.share = percent(50.0);
+    assert!(drive.ask(Operator::Resume));
+    assert_eq!(drive.share, Weight::FULL, "as the plan has it");
+    assert!(drive.look(1, BAKING));
+    assert_eq!(drive.rollout.stage, Stage::Done);
+}
