@@ -21,6 +21,8 @@ mod fallbacks;
 #[cfg(debug_assertions)]
 mod fault;
 pub mod handing_over;
+#[cfg(test)]
+mod judged_tests;
 mod limits;
 mod observing;
 #[cfg(test)]

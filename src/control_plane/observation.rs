@@ -5,7 +5,8 @@
 //! rollout watches what it says.
 //!
 //! A rollback or a step back, once decided, stays decided until the share changes or a human resumes: who
-//! watches sees only the latest, and must not miss it because something else was said right after.
+//! watches sees only the latest, and must not miss it because something else was said right after. From then
+//! on nothing is said until the judge has looked again (`Wait(Check)`).
 
 mod asking;
 mod baseline;
@@ -126,7 +127,7 @@ impl Kept {
 pub struct Observation {
     shared: Arc<Shared>,
     session: Arc<Mutex<Session>>,
-    observed: watch::Receiver<Observed>,
+    told: watch::Sender<Observed>,
     task: AbortHandle,
 }
 
@@ -157,11 +158,11 @@ impl Observation {
         let mut session = Session::new(subject, shared.links.count(), now, kept, records);
         session.begin(unix_ms());
         session.measure(&shared.measurements, now);
-        let (told, observed) = watch::channel(session.observed());
+        let (told, _) = watch::channel(session.observed());
         let session = Arc::new(Mutex::new(session));
         // One task per rollout, ended by whoever drops the observation.
-        let task = tokio::spawn(run(Arc::clone(&shared), Arc::clone(&session), told));
-        Self { shared, session, observed, task: task.abort_handle() }
+        let task = tokio::spawn(run(Arc::clone(&shared), Arc::clone(&session), told.clone()));
+        Self { shared, session, told, task: task.abort_handle() }
     }
 
     /// The candidate's share is about to change, on one core after the other. To be called before the first
@@ -178,14 +179,16 @@ impl Observation {
         locked(&self.session).change(share, planned, during);
     }
 
-    /// A human lifts the hold that is on.
+    /// A human lifts the hold that is on. Whoever watches hears at once that it is said no more.
     pub fn resume(&self) {
-        locked(&self.session).resume();
+        let mut session = locked(&self.session);
+        session.resume();
+        self.told.send_replace(session.observed());
     }
 
     /// What the judge says, as it changes: four times a second.
     pub fn watch(&self) -> watch::Receiver<Observed> {
-        self.observed.clone()
+        self.told.subscribe()
     }
 
     /// What is to be kept for a restart.

@@ -89,7 +89,7 @@ pub enum Waiting {
     Requests,
     /// Evidence to become calm.
     Evidence,
-    /// The next check.
+    /// The next check, or the first look at a new share: nothing new is said until then.
     Check,
 }
 

@@ -24,6 +24,8 @@ impl Rollout {
         let judged = look.judged.as_ref()?;
         match judged.decision {
             Decision::StepBack(_) => Some(self.step_back(taken, judged, scene)),
+            // The judge has yet to look at this share: what was said of the one before holds.
+            Decision::Wait(Waiting::Check) => None,
             Decision::Hold(_) => {
                 self.hold(Holder::Judge, &judged.text, judged.details.clone(), scene)
             }
@@ -42,8 +44,12 @@ impl Rollout {
 
     /// Nobody meets the candidate: there is nothing to judge, but a hold may be on since a step back.
     fn look_before_first_step(&self, look: &Look, scene: &Scene) -> Option<Advance> {
-        let is_held = matches!(look.judged, Some(Judged { decision: Decision::Hold(_), .. }));
-        if is_held && self.held.is_some() {
+        let lets_go = match look.judged.as_ref().map(|judged| judged.decision) {
+            Some(Decision::Wait(waiting)) => waiting != Waiting::Check,
+            Some(Decision::Hold(_) | Decision::StepBack(_) | Decision::RollBack(_)) => false,
+            Some(Decision::Advance) | None => true,
+        };
+        if !lets_go && self.held.is_some() {
             return None;
         }
         self.let_go(Holder::Judge)

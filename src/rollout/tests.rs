@@ -3,6 +3,7 @@
 mod by_hand;
 mod muting;
 mod returning;
+mod stepping_back;
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use crate::control_plane::clock::unix_ms;
 use crate::control_plane::observation::{Kept, Observation, Observed, Party, Subject};
 use crate::control_plane::services::Live;
 use crate::control_plane::store::{Evidence, Line};
-use crate::judge::decision::Decision;
+use crate::judge::decision::{Decision, Waiting};
 use crate::judge::record::{Both, Record};
 use crate::judge::tick::Tick;
 use crate::model::name::Name;
@@ -48,7 +48,8 @@ struct Coming {
 impl Watch {
     /// What the judge says.
     pub(super) fn judged(&mut self, rollout: &Rollout) -> Judged {
-        let observed = self.observed.borrow_and_update().clone();
+        let mut observed = self.observed.borrow_and_update().clone();
+        observed.decision = self.decision(&observed);
         Judged {
             decision: observed.decision,
             text: explained(&observed, rollout),
@@ -61,8 +62,19 @@ impl Watch {
     /// Whether the judge says, since it was last asked, that users must be protected.
     pub(super) fn is_urgent(&self) -> bool {
         let is_new = self.observed.has_changed().unwrap_or(false);
-        let decision = self.observed.borrow().decision;
+        let decision = self.decision(&self.observed.borrow());
         is_new && matches!(decision, Decision::RollBack(_) | Decision::StepBack(_))
+    }
+
+    /// What is said of the share that is published. Of the one before only a rollback still holds: a step
+    /// back would be taken twice, and a hold is not over because the judge has yet to look.
+    fn decision(&self, observed: &Observed) -> Decision {
+        let is_of_this_share = self.coming.is_none() && is_same(observed.share, self.share);
+        match observed.decision {
+            Decision::RollBack(breach) => Decision::RollBack(breach),
+            decision if is_of_this_share => decision,
+            _ => Decision::Wait(Waiting::Check),
+        }
     }
 
     /// Until when everything was seen when the judge decided to go back, since the epoch.
@@ -121,18 +133,17 @@ impl Controller {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running().cloned() else { return };
         let share = share_of(live);
+        let planned = traffic::is_as_planned(&live.record.assignment, &rollout);
         let is_needed = rollout.stage.is_judged() && share > 0.0;
         if is_needed && self.runs.watch(service).is_none() {
             self.begin_watch(service, None);
         }
         if let Some(watch) = self.runs.watch(service)
-            && (watch.coming.as_ref().map_or(watch.share, |coming| coming.share) - share).abs()
-                > 1e-9
+            && !is_same(watch.coming.as_ref().map_or(watch.share, |coming| coming.share), share)
         {
             watch.observation.announce_change(began);
             watch.coming = Some(Coming { change, share, planned, began });
         }
-        let planned = traffic::is_as_planned(&live.record.assignment, &rollout);
     }
 
     /// The cores have a change, or had a second for it.
@@ -197,9 +208,9 @@ pub(super) fn share_of(live: &Live) -> f64 {
     crate::control_plane::change::rollout::share(live).percent() / 100.0
 }
 
-/// Whether the plan has this share as its next or last step.
-fn is_planned(rollout: &Rollout, share: f64) -> bool {
-    (rollout.planned_share().percent() / 100.0 - share).abs() < 1e-9
+/// Weights are hundredths of a percent; what differs by less is one share.
+fn is_same(share: f64, other: f64) -> bool {
+    (share - other).abs() < 1e-9
 }
 
 fn subject(live: &Live) -> Option<Subject> {

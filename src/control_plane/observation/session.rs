@@ -131,7 +131,7 @@ impl Session {
     pub(super) fn resume(&mut self) {
         if self.has_begun {
             self.judge.resume();
-            self.decided = None;
+            self.unsay();
             let at = self.recorder.now();
             self.tell(Record::Resume(Resume { at }));
         }
@@ -183,7 +183,8 @@ impl Session {
             Record::Change(change) => {
                 self.judge.change(change);
                 self.has_begun = true;
-                (self.since, self.requests, self.decided) = (change.at, 0, None);
+                (self.since, self.requests) = (change.at, 0);
+                self.unsay();
                 false
             }
             Record::Tick(tick) if self.has_begun => {
@@ -195,6 +196,12 @@ impl Session {
             }
             _ => false,
         }
+    }
+
+    /// What was said was said of another share, or to a human who goes on all the same.
+    fn unsay(&mut self) {
+        (self.decision, self.decided) = (Decision::Wait(Waiting::Check), None);
+        self.decided_tick = self.recorder.now();
     }
 
     fn decide(&mut self, now: Tick) {
@@ -258,111 +265,4 @@ fn standing(decided: Option<Decision>, decision: Decision) -> Option<Decision> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::judge::decision::Breach;
-    use crate::judge::metric::Metric;
-    use crate::judge::record::Both;
-    use crate::judge::settings::Settings;
-    use crate::model::name::Name;
-    use crate::model::plan::LatencySignal;
-
-    const WAIT: Decision = Decision::Wait(Waiting::Baking);
-    const STEP_BACK: Decision = Decision::StepBack(Metric::ErrorLimit);
-    const ROLL_BACK: Decision = Decision::RollBack(Breach::TooLittleData);
-
-    #[test]
-    fn a_decision_to_go_back_is_not_lost_in_what_is_said_after_it() {
-        for (said, stands) in [
-            (vec![WAIT, Decision::Advance], None),
-            (vec![STEP_BACK, WAIT], Some(STEP_BACK)),
-            (vec![STEP_BACK, ROLL_BACK, WAIT], Some(ROLL_BACK)),
-            (vec![ROLL_BACK, STEP_BACK], Some(ROLL_BACK)),
-        ] {
-            assert_eq!(said.iter().copied().fold(None, standing), stands, "{said:?}");
-        }
-    }
-
-    fn session(kept: Option<Kept>, records: Option<mpsc::Sender<Record>>) -> Session {
-        let party = |id, text: &str| super::super::Party {
-            id: EnvironmentId(id),
-            name: Name::new(text).unwrap(),
-        };
-        let subject = Subject {
-            service: Name::new("chat").unwrap(),
-            rollout: 1,
-            environments: Both { active: party(1, "blue"), candidate: party(2, "green") },
-            settings: Settings::default(),
-            latency_max: Duration::from_secs(5),
-            signal: LatencySignal::Auto,
-            seed: 1,
-        };
-        Session::new(subject, 1, Duration::ZERO, kept, records)
-    }
-
-    /// The session's only core reports that nothing happened.
-    fn pass(session: &mut Session, until: Duration) -> bool {
-        session.recorder.hear(0, Duration::ZERO..until);
-        session.judge(until)
-    }
-
-    #[test]
-    fn nobody_judges_before_there_is_a_share_and_a_full_sink_delays_nobody() {
-        let (told, mut records) = mpsc::channel(3);
-        let mut session = session(None, Some(told));
-        assert!(!pass(&mut session, Duration::from_secs(1)));
-        let now = Duration::from_millis(1_100);
-        session.change(0.1, true, now..now);
-        assert!(pass(&mut session, Duration::from_secs(3)));
-        let observed = session.observed();
-        assert_eq!((observed.tick, observed.since), (Tick(12), Tick(5)));
-        assert!(matches!(records.try_recv(), Ok(Record::Start(_))));
-        assert!(matches!(records.try_recv(), Ok(Record::Change(_))));
-        assert_eq!(observed.records_lost, 6, "one tick of seven found room");
-    }
-
-    #[test]
-    fn scores_of_another_rollouts_answers_are_not_heard() {
-        let (told, mut records) = mpsc::channel(8);
-        let mut session = session(None, Some(told));
-        session.change(0.1, true, Duration::ZERO..Duration::ZERO);
-        pass(&mut session, Duration::from_millis(500));
-        for (rollout, value) in [(None, 0.1), (Some(0), 0.2), (Some(1), 0.3), (Some(2), 0.4)] {
-            session.score(&Scored {
-                service: Name::new("chat").unwrap(),
-                environment: Name::new("green").unwrap(),
-                environment_id: EnvironmentId(2),
-                exchange: rollout,
-                rollout,
-                name: quality(),
-                score: crate::model::score::Score::new(value).unwrap(),
-                key: None,
-                began: Duration::from_millis(300),
-                count: 1,
-                is_evaluation: false,
-            });
-        }
-        pass(&mut session, Duration::from_secs(1));
-        let mut heard = Vec::new();
-        while let Ok(record) = records.try_recv() {
-            if let Record::Tick(tick) = record {
-                heard.extend(tick.scores.iter().map(|score| score.value));
-            }
-        }
-        assert_eq!(heard, [0.1, 0.3]);
-    }
-
-    #[test]
-    fn what_is_kept_goes_on_with_the_next_tick() {
-        let mut first = session(None, None);
-        first.change(0.1, true, Duration::ZERO..Duration::ZERO);
-        pass(&mut first, Duration::from_secs(2));
-        assert_eq!(first.observed().decision, WAIT);
-        let kept = serde_json::to_string(&first.keep()).unwrap();
-        let mut second = session(Some(serde_json::from_str(&kept).unwrap()), None);
-        assert_eq!(second.observed().decision, WAIT);
-        assert!(pass(&mut second, Duration::from_secs(1)));
-        assert_eq!(second.observed().tick, Tick(12));
-        assert_eq!(second.observed().since, first.observed().since);
-    }
-}
+mod tests;
