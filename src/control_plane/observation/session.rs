@@ -206,6 +206,10 @@ impl Session {
 
     fn decide(&mut self, now: Tick) {
         let decision = self.judge.decide();
+        // Between its checks the window judge says nothing: what it said last holds.
+        if decision == Decision::Wait(Waiting::Check) {
+            return;
+        }
         let stands = standing(self.decided, decision);
         if stands != self.decided {
             (self.decided, self.decided_at) = (stands, Some(self.recorder.seen_until()));

@@ -130,6 +130,15 @@ fn what_was_said_is_said_no_more_after_a_change_or_a_human() {
 }
 
 #[test]
+fn what_the_window_judge_says_at_a_check_holds_until_the_next_one() {
+    let mut session = having_said(Decision::Advance, JudgeKind::Window);
+    assert!(pass(&mut session, Duration::from_secs(10)));
+    assert_eq!(session.observed().decision, Decision::Advance);
+    pass(&mut session, Duration::from_secs(31));
+    assert_eq!(session.observed().decision, Decision::Wait(Waiting::NoStep), "it was checked");
+}
+
+#[test]
 fn what_is_kept_goes_on_with_the_next_tick() {
     let mut first = session(None, None);
     first.change(0.1, true, Duration::ZERO..Duration::ZERO);
