@@ -17,6 +17,8 @@ mod disk_tests;
 mod drain_tests;
 mod draining;
 mod effects;
+#[cfg(test)]
+mod evaluation_tests;
 mod fallbacks;
 #[cfg(debug_assertions)]
 mod fault;

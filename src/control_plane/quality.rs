@@ -7,9 +7,11 @@
 mod evaluation;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::command::Refused;
 use super::handle::{ControllerHandle, Shared};
@@ -46,19 +48,23 @@ pub enum AskedBy {
     Somebody(Asker),
 }
 
-/// Services that are being evaluated.
+/// What an evaluation may take beyond its timeout: to be killed, and to have its file read.
+const END_MAX: Duration = Duration::from_secs(60);
+
+/// Services that are being evaluated. A watch, since a rollout waits for its turn.
 #[derive(Debug, Default)]
-pub(super) struct Evaluating(Mutex<BTreeSet<Name>>);
+pub(super) struct Evaluating(watch::Sender<BTreeSet<Name>>);
 
 /// A place among them, given back when dropped.
-struct Place {
+#[derive(Debug)]
+pub(super) struct Place {
     shared: Arc<Shared>,
     service: Name,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.evaluating.lock().remove(&self.service);
+        self.shared.evaluating.0.send_if_modified(|services| services.remove(&self.service));
     }
 }
 
@@ -107,10 +113,12 @@ impl ControllerHandle {
         })
     }
 
-    /// Runs the gate of an environment now, and tells of it as an event. Cancel safe, as `run`.
+    /// Runs the gate of an environment now, and tells of it as an event. A rollout waits until it may: an
+    /// evaluation that somebody else asked for is no fault of its candidate. Cancel safe, as `run`.
     ///
     /// # Errors
-    /// When there is nothing to run, or the service is being evaluated already.
+    /// When there is nothing to run, or the service is being evaluated already; for a rollout, longer than
+    /// one evaluation takes.
     pub async fn evaluate(
         &self,
         service: &Name,
@@ -119,7 +127,10 @@ impl ControllerHandle {
     ) -> Result<QualityReport, Refused> {
         let rollout = if let AskedBy::Rollout(id) = asked_by { Some(id) } else { None };
         let context = self.quality_gate(service, environment, rollout)?;
-        let _place = self.shared.place(service)?;
+        let _place = match rollout {
+            Some(_) => self.shared.await_place(service, context.takes_at_most()).await?,
+            None => self.shared.place(service)?,
+        };
         let report = run(&context).await;
         let text = format!("{environment}: {}", report.gate().sentence);
         let details = json!({ "environment": environment, "report": report });
@@ -142,6 +153,10 @@ impl QualityContext {
         self.controller.shared.entrance.get().copied()
     }
 
+    fn takes_at_most(&self) -> Duration {
+        END_MAX + self.spec.evaluation.as_ref().map_or(Duration::ZERO, |spec| spec.timeout)
+    }
+
     fn scores(&self) -> ScoresSeen {
         let Some(ScoresSpec { name, .. }) = &self.spec.scores else {
             return ScoresSeen { count: 0, mean: None };
@@ -154,8 +169,8 @@ impl QualityContext {
 }
 
 impl Shared {
-    fn place(self: &Arc<Self>, service: &Name) -> Result<Place, Refused> {
-        if !self.evaluating.lock().insert(service.clone()) {
+    pub(super) fn place(self: &Arc<Self>, service: &Name) -> Result<Place, Refused> {
+        if !self.evaluating.0.send_if_modified(|services| services.insert(service.clone())) {
             return Err(Refused::State {
                 problem: format!("service `{service}` is being evaluated already"),
                 remedy: "wait for its end; `cyan events` tells of it".to_owned(),
@@ -163,11 +178,28 @@ impl Shared {
         }
         Ok(Place { shared: Arc::clone(self), service: service.clone() })
     }
-}
 
-impl Evaluating {
-    /// A set of names is whole after any panic.
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<Name>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same when it is free, for as long as that may take.
+    async fn await_place(
+        self: &Arc<Self>,
+        service: &Name,
+        max: Duration,
+    ) -> Result<Place, Refused> {
+        let mut changed = self.evaluating.0.subscribe();
+        let free = async {
+            loop {
+                if let Ok(place) = self.place(service) {
+                    return place;
+                }
+                let notice = self.warm_ups.notice(service);
+                notice.say("another evaluation to end".to_owned());
+                // The sender is in `self`, so that it cannot be gone.
+                let _ = changed.wait_for(|services| !services.contains(service)).await;
+            }
+        };
+        match tokio::time::timeout(max, free).await {
+            Ok(place) => Ok(place),
+            Err(_) => self.place(service),
+        }
     }
 }
