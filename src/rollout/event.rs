@@ -119,6 +119,15 @@ pub struct Advance {
     pub said: Said,
 }
 
+impl Advance {
+    /// Whether users go back by it: nothing may delay that.
+    pub fn protects(&self, scene: &Scene) -> bool {
+        let lowers = |share: Weight| share < scene.share;
+        let is_lowered = matches!(self.traffic, Some(Traffic::Share(share)) if lowers(share));
+        self.next.stage.goes_back() || is_lowered
+    }
+}
+
 /// What happens to traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {

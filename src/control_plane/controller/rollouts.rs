@@ -147,16 +147,18 @@ impl Controller {
     }
 
     /// Tells a rollout of something, if it makes a difference and the disk is not busy with its last step.
+    /// What protects waits for no disk.
     fn offer(&mut self, service: &Name, event: Event, now: Instant) {
         let Some(live) = self.services.find(service) else { return };
         let Some(rollout) = live.record.release.running() else { return };
-        let Ok(Some(advance)) = rollout.advance(&event, &scene(live, CONTROLLER)) else { return };
-        let goes_back = advance.next.stage.goes_back();
+        let scene = scene(live, CONTROLLER);
+        let Ok(Some(advance)) = rollout.advance(&event, &scene) else { return };
+        let protects = advance.protects(&scene);
         let run = self.runs.list.get(service);
         let was_refused = run
             .and_then(|run| run.refused_at)
             .is_some_and(|refused| now.saturating_duration_since(refused) < AFTER_REFUSAL);
-        if goes_back || !(was_refused || self.is_changing(service)) {
+        if protects || !(was_refused || self.is_changing(service)) {
             self.tell_rollout(service, event);
         }
     }

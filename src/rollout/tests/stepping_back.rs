@@ -37,3 +37,18 @@ fn after_a_step_back_from_the_first_step_nobody_returns_before_it_is_over() {
     assert!(drive.look(1, BAKING));
     assert_eq!(drive.share, percent(1.0));
 }
+
+#[test]
+fn a_step_back_protects_and_a_step_does_not() {
+    let mut drive = Drive::in_ramp(Plan::default());
+    drive.look(300, ADVANCE);
+    drive.now += Duration::from_secs(300);
+    for (decision, protects) in [(STEP_BACK, true), (BREACH, true), (ADVANCE, false)] {
+        let (text, details) = (String::new(), Value::Null);
+        let judged = Judged { decision, text, details, requests: 999, is_total_failure: false };
+        let look = Look { ready: Ok(()), judged: Some(judged), comparison: None };
+        let event = Event::Looked(Box::new(look));
+        let advance = drive.rollout.advance(&event, &drive.scene()).unwrap().unwrap();
+        assert_eq!(advance.protects(&drive.scene()), protects, "{decision:?}");
+    }
+}
