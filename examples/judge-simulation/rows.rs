@@ -320,5 +320,19 @@ fn after_the_switch() -> Vec<Row> {
         let world = World { users, error_rate: 0.05, fault: None, ..switched(0.05, 40_000) };
         rows.push(Row::healthy(name, world, 200));
     }
+    let scored = |mean| World {
+        users: Users::Zipf(500),
+        scores: Some(mean),
+        fault: None,
+        ..switched(0.0, 40_000)
+    };
+    let fault = Some(Fault::candidate(0.0, FaultKind::Scores(0.60)));
+    rows.push(Row {
+        // No figure was ever asked for.
+        asks: Asks::Found { median: None, share: 0.95 },
+        ..Row::healthy("switched, scores of 0.60", World { fault, ..scored(0.85) }, 100)
+    });
+    let name = "switched, scores of exactly 0.70, 500 users by Zipf, 40 000 requests";
+    rows.push(Row::healthy(name, scored(0.70), 100));
     rows
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::quality::Shortfall;
 use super::record::{ErrorReading, Hit, HitKind, Side};
 
 /// Requests that are looked at.
@@ -75,21 +76,37 @@ fn is_failure(hit: &Hit) -> bool {
 /// Whether failures come from several users, none of whom has most of them. Where fewer users than that
 /// were there at all, fewer are enough.
 pub fn comes_from_many(hits: impl Iterator<Item = Option<u64>>, users_seen: Option<u32>) -> bool {
-    let mut by_key: HashMap<u64, usize> = HashMap::new();
-    let (mut all, mut keyless) = (0_usize, 0_usize);
-    for hit in hits {
-        all += 1;
-        match hit {
-            Some(key) => *by_key.entry(key).or_default() += 1,
-            None => keyless += 1,
+    is_of_many(hits.map(|key| (key, 1.0)), users_seen)
+}
+
+/// The same of scores: whether several users' fall short of the limit, and none of them has most of what all
+/// users together fall short. (Of healthy scores many are below the limit, and more are above: to count
+/// those below would take the low scores of one user for everybody's.)
+pub fn falls_short_for_many(
+    shortfalls: impl Iterator<Item = Shortfall>,
+    users_seen: Option<u32>,
+) -> bool {
+    is_of_many(shortfalls.map(|shortfall| (shortfall.key, shortfall.points)), users_seen)
+}
+
+/// Whether amounts, which may be negative, are those of several users.
+fn is_of_many(amounts: impl Iterator<Item = (Option<u64>, f64)>, users_seen: Option<u32>) -> bool {
+    let mut by_key: HashMap<u64, f64> = HashMap::new();
+    let (mut all, mut keyless) = (0.0, 0_usize);
+    for (key, amount) in amounts {
+        all += amount;
+        match key {
+            Some(key) => *by_key.entry(key).or_default() += amount,
+            None => keyless += usize::from(amount > 0.0),
         }
     }
     let seen = users_seen.and_then(|seen| usize::try_from(seen).ok()).unwrap_or(usize::MAX);
     let needed = USERS_AFTER_SWITCH_MIN.min(seen.max(1));
-    let largest = by_key.values().copied().max().unwrap_or(0);
+    let largest = by_key.values().copied().fold(0.0, f64::max);
     // Of two users, one always has half.
-    let is_spread = needed < 3 || largest * 2 <= all;
-    by_key.len() + keyless >= needed && is_spread
+    let is_spread = needed < 3 || largest * 2.0 <= all;
+    let users = by_key.values().filter(|amount| **amount > 0.0).count();
+    users + keyless >= needed && is_spread
 }
 
 #[cfg(test)]
@@ -156,6 +173,25 @@ mod tests {
             (keys(&[]), Some(1), false),
         ] {
             assert_eq!(comes_from_many(hits.iter().copied(), seen), many, "{hits:?} of {seen:?}");
+        }
+    }
+
+    #[test]
+    fn scores_of_one_user_are_not_made_everybodys_by_others_that_vary() {
+        let limit = 0.7;
+        let of = |key: u64, scores: &[f64]| -> Vec<Shortfall> {
+            let short = |score: &f64| Shortfall { key: Some(key), points: limit - score };
+            scores.iter().map(short).collect()
+        };
+        let healthy = (1..20).flat_map(|key| of(key, &[0.6, 0.65, 0.9]));
+        let low = (1..20).flat_map(|key| of(key, &[0.5, 0.6, 0.7]));
+        for (what, scores, many) in [
+            ("one user's", of(0, &[0.1; 60]), false),
+            ("one user's among healthy ones", healthy.chain(of(0, &[0.1; 60])).collect(), false),
+            ("everybody's", low.collect(), true),
+            ("four users'", (1..5).flat_map(|key| of(key, &[0.1])).collect(), false),
+        ] {
+            assert_eq!(falls_short_for_many(scores.into_iter(), None), many, "{what}");
         }
     }
 }

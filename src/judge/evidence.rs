@@ -209,6 +209,17 @@ impl Evidence {
         if share == 0.0 { 0.0 } else { share * self.of(metric) }
     }
 
+    /// What it adds where only absolute limits count: what comparisons had won is the coin that was staked
+    /// and no more.
+    pub fn adds_alone(&self, metric: Metric) -> f64 {
+        let share = self.settings.metrics.share(metric);
+        match metric {
+            Metric::ErrorLimit | Metric::LatencyLimit => self.adds(metric),
+            Metric::Quality => share * self.quality.value_alone(),
+            _ => self.adds(metric).min(share),
+        }
+    }
+
     /// The metric that adds most.
     pub fn strongest(&self) -> Metric {
         let strongest =

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::confirmation::comes_from_many;
+use super::confirmation::{comes_from_many, falls_short_for_many};
 use super::decision::{Breach, Decision, HoldReason, Judge, Waiting};
 use super::e_process::Tally;
 use super::evidence::Evidence;
@@ -81,26 +81,25 @@ impl EvidenceJudge {
         self.step.share >= 1.0
     }
 
-    /// The number that is acted on. After the switch comparisons can no longer be confirmed, so what
-    /// they had won by then counts as the coin that was staked and no more.
+    /// The number that is acted on. After the switch comparisons can no longer be confirmed.
     fn value(&self) -> f64 {
-        if !self.is_switched() {
-            return self.evidence.value();
+        self.settings().metrics.iter().map(|metric| self.adds(metric)).sum()
+    }
+
+    /// What a metric adds to it.
+    fn adds(&self, metric: Metric) -> f64 {
+        if self.is_switched() {
+            self.evidence.adds_alone(metric)
+        } else {
+            self.evidence.adds(metric)
         }
-        let metrics = &self.settings().metrics;
-        let adds = |metric: Metric| {
-            let adds = self.evidence.adds(metric);
-            if metric.is_absolute() { adds } else { adds.min(metrics.share(metric)) }
-        };
-        metrics.iter().map(adds).sum()
     }
 
     /// The metric that a rollback would be for.
     fn strongest(&self) -> Metric {
-        let absolute = self.evidence.armed_limits().map(|(metric, _)| metric);
-        let strongest = absolute
-            .max_by(|a, b| self.evidence.adds(*a).total_cmp(&self.evidence.adds(*b)))
-            .filter(|_| self.is_switched());
+        let metrics = self.settings().metrics.iter();
+        let limits = metrics.filter(|metric| self.is_switched() && metric.has_limit());
+        let strongest = limits.max_by(|a, b| self.adds(*a).total_cmp(&self.adds(*b)));
         strongest.unwrap_or_else(|| self.evidence.strongest())
     }
 
@@ -119,7 +118,13 @@ impl EvidenceJudge {
             return true;
         }
         if self.is_switched() {
-            return comes_from_many(self.evidence.recent_keys(metric), self.users_of_hour);
+            let users = self.users_of_hour;
+            return match metric {
+                Metric::Quality => {
+                    falls_short_for_many(self.evidence.quality().shortfalls(), users)
+                }
+                _ => comes_from_many(self.evidence.recent_keys(metric), users),
+            };
         }
         self.evidence.by_users(metric) >= self.settings().levels.confirm
     }
@@ -133,6 +138,7 @@ impl EvidenceJudge {
                 candidate.share() - active.share() >= levels.excess_errors_min
             }
             Metric::Ttft | Metric::Latency => candidate.clear_share() >= active.share(),
+            Metric::Quality if self.is_switched() => !self.evidence.quality().is_shared(),
             Metric::Quality => {
                 let quality = self.evidence.quality();
                 let means = quality.means();
@@ -282,7 +288,7 @@ impl Judge for EvidenceJudge {
     }
 
     fn explain(&self) -> Explanation {
-        Explanation::of(&self.evidence, self.value(), self.strongest())
+        Explanation::of(&self.evidence, self.strongest(), |metric| self.adds(metric))
     }
 
     fn resume(&mut self) {

@@ -45,20 +45,21 @@ pub struct Part {
 }
 
 impl Explanation {
-    /// Of evidence.
-    pub fn of(evidence: &Evidence, value: f64, strongest: Metric) -> Self {
+    /// Of evidence, and of what each metric adds to the number that is acted on.
+    pub fn of(evidence: &Evidence, strongest: Metric, adds: impl Fn(Metric) -> f64) -> Self {
         let part = |metric| Part {
             metric,
-            adds: evidence.adds(metric),
+            adds: adds(metric),
             by_users: evidence.by_users(metric),
             onset: evidence.onset(metric),
             users: evidence.users_hit(metric).counted.map(|tally| tally.hits),
             means: (metric == Metric::Quality).then(|| evidence.quality().means()),
         };
+        let parts: Vec<Part> = evidence.settings().metrics.iter().map(part).collect();
         Self {
-            evidence: Some(value),
+            evidence: Some(parts.iter().map(|part| part.adds).sum()),
             strongest: Some(strongest),
-            parts: evidence.settings().metrics.iter().map(part).collect(),
+            parts,
             is_total_failure: evidence.is_total_failure(),
         }
     }

@@ -52,6 +52,11 @@ impl Metric {
         matches!(self, Self::ErrorLimit | Self::LatencyLimit)
     }
 
+    /// Whether some of its coin is bet against an absolute limit.
+    pub fn has_limit(self) -> bool {
+        self.is_absolute() || self == Self::Quality
+    }
+
     /// A stable code.
     pub fn code(self) -> &'static str {
         match self {

@@ -3,6 +3,8 @@
 //! Half of the coin is bet against the absolute limit, half by comparison. Scores come late and sparsely,
 //! so a comparison closes with the first second in which both sides have one; by counts, never by values.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use super::e_process::{EProcess, Tally};
@@ -13,6 +15,8 @@ use super::tick::Tick;
 
 /// Scores of the active side from which its mean is taken as what is usual.
 const USUAL_MIN: u32 = 20;
+/// Scores of the candidate that are remembered by key.
+const RECENT_MAX: usize = 200;
 
 /// Scores: how many and what they sum to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -48,6 +52,18 @@ pub struct Quality {
     since_change: Both<Scores>,
     /// Of the active side, always.
     usual: Scores,
+    /// Of the candidate, in the order in which they came in.
+    #[serde(default)]
+    recent: VecDeque<Shortfall>,
+}
+
+/// By how much a score is below the limit; negative above it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shortfall {
+    /// Whose it is; `None` for a request without a key.
+    pub key: Option<u64>,
+    /// How much.
+    pub points: f64,
 }
 
 impl Quality {
@@ -62,6 +78,7 @@ impl Quality {
             open_from: Tick(0),
             since_change: Both::default(),
             usual: Scores::default(),
+            recent: VecDeque::new(),
         }
     }
 
@@ -88,6 +105,10 @@ impl Quality {
             let limit = self.limit;
             let factor = |bettor: usize| score_below(limit, value, SCORE_STAKES[bettor]);
             self.absolute.observe(score.arrived, counted, factor);
+            if self.recent.len() == RECENT_MAX {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(Shortfall { key: score.key, points: limit - value });
         }
         is_low
     }
@@ -108,6 +129,29 @@ impl Quality {
     /// What the coin has become.
     pub fn value(&self) -> f64 {
         f64::midpoint(self.absolute.value(), self.relative.value())
+    }
+
+    /// The same where comparisons no longer count: their half is the coin that was staked and no more.
+    pub fn value_alone(&self) -> f64 {
+        f64::midpoint(self.absolute.value(), self.relative.value().min(1.0))
+    }
+
+    /// By how much the candidate's last scores fall short of the limit, since the trouble most probably
+    /// began. (In the order in which they came in: whoever scores may do so in any order of requests.)
+    pub fn shortfalls(&self) -> impl Iterator<Item = Shortfall> {
+        let since = self.absolute.onset().counted.candidate.n;
+        let since = usize::try_from(since).unwrap_or(usize::MAX);
+        self.recent.iter().rev().take(since).copied()
+    }
+
+    /// Whether the active side has enough scores to compare with.
+    pub fn is_compared(&self) -> bool {
+        self.usual.n >= USUAL_MIN
+    }
+
+    /// Whether the active side's own scores are below the limit.
+    pub fn is_shared(&self) -> bool {
+        self.is_compared() && self.usual.mean().is_some_and(|mean| mean < self.limit)
     }
 
     /// When the trouble most probably began.

@@ -235,11 +235,7 @@ impl Judge for WindowJudge {
             users: Both::default(),
             means: (metric == Metric::Quality).then(|| self.scores().map(Scores::mean)),
         };
-        let parts = self
-            .settings
-            .metrics
-            .iter()
-            .filter(|metric| metric.is_absolute() || *metric == Metric::Quality);
+        let parts = self.settings.metrics.iter().filter(|metric| metric.has_limit());
         let parts = parts.map(part).collect();
         Explanation { evidence: None, strongest, parts, is_total_failure: false }
     }

@@ -226,6 +226,32 @@ async fn limits_stay_armed_after_the_switch_until_it_is_released() {
     assert_eq!(weights(&proxy), "blue=0 green=100", "it only alerts");
 }
 
+#[tokio::test]
+async fn scores_below_the_limit_go_back_after_the_switch() {
+    let (blue, green) = (Server::named("blue").await, Server::named("green").await);
+    let environments = blue.environment("blue", 100) + &green.environment("green", 0);
+    let proxy = Builder::configured(&(PLAN.to_owned() + &environments)).start();
+    let mut told = Told::of(&proxy);
+    let _users = Users::come(&proxy).await;
+    score(&proxy, "blue", 0.9).await;
+    release(&proxy, &mut told).await;
+    act(&proxy, "promote", json!({"full": true})).await;
+    score(&proxy, "green", 0.2).await;
+    let back = told.next("rollout_rolled_back").await;
+    let expected = "green rolled back from 100 %: ";
+    assert!(back.text.starts_with(expected) && back.text.contains("quality"), "{}", back.text);
+    assert_eq!(weights(&proxy), "blue=100 green=0");
+}
+
+/// A grader has looked at an answer to each of a hundred users.
+async fn score(proxy: &Proxy, environment: &str, value: f64) {
+    let score =
+        |user| json!({"environment": environment, "value": value, "key": format!("user-{user}")});
+    let scores: Vec<_> = (0..100).map(score).collect();
+    let (status, answer) = proxy.admin("POST", "/v1/scores", &json!(scores).to_string()).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
 /// Although blue has just broken a limit.
 async fn release_again(proxy: &Proxy) {
     let body = r#"{"candidate":"green","again":true,"without_broken_limits":true}"#;

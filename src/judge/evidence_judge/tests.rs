@@ -1,7 +1,9 @@
 //! The rules of decision, each at its edge.
 
 use super::super::metric::Metrics;
-use super::super::record::{Arrivals, ErrorAge, ErrorCounts, ErrorReading, Hit, HitKind, Side};
+use super::super::record::{
+    Arrivals, ErrorAge, ErrorCounts, ErrorReading, Hit, HitKind, Score, Side,
+};
 use super::*;
 
 /// A judge of errors at 10 %, and how many seconds it has heard.
@@ -171,4 +173,55 @@ fn a_burst_on_both_sides_is_not_the_candidates() {
     assert!(is_shared(tally(5, 10), 0.05), "both failed in the same two seconds");
     assert!(!is_shared(tally(2, 10), 0.05), "chance");
     assert!(!is_shared(tally(5, 100), 0.05), "at the limit");
+}
+
+/// A judge of a switched candidate that hears a score a second: of so many users in turn, by a function of
+/// the second.
+fn scored_after_the_switch(
+    active: &[f64],
+    users: u64,
+    seconds: u32,
+    score: impl Fn(u32) -> f64,
+) -> Option<u32> {
+    let mut rig = Rig::new(|settings| settings.metrics = Metrics::default());
+    let tick = |second: u32, side, key, value| TickRecord {
+        now: Tick::of_second(second + 1),
+        scores: vec![Score { side, key, arrived: Tick::of_second(second), value }],
+        keys_of_hour: Some(100),
+        ..TickRecord::default()
+    };
+    for value in active {
+        rig.judge.observe(&tick(rig.second, Side::Active, None, *value));
+        rig.second += 1;
+    }
+    rig.share(1.0);
+    let switched = rig.second;
+    (0..seconds).find(|second| {
+        let user = Some(u64::from(*second) % users);
+        rig.judge.observe(&tick(switched + second, Side::Candidate, user, score(*second)));
+        rig.judge.decide() == Decision::RollBack(Breach::Metric(Metric::Quality))
+    })
+}
+
+#[test]
+fn after_the_switch_scores_below_the_limit_roll_back() {
+    let low = scored_after_the_switch(&[0.9; 30], 100, 500, |_| 0.2);
+    assert!(low.is_some_and(|scores| scores < 20), "{low:?}");
+    let unscored = scored_after_the_switch(&[], 100, 500, |_| 0.2);
+    assert!(unscored.is_some(), "the limit needs no active side");
+    assert_eq!(scored_after_the_switch(&[0.9; 30], 4, 500, |_| 0.2), None, "of four users");
+    assert_eq!(scored_after_the_switch(&[0.6; 30], 100, 500, |_| 0.2), None, "blue breaks it too");
+}
+
+#[test]
+fn after_the_switch_scores_around_the_limit_do_not_roll_back() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let found = (0..100).filter(|_| {
+        let scores: Vec<f64> = (0..1_000).map(|_| 0.5 + 0.4 * random.f64()).collect();
+        let score = |second: u32| scores[usize::try_from(second).unwrap()];
+        scored_after_the_switch(&[0.9; 30], 100, 1_000, score).is_some()
+    });
+    assert!(found.count() <= 3, "a mean of exactly 0.70");
+    let one_user = |second: u32| if second.is_multiple_of(10) { 0.05 } else { 0.72 };
+    assert_eq!(scored_after_the_switch(&[0.9; 30], 10, 2_000, one_user), None, "one user's");
 }
