@@ -33,11 +33,13 @@ use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::measure::Measure;
+use crate::metrics::scores::{ScoreOrigin, ScoreWindow};
 use crate::model::entrance::Entrance;
 use crate::model::environment::{Environment, EnvironmentId};
 use crate::model::name::Name;
 use crate::model::plan::Plan;
 use crate::model::reading::Reading;
+use crate::model::score::quality;
 use crate::model::snapshot::Snapshot;
 use crate::rollout::event::Judged;
 use crate::rollout::start::BaseMeasured;
@@ -203,7 +205,14 @@ impl ControllerHandle {
         let running = environment.in_flight.count();
         let measured = self.measured(environment.id, Window::Minutes15);
         let measured = measured.map_or_else(BaseMeasured::default, |m| m.against(plan, running));
-        BaseMeasured { has_scores: !self.scores(environment.id).is_empty(), ..measured }
+        let now = self.shared.measurements.since_epoch(Instant::now());
+        let users = (&quality(), ScoreOrigin::Users);
+        let scores = self.shared.measurements.scores();
+        // Those of the last hour outlast a restart, all others begin anew.
+        let has_scores = [ScoreWindow::Hour, ScoreWindow::Start]
+            .into_iter()
+            .any(|window| scores.read_of(environment.id, users, window, now).count() > 0);
+        BaseMeasured { has_scores, ..measured }
     }
 
     /// What the data plane works with.

@@ -117,16 +117,18 @@ impl EvidenceJudge {
         if is_about_errors && self.evidence.is_total_failure() {
             return true;
         }
+        let quality = self.evidence.quality();
         if self.is_switched() {
             let users = self.users_of_hour;
             return match metric {
-                Metric::Quality => {
-                    falls_short_for_many(self.evidence.quality().shortfalls(), users)
-                }
+                Metric::Quality => falls_short_for_many(quality.shortfalls(), users),
                 _ => comes_from_many(self.evidence.recent_keys(metric), users),
             };
         }
+        // Without scores of the active side every low one is the candidate's, and says little.
+        let is_one_sided = metric == Metric::Quality && !quality.is_compared();
         self.evidence.by_users(metric) >= self.settings().levels.confirm
+            && (!is_one_sided || falls_short_for_many(quality.shortfalls(), None))
     }
 
     /// Whether the difference since the trouble began is large enough to roll back for.

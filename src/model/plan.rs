@@ -144,6 +144,8 @@ pub struct Limits {
     pub latency_p99_max: Duration,
     /// Mean quality score, 0 to 1.
     pub quality_min: f64,
+    /// Somebody wrote it: it holds though the active environment has no scores to compare with.
+    pub is_quality_set: bool,
 }
 
 /// What happens to a step that never gets its requests.
@@ -322,7 +324,12 @@ impl Default for Plan {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { error_rate_max: 0.05, latency_p99_max: Duration::from_secs(5), quality_min: 0.70 }
+        Self {
+            error_rate_max: 0.05,
+            latency_p99_max: Duration::from_secs(5),
+            quality_min: 0.70,
+            is_quality_set: false,
+        }
     }
 }
 

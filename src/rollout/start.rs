@@ -16,7 +16,7 @@ use crate::model::name::Name;
 use crate::model::plan::{Plan, PlanError};
 
 /// Requests of the active environment without which its own rates say nothing.
-const REQUESTS_TO_KNOW: u32 = 200;
+pub(super) const REQUESTS_TO_KNOW: u32 = 200;
 
 /// A wish to start.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,7 @@ pub struct BaseMeasured {
     pub has_streams: bool,
     /// Some were not.
     pub has_others: bool,
-    /// Quality scores came in.
+    /// Quality scores of users' answers came in.
     pub has_scores: bool,
 }
 
@@ -147,6 +147,10 @@ pub fn start(
     let broken = broken_limits(&wish, situation)?;
     let judging = judging::settings(&wish.plan, &situation.base, broken.unarmed)?;
     let warnings = warnings(&wish, situation);
+    let mut unarmed = broken.in_words;
+    if !judging::judges_quality(&wish.plan, &situation.base) {
+        unarmed.push(format!("quality ({} has no scores)", situation.assignment.active));
+    }
     let rollout = Rollout {
         id: situation.last.map_or(1, |last| last.id + 1),
         candidate: wish.candidate,
@@ -156,7 +160,7 @@ pub fn start(
         plan: wish.plan,
         gates: wish.gates,
         judging,
-        unarmed: broken.in_words,
+        unarmed,
         started_by: wish.actor,
         started_at: situation.unix_ms,
         stands_since: situation.unix_ms,
@@ -221,15 +225,21 @@ fn broken_limits(wish: &Start, situation: &Situation<'_>) -> Result<Broken, Star
 
 /// What somebody should know before the first user meets the candidate.
 fn warnings(wish: &Start, situation: &Situation<'_>) -> Vec<String> {
-    let base = &situation.base;
+    let (base, active) = (&situation.base, &situation.assignment.active);
     let mut warnings = if base.requests == 0 {
-        let active = &situation.assignment.active;
         vec![format!("{active} had no requests lately: how long steps take is unknown")]
     } else {
         estimate::too_long_steps(&wish.plan, base)
     };
     if wish.version.is_none() {
         warnings.push(format!("{} has no version label: attempts are not counted", wish.candidate));
+    }
+    if !base.has_scores {
+        warnings.push(if judging::judges_quality(&wish.plan, base) {
+            format!("{active} has no scores: quality is judged by its limit alone")
+        } else {
+            format!("{active} has no scores: quality is not judged; send some, or set its limit")
+        });
     }
     warnings
 }
@@ -294,7 +304,12 @@ mod tests {
                 assignment: split([("blue", 90.0), ("green", 0.0), ("red", 10.0)]),
                 last: None,
                 attempts: Attempts::default(),
-                base: BaseMeasured { requests: 90_000, time, ..BaseMeasured::default() },
+                base: BaseMeasured {
+                    requests: 90_000,
+                    time,
+                    has_scores: true,
+                    ..BaseMeasured::default()
+                },
             }
         }
     }
@@ -389,7 +404,20 @@ mod tests {
         assert_eq!(
             quiet.said(Start { version: None, ..wish() }),
             "blue had no requests lately: how long steps take is unknown / \
-             green has no version label: attempts are not counted"
+             green has no version label: attempts are not counted / \
+             blue has no scores: quality is not judged; send some, or set its limit"
         );
+    }
+
+    #[test]
+    fn quality_that_is_not_judged_is_named() {
+        let mut now = Now::default();
+        now.base.has_scores = false;
+        let unarmed = |wish| now.start(wish).unwrap().rollout.unarmed;
+        assert_eq!(unarmed(wish()), ["quality (blue has no scores)"]);
+        let mut set = wish();
+        set.plan.limits.is_quality_set = true;
+        assert_eq!(unarmed(set.clone()), [""; 0]);
+        assert_eq!(now.said(set), "blue has no scores: quality is judged by its limit alone");
     }
 }

@@ -31,7 +31,8 @@ pub struct Rollout {
     pub judging: Settings,
     /// What the candidate has to pass before the ramp, in order.
     pub gates: Vec<Gate>,
-    /// Limits that the active environment broke already: not armed, with its own value in words.
+    /// What is not judged, and why: limits that the active environment broke already, with its own value,
+    /// and quality without its scores.
     pub unarmed: Vec<String>,
     /// Who started it.
     pub started_by: String,

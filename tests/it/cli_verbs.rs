@@ -104,7 +104,8 @@ const ENTRIES: &[Entry] = &[
         "rollout start green --yes",
         "applied on all cores in … ms, generation 2\n\
         note: blue had no requests lately: how long steps take is unknown\n\
-        note: green has no version label: attempts are not counted\n",
+        note: green has no version label: attempts are not counted\n\
+        note: blue has no scores: quality is not judged; send some, or set its limit\n",
         Changes,
     )
         .says("chat: green is released by plan default\n"),

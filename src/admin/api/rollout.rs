@@ -71,7 +71,8 @@ pub struct Rollout {
     /// How long its way back took, once every core had it.
     #[serde(default)]
     pub rollback: Option<Rollback>,
-    /// Limits that the active environment broke at the start: not armed.
+    /// What is not judged, and why: limits that the active environment broke at the start, and quality
+    /// where it had no scores.
     pub unarmed: Vec<String>,
     /// What the judge says, in a sentence and with its numbers; none before users meet the candidate.
     pub judge: Option<Judge>,

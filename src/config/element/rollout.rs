@@ -134,10 +134,12 @@ fn read_others(section: &Section<'_>, pace: Pace) -> BTreeMap<Name, Vec<Step>> {
 }
 
 fn read_limits(section: &Section<'_>, usual: &Limits) -> Limits {
+    let quality = read_share(section, "quality");
     Limits {
         error_rate_max: read_share(section, "error_rate").unwrap_or(usual.error_rate_max),
         latency_p99_max: section.duration("latency_p99", usual.latency_p99_max),
-        quality_min: read_share(section, "quality").unwrap_or(usual.quality_min),
+        quality_min: quality.unwrap_or(usual.quality_min),
+        is_quality_set: usual.is_quality_set || quality.is_some(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Plans as keys and values.
 
-use super::{Entry, entry, list, text, time};
+use super::{Entry, entry, list, optional, text, time};
 use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{JudgeKind, LatencySignal, Plans, TooLittleData};
 
@@ -28,6 +28,7 @@ pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
         }
     };
     let (limits, comparison) = (&plan.limits, &plan.comparison);
+    let quality = limits.is_quality_set.then_some(limits.quality_min);
     let mut entries = vec![
         entry("rollout.steps", list(&plan.steps)),
         entry("rollout.bake", time(plans.pace.bake)),
@@ -45,7 +46,7 @@ pub(super) fn of_plans(plans: &Plans) -> Vec<Entry> {
         entry("rollout.attempts_max", text(plan.attempts_max)),
         entry("rollout.limits.error_rate", text(limits.error_rate_max)),
         entry("rollout.limits.latency_p99", time(limits.latency_p99_max)),
-        entry("rollout.limits.quality", text(limits.quality_min)),
+        entry("rollout.limits.quality", optional(quality)),
         entry("rollout.comparison.window", time(comparison.window)),
         entry("rollout.comparison.latency_p99_margin", time(comparison.latency_p99_margin)),
         entry("rollout.comparison.error_rate", text(comparison.error_rate_max)),
