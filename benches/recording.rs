@@ -116,6 +116,7 @@ fn judge_recorder() -> JudgeRecorder {
         cores: 1,
         began: Duration::ZERO,
         first: Tick(0),
+        users_before: None,
         share: 0.1,
         latency_max: Duration::from_secs(5),
         signal: LatencySignal::Auto,

@@ -112,6 +112,9 @@ pub struct Kept {
     decided_tick: Tick,
     #[serde(default)]
     clock: WallClock,
+    /// The candidate's users of the last hour.
+    #[serde(default)]
+    users: u32,
     baseline: Baseline,
 }
 

@@ -63,6 +63,8 @@ pub struct Setup {
     pub began: Duration,
     /// The first tick: 0, or the next one of a rollout that goes on after a restart.
     pub first: Tick,
+    /// The candidate's users of the last hour, where it goes on after a restart; `None` where it begins.
+    pub users_before: Option<u32>,
     /// The candidate's share; 0 before the rollout.
     pub share: f64,
     /// The absolute limit on latency.
@@ -102,6 +104,9 @@ pub struct Recorder {
     changes: Changes,
     changed: Tick,
     served: ServedKeys,
+    /// Whether `served` knows everybody since the change. After a restart it does not, and users whom the
+    /// split check has counted would count again.
+    is_served_whole: bool,
     users: UsersOfHour,
     users_told: u32,
     final_age: Option<Duration>,
@@ -132,7 +137,8 @@ impl Recorder {
             changes: Changes::default(),
             changed: first,
             served: ServedKeys::new(setup.seed),
-            users: UsersOfHour::default(),
+            is_served_whole: setup.users_before.is_none(),
+            users: UsersOfHour::new(first, setup.users_before.unwrap_or(0)),
             users_told: 0,
             final_age: None,
             scores: Vec::new(),
@@ -247,6 +253,11 @@ impl Recorder {
         self.setup.share
     }
 
+    /// The candidate's users of the last hour.
+    pub fn users(&self) -> u32 {
+        self.users_told
+    }
+
     /// What could not be told.
     pub fn losses(&self) -> Losses {
         self.losses
@@ -275,6 +286,7 @@ impl Recorder {
         self.setup.share = change.share;
         self.changed = self.next;
         self.served.forget();
+        self.is_served_whole = true;
         Change { at: self.next, ..change }
     }
 
@@ -292,8 +304,9 @@ impl Recorder {
         }
         self.learn_asking(from);
         self.reading.read(&self.cohorts, &mut record);
-        record.new_keys = Some(new_keys).filter(|new| *new != Both::default());
-        let users = self.users.count();
+        record.new_keys =
+            Some(new_keys).filter(|new| self.is_served_whole && *new != Both::default());
+        let users = self.users.count(from);
         record.keys_of_hour = (users != self.users_told).then_some(users);
         self.users_told = users;
         // A score may be told of before its tick is settled.

@@ -53,6 +53,7 @@ impl Session {
             cores,
             began: now,
             first: kept.as_ref().map_or(Tick(0), |kept| kept.now),
+            users_before: kept.as_ref().map(|kept| kept.users),
             share: kept.as_ref().map_or(0.0, |kept| kept.share),
             latency_max: subject.latency_max,
             signal: subject.signal,
@@ -254,6 +255,7 @@ impl Session {
             decided: self.decided,
             decided_tick: self.decided_tick,
             clock: self.clock.clone(),
+            users: self.recorder.users(),
             baseline: self.baseline.clone(),
         }
     }

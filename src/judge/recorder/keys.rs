@@ -65,8 +65,11 @@ fn fingerprint(side: Side, key: u64) -> u64 {
 }
 
 /// The candidate's users of the last half hour to hour.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UsersOfHour {
+    /// How many there were before a restart, and when it was. Who has come since is few at first.
+    before: u32,
+    first: Tick,
     begun: Tick,
     young: Users,
     old: Users,
@@ -79,6 +82,12 @@ struct Users {
 }
 
 impl UsersOfHour {
+    /// From this tick on; so many were there before.
+    pub fn new(first: Tick, before: u32) -> Self {
+        let (young, old) = (Users::default(), Users::default());
+        Self { before, first, begun: first, young, old }
+    }
+
     /// A request of the candidate.
     pub fn see(&mut self, now: Tick, key: Option<u64>) {
         if now.0.saturating_sub(self.begun.0) >= HALF_HOUR {
@@ -95,9 +104,12 @@ impl UsersOfHour {
     }
 
     /// How many there are. A request without a key is a user of its own.
-    pub fn count(&self) -> u32 {
+    pub fn count(&self, now: Tick) -> u32 {
         let both = self.young.keys.union(&self.old.keys).count();
-        u32::try_from(both + self.young.without_key + self.old.without_key).unwrap_or(u32::MAX)
+        let all = both + self.young.without_key + self.old.without_key;
+        let is_whole = now.0.saturating_sub(self.first.0) >= HALF_HOUR;
+        let before = if is_whole { 0 } else { self.before };
+        u32::try_from(all).unwrap_or(u32::MAX).max(before)
     }
 }
 
@@ -136,16 +148,26 @@ mod tests {
 
     #[test]
     fn users_of_the_last_hour_are_counted_once() {
-        let mut users = UsersOfHour::default();
+        let mut users = UsersOfHour::new(Tick(0), 0);
         for key in [Some(1), Some(1), Some(2), None, None] {
             users.see(Tick(0), key);
         }
-        assert_eq!(users.count(), 4);
+        assert_eq!(users.count(Tick(0)), 4);
         users.see(Tick(HALF_HOUR), Some(2));
-        assert_eq!(users.count(), 4);
+        assert_eq!(users.count(Tick(HALF_HOUR)), 4);
         users.see(Tick(2 * HALF_HOUR), Some(3));
-        assert_eq!(users.count(), 2, "of the last half hour and this one");
+        assert_eq!(users.count(Tick(2 * HALF_HOUR)), 2, "of the last half hour and this one");
         (0..5_000).for_each(|key| users.see(Tick(2 * HALF_HOUR), Some(key)));
-        assert!(users.count() <= 2 * u32::try_from(USERS_MAX).unwrap());
+        assert!(users.count(Tick(2 * HALF_HOUR)) <= 2 * u32::try_from(USERS_MAX).unwrap());
+    }
+
+    #[test]
+    fn users_before_a_restart_count_until_half_an_hour_is_seen() {
+        let mut users = UsersOfHour::new(Tick(100), 40);
+        users.see(Tick(100), Some(1));
+        assert_eq!(users.count(Tick(99 + HALF_HOUR)), 40);
+        assert_eq!(users.count(Tick(100 + HALF_HOUR)), 1);
+        (0..50).for_each(|key| users.see(Tick(200), Some(key)));
+        assert_eq!(users.count(Tick(200)), 50, "more have come since");
     }
 }

@@ -151,6 +151,7 @@ fn begun(cores: usize) -> Recorder {
         cores,
         began: Duration::ZERO,
         first: Tick(0),
+        users_before: None,
         share: 0.1,
         latency_max: Duration::from_secs(5),
         signal: LatencySignal::Auto,
@@ -380,6 +381,7 @@ fn goes_on_after_a_restart_with_the_next_tick() {
         cores: 1,
         began: ms(10_100),
         first: Tick(77),
+        users_before: Some(40),
         share: 0.25,
         latency_max: Duration::from_secs(5),
         signal: LatencySignal::Auto,
@@ -396,4 +398,23 @@ fn goes_on_after_a_restart_with_the_next_tick() {
     );
     assert!((recorder.share() - 0.25).abs() < 1e-12 && recorder.now() == Tick(80));
     assert_eq!(BEGAN_MS % 250, 10, "the traffic of these tests begins within a quarter");
+}
+
+/// The next tick has one user where there were forty, and the split check has counted them all.
+#[test]
+fn a_restart_makes_no_users_few_and_none_new() {
+    let mut recorder = Recorder::new(Setup { users_before: Some(40), ..begun(1).setup });
+    recorder.hear(0, ms(0)..ms(1_000));
+    recorder.note(0, Side::Candidate, &note(0, 1, What::Began, 0));
+    recorder.note(0, Side::Candidate, &note(4, 2, What::Began, 0));
+    let told = |records: &[Record]| -> (Vec<u32>, Vec<Both<u32>>) {
+        let (users, new) = (|t: &TickRecord| t.keys_of_hour, |t: &TickRecord| t.new_keys);
+        (ticks(records).filter_map(users).collect(), ticks(records).filter_map(new).collect())
+    };
+    assert_eq!(told(&taken(&mut recorder, ms(1_000))), (vec![40], vec![]));
+    recorder.change(0.2, true, ms(1_000)..ms(1_000));
+    recorder.hear(0, ms(1_000)..ms(3_000));
+    recorder.note(0, Side::Candidate, &note(8, 1, What::Began, 0));
+    let new = Both { active: 0, candidate: 1 };
+    assert_eq!(told(&taken(&mut recorder, ms(3_000))), (vec![], vec![new]));
 }

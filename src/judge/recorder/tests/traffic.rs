@@ -87,6 +87,7 @@ impl Traffic {
             cores: CORES,
             began: Duration::from_millis(BEGAN_MS),
             first: Tick(0),
+            users_before: None,
             share: 0.0,
             latency_max: Duration::from_millis(LIMIT_MS),
             signal: LatencySignal::Auto,
