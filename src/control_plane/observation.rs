@@ -92,6 +92,8 @@ pub struct Observed {
     pub since: Tick,
     /// Requests of the candidate since.
     pub requests: u64,
+    /// Keys do not come back, so times are not compared.
+    pub are_strangers: bool,
     /// What could not be told to the judge since the observation began.
     pub losses: Losses,
     /// Records that whoever keeps them had no room for.

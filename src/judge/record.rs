@@ -12,7 +12,8 @@
 //! - Left out on both sides: forced, mirrored, warm-up, smoke and evaluation requests, marked retries,
 //!   and whoever left before the age or threshold that the reading asks about.
 //! - Slow and limit readings count only requests of a key that the same environment has served since
-//!   the weight last changed, and none that failed (cold caches are a step's doing, not a fault).
+//!   the weight last changed, and none that failed (cold caches are a step's doing, not a fault). Where
+//!   keys do not come back, limit readings count all of them.
 //! - At most `HITS_MAX` hits per reading, drawn at random from both sides together. Beyond the first of
 //!   a key since the last change or full hour of a step, hits are needed at the age of 250 ms and after
 //!   the switch only.

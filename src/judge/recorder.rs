@@ -18,6 +18,7 @@ mod draw;
 mod hits;
 mod keys;
 mod reading;
+mod returning;
 #[cfg(test)]
 mod tests;
 mod times;
@@ -36,6 +37,8 @@ use cores::{Cores, first_whole};
 use draw::draw;
 use keys::{ServedKeys, UsersOfHour};
 use reading::{Cohorts, Reading};
+use returning::Returning;
+use times::Seen;
 
 use super::record::{Arrivals, Both, Change, Record, Score, Side, TickRecord};
 use super::tick::Tick;
@@ -96,6 +99,7 @@ pub struct Recorder {
     baseline: Baseline,
     rules: Arc<Rules>,
     asking: Asking,
+    returning: Returning,
     cores: Cores,
     cohorts: Cohorts,
     reading: Reading,
@@ -130,6 +134,7 @@ impl Recorder {
             baseline,
             rules: Arc::new(rules),
             asking: Asking::default(),
+            returning: Returning::default(),
             cores: Cores::new(setup.cores, setup.began),
             cohorts: Cohorts { first, all: VecDeque::new() },
             reading: Reading::new(first, setup.seed),
@@ -175,7 +180,9 @@ impl Recorder {
     fn make_rules(&mut self) {
         let Setup { latency_max, signal, .. } = self.setup;
         let are_told = self.asking.are_told();
-        self.rules = Arc::new(Rules::new(&self.baseline, latency_max, signal, are_told));
+        let rules = Rules::new(&self.baseline, latency_max, signal, are_told);
+        let are_strangers = self.returning.are_strangers();
+        self.rules = Arc::new(if are_strangers { rules.counting_cold() } else { rules });
     }
 
     /// A core hands over what it saw between two moments since the epoch. To be called before its notes.
@@ -258,6 +265,11 @@ impl Recorder {
         self.users_told
     }
 
+    /// Whether keys are known not to come back: then times are not compared.
+    pub fn are_strangers(&self) -> bool {
+        self.returning.are_strangers()
+    }
+
     /// What could not be told.
     pub fn losses(&self) -> Losses {
         self.losses
@@ -294,7 +306,7 @@ impl Recorder {
         let (from, until) = (self.next, Tick(self.next.0 + 1));
         self.reach(from);
         let mut record = TickRecord { now: until, ..TickRecord::default() };
-        let new_keys = self.settle(from);
+        let seen = self.settle(from);
         self.next = until;
         if let Some(cohort) = self.cohorts.of(from) {
             record.arrivals.push(Arrivals { from, until, n: cohort.n });
@@ -303,9 +315,13 @@ impl Recorder {
             self.final_age = age;
         }
         self.learn_asking(from);
+        self.returning.see(from, self.changed, &seen);
+        if self.returning.learn() {
+            self.make_rules();
+        }
         self.reading.read(&self.cohorts, &mut record);
         record.new_keys =
-            Some(new_keys).filter(|new| self.is_served_whole && *new != Both::default());
+            Some(seen.new).filter(|new| self.is_served_whole && *new != Both::default());
         let users = self.users.count(from);
         record.keys_of_hour = (users != self.users_told).then_some(users);
         self.users_told = users;
@@ -325,8 +341,8 @@ impl Recorder {
         }
     }
 
-    /// All requests of a tick are known. Returns keys that came for the first time since the change.
-    fn settle(&mut self, tick: Tick) -> Both<u32> {
+    /// All requests of a tick are known.
+    fn settle(&mut self, tick: Tick) -> Seen {
         let missing = self.cores.missing(self.quarter(tick));
         if missing.is_partial {
             self.lose_tick(tick);
@@ -334,16 +350,15 @@ impl Recorder {
             self.leave_out(tick);
         }
         self.losses.ticks_without_core += u64::from(!missing.cores.is_empty());
-        let mut new_keys = Both::default();
         let (changed, share) = (self.changed, self.setup.share);
-        let Some(cohort) = self.cohorts.of_mut(tick) else { return new_keys };
+        let Some(cohort) = self.cohorts.of_mut(tick) else { return Seen::default() };
         cohort.is_settled = true;
         cohort.missing = missing.cores;
         (cohort.changed, cohort.share) = (changed, share);
-        cohort.times.settle(&mut self.served, |side| *new_keys.of(side) += 1);
+        let seen = cohort.times.settle(&mut self.served);
         let users = cohort.times.iter().filter(|(_, request)| request.side == Side::Candidate);
         users.for_each(|(_, request)| self.users.see(tick, request.key));
-        new_keys
+        seen
     }
 
     fn lose_tick(&mut self, tick: Tick) {

@@ -24,6 +24,10 @@ const RECORDS_MAX: usize = 1024;
 /// How often what the judge knows is written down.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 
+/// What is said where nearly every request has a key of its own.
+const STRANGERS: &str = " Times are not compared, only held against their limit: keys do not come back, so \
+    every request may meet a cold cache; let `sticky` name users.";
+
 /// A judge at work.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -52,7 +56,7 @@ impl Watch {
         observed.decision = self.decision(&observed);
         Judged {
             decision: observed.decision,
-            text: explained(&observed, rollout),
+            text: explained(&observed, rollout.base.as_str(), rollout.candidate.as_str()),
             details: details(&observed),
             requests: u32::try_from(observed.requests).unwrap_or(u32::MAX),
             is_total_failure: observed.explanation.is_total_failure,
@@ -99,15 +103,17 @@ impl Watch {
 }
 
 /// What the judge says in words, with the time of day at which it began, and the step.
-fn explained(observed: &Observed, rollout: &Rollout) -> String {
+fn explained(observed: &Observed, base: &str, candidate: &str) -> String {
     let step = format!(" (step {} %)", (observed.share * 10_000.0).round() / 100.0);
     let when = |tick: Tick| {
         let time = observed.clock.text(tick, unix_ms());
         // What began under an earlier share is not this step's.
         time + if tick >= observed.since { &step } else { "" }
     };
-    let (base, candidate) = (rollout.base.as_str(), rollout.candidate.as_str());
-    let evidence = observed.explanation.sentence(base, candidate, &when);
+    let mut evidence = observed.explanation.sentence(base, candidate, &when);
+    if observed.are_strangers {
+        evidence += STRANGERS;
+    }
     match observed.decision.objection(base, candidate) {
         Some(objection) => format!("{objection} {evidence}"),
         None => evidence,
@@ -121,6 +127,7 @@ fn details(observed: &Observed) -> Value {
         "explanation": observed.explanation,
         "share": observed.share,
         "requests": observed.requests,
+        "keys_come_back": !observed.are_strangers,
         "observed_s": observed.tick.observed().as_secs(),
         "lost": { "notes": observed.losses, "records": observed.records_lost },
     })
@@ -228,4 +235,38 @@ fn subject(live: &Live) -> Option<Subject> {
         signal: rollout.plan.latency_signal,
         seed: live.record.assignment.rollout_salt.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::observation::WallClock;
+    use crate::judge::decision::Waiting;
+    use crate::judge::explanation::Explanation;
+    use crate::judge::recorder::Losses;
+
+    #[test]
+    fn that_times_are_not_compared_is_said() {
+        let (evidence, strongest, parts) = (Some(0.5), None, vec![]);
+        let mut observed = Observed {
+            tick: Tick(0),
+            decision: Decision::Wait(Waiting::Baking),
+            decided_at: None,
+            decided_tick: Tick(0),
+            explanation: Explanation { evidence, strongest, parts, is_total_failure: false },
+            clock: WallClock::default(),
+            share: 0.1,
+            since: Tick(0),
+            requests: 0,
+            are_strangers: false,
+            losses: Losses::default(),
+            records_lost: 0,
+        };
+        let calm = "Nothing speaks against green.";
+        assert_eq!(explained(&observed, "blue", "green"), calm);
+        observed.are_strangers = true;
+        let said = "Times are not compared, only held against their limit: keys do not come back, so \
+                    every request may meet a cold cache; let `sticky` name users.";
+        assert_eq!(explained(&observed, "blue", "green"), format!("{calm} {said}"));
+    }
 }

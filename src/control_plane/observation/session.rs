@@ -239,6 +239,7 @@ impl Session {
             share: self.recorder.share(),
             since: self.since,
             requests: self.requests,
+            are_strangers: self.recorder.are_strangers(),
             losses: self.recorder.losses(),
             records_lost: self.records_lost,
         }

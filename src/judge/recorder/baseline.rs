@@ -64,6 +64,8 @@ pub struct Threshold {
     pub time: TimeOf,
     /// Whether a request that is silent counts as one that takes long, if it does not tell what it asks for.
     pub silence_counts: bool,
+    /// Whether requests of keys count that were not served before.
+    pub counts_cold: bool,
 }
 
 /// Which time of a request is meant.
@@ -134,6 +136,13 @@ impl Rules {
         Self { error_ages_ms: [250, 1_000, 15_000, millis(final_age)], timings, final_age }
     }
 
+    /// The same with a limit that counts requests of keys that were not served before.
+    pub fn counting_cold(mut self) -> Self {
+        let limit = &mut self.timings[LIMIT];
+        *limit = limit.map(|limit| Threshold { counts_cold: true, ..limit });
+        self
+    }
+
     /// How many ticks after the end of theirs all requests have reached an age.
     pub fn ticks(age_ms: u32) -> u32 {
         Tick(0).after(Duration::from_millis(age_ms.into())).0
@@ -146,7 +155,8 @@ impl Threshold {
         if time == TimeOf::Pace {
             let slow = u32::try_from(slow.as_micros()).unwrap_or(u32::MAX);
             let (slow_by_tenth, read_ms) = (slow.saturating_add(slow / 10), millis(final_age));
-            return Self { slow, slow_by_tenth, read_ms, time, silence_counts: false };
+            let (silence_counts, counts_cold) = (false, false);
+            return Self { slow, slow_by_tenth, read_ms, time, silence_counts, counts_cold };
         }
         let slow = millis(slow);
         let slow_by_tenth = slow + (slow / 10).max(NOTICED_MS);
@@ -157,7 +167,7 @@ impl Threshold {
         };
         let is_mixed = !silence_counts && silent.is_none() && !are_told;
         let read_ms = if is_mixed { slow_by_tenth.max(millis(final_age)) } else { slow_by_tenth };
-        Self { slow, slow_by_tenth, read_ms, time, silence_counts }
+        Self { slow, slow_by_tenth, read_ms, time, silence_counts, counts_cold: false }
     }
 
     /// For a limit nobody asks by how much it is broken, so it is read as soon as it can be.

@@ -45,7 +45,7 @@ impl ServedKeys {
     /// This side serves the key. Answers whether that is the first time, as far as one can know.
     pub fn add(&mut self, side: Side, key: u64) -> bool {
         let fingerprint = fingerprint(side, key);
-        let is_new = self.samples(fingerprint) && self.keys.insert(fingerprint);
+        let is_new = self.samples(side, key) && self.keys.insert(fingerprint);
         while self.keys.len() > KEYS_MAX {
             self.halvings += 1;
             let (seed, halvings) = (self.seed, self.halvings);
@@ -54,8 +54,9 @@ impl ServedKeys {
         is_new
     }
 
-    fn samples(&self, fingerprint: u64) -> bool {
-        is_sampled(draw(self.seed, fingerprint & !1), self.halvings)
+    /// Whether one can know of a key if it was served before.
+    pub fn samples(&self, side: Side, key: u64) -> bool {
+        is_sampled(draw(self.seed, fingerprint(side, key) & !1), self.halvings)
     }
 }
 

@@ -418,3 +418,29 @@ fn a_restart_makes_no_users_few_and_none_new() {
     let new = Both { active: 0, candidate: 1 };
     assert_eq!(told(&taken(&mut recorder, ms(3_000))), (vec![], vec![new]));
 }
+
+/// Sticky by request id, every request is the first of its key.
+#[test]
+fn where_keys_do_not_come_back_the_limit_counts_them_all_the_same() {
+    for keys in [u64::MAX, 2] {
+        let (mut recorder, mut records) = (begun(1), Vec::new());
+        for quarter in 0..4 * 430 {
+            let (exchange, now) = (u64::from(quarter), ms(u64::from(quarter) * 250 + 250));
+            let key = Some(draw(9, exchange % keys));
+            let note = |what, age| Note::new(EnvironmentId(1), (quarter, exchange), key, what, age);
+            recorder.note(0, Side::Active, &note(What::Began, ms(0)));
+            recorder.note(0, Side::Active, &note(What::Answered, ms(200)));
+            recorder.hear(0, ms(0)..now);
+            records.extend(taken(&mut recorder, now));
+        }
+        let limits = || ticks(&records).flat_map(|tick| &tick.limit);
+        let of_minute = |minute: u32| -> u32 {
+            let span = Tick::of_second(minute * 60)..Tick::of_second(minute * 60 + 60);
+            limits().filter(|reading| span.contains(&reading.from)).map(|r| r.n.active).sum()
+        };
+        let are_strangers = keys > 2;
+        assert_eq!(recorder.are_strangers(), are_strangers);
+        assert_eq!(of_minute(1), if are_strangers { 0 } else { 240 });
+        assert_eq!(of_minute(6), 240, "{keys} keys");
+    }
+}

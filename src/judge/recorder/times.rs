@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::super::record::{Measure, Side};
+use super::super::record::{Both, Measure, Side};
 use super::baseline::{Threshold, TimeOf};
 use super::keys::ServedKeys;
 use crate::model::note::What;
@@ -54,6 +54,17 @@ enum End {
     Spoilt,
 }
 
+/// Whose requests came in a tick.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Keys that came for the first time since the change.
+    pub new: Both<u32>,
+    /// Requests of keys of which it is known whether they were served before.
+    pub keyed: u32,
+    /// Those that were.
+    pub came_back: u32,
+}
+
 /// A request against a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compared {
@@ -92,16 +103,22 @@ impl Times {
     }
 
     /// All requests of this tick are known: are their keys warm? Only then the tick's own keys count as
-    /// served, so that it does not matter who of them came first. Calls `new` for each key that is new.
-    pub fn settle(&mut self, served: &mut ServedKeys, mut new: impl FnMut(Side)) {
+    /// served, so that it does not matter who of them came first.
+    pub fn settle(&mut self, served: &mut ServedKeys) -> Seen {
+        let mut seen = Seen::default();
         for request in self.requests.values_mut() {
             request.is_warm = served.has(request.side, request.key);
+            if request.key.is_some_and(|key| served.samples(request.side, key)) {
+                seen.keyed += 1;
+                seen.came_back += u32::from(request.is_warm);
+            }
         }
         for request in self.requests.values() {
             if request.key.is_some_and(|key| served.add(request.side, key)) {
-                new(request.side);
+                *seen.new.of(request.side) += 1;
             }
         }
+        seen
     }
 
     /// Every request with its number.
@@ -170,7 +187,7 @@ impl Request {
 
     /// Against a threshold, at its age; `None` where the request does not count.
     pub fn compare(&self, threshold: &Threshold) -> Option<Compared> {
-        if !self.is_warm {
+        if !self.is_warm && !threshold.counts_cold {
             return None;
         }
         let took = |time: u32| Compared {
@@ -213,7 +230,7 @@ mod tests {
     /// Slow above 1 s, read at 1.1 s.
     fn threshold(time: TimeOf, silence_counts: bool) -> Threshold {
         let (slow, slow_by_tenth, read_ms) = (1_000, 1_100, 1_100);
-        Threshold { slow, slow_by_tenth, read_ms, time, silence_counts }
+        Threshold { slow, slow_by_tenth, read_ms, time, silence_counts, counts_cold: false }
     }
 
     fn request(happened: &[(What, u32)]) -> Request {
@@ -284,14 +301,19 @@ mod tests {
         times.begin(1, Side::Active, Some(8));
         times.begin(2, Side::Active, Some(8));
         times.begin(3, Side::Candidate, None);
-        let mut new = 0;
-        times.settle(&mut served, |_| new += 1);
+        let first = times.settle(&mut served);
         let warm: Vec<u64> =
             times.iter().filter(|(_, r)| r.is_warm).map(|(exchange, _)| exchange).collect();
-        assert_eq!((new, warm), (1, vec![3]));
+        assert_eq!((first.new, warm), (Both { active: 1, candidate: 0 }, vec![3]));
+        assert_eq!((first.keyed, first.came_back), (2, 0));
+        let cold = times.requests[&1];
+        let limit = Threshold { counts_cold: true, ..threshold(TimeOf::Either, true) };
+        assert!(cold.compare(&threshold(TimeOf::Either, true)).is_none());
+        assert!(cold.compare(&limit).is_some_and(|compared| compared.is_slow));
         let mut later = Times::default();
         later.begin(4, Side::Active, Some(8));
-        later.settle(&mut served, |_| new += 1);
-        assert!(later.iter().all(|(_, request)| request.is_warm) && new == 1);
+        let seen = later.settle(&mut served);
+        assert!(later.iter().all(|(_, request)| request.is_warm));
+        assert_eq!(seen, Seen { new: Both::default(), keyed: 1, came_back: 1 });
     }
 }
