@@ -83,9 +83,11 @@ impl Attempts {
             let (times, max) = (known.rolled_back, plan.attempts_max);
             return Err(AttemptRefused::TooMany { version, times, max });
         }
-        // A clock that was set back must not lock a version out for longer than its cool-down.
-        let passed = Duration::from_millis(unix_ms.saturating_sub(known.last_ms));
-        match plan.cool_down.checked_sub(passed).filter(|left| !left.is_zero()) {
+        // Rolled back in the future: the clock was wrong then or is now, and nobody knows how long it is
+        // ago. To wait for that moment could lock the version out for years.
+        let passed = unix_ms.checked_sub(known.last_ms).map(Duration::from_millis);
+        let left = passed.and_then(|passed| plan.cool_down.checked_sub(passed));
+        match left.filter(|left| !left.is_zero()) {
             Some(left) => Err(AttemptRefused::CoolingDown { version, left }),
             None => Ok(()),
         }
@@ -113,6 +115,14 @@ mod tests {
         attempts.rolled_back("v42", 30 * minute);
         let too_many = said(&attempts, "v42", 90 * minute);
         assert!(too_many.starts_with("v42 was rolled back 2 times, at most 2"), "{too_many}");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_locks_no_version_out() {
+        let mut attempts = Attempts::default();
+        attempts.rolled_back("v42", 1_000_000);
+        assert_eq!(attempts.allow("v42", &Plan::default(), 999_999), Ok(()));
+        assert!(attempts.allow("v42", &Plan::default(), 1_000_000).is_err());
     }
 
     #[test]
