@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::Controller;
 use crate::control_plane::windows::Window;
+use crate::metrics::scores::{ScoreOrigin, ScoreSum, ScoreWindow};
 use crate::model::duration;
 use crate::model::name::Name;
 use crate::model::plan::Limits;
+use crate::model::score;
 use crate::rollout::start::BaseMeasured;
 
 /// How often they are looked at.
@@ -21,19 +23,32 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const REQUESTS_MIN: u32 = 50;
 /// The share of requests that may be slower than a p99.
 const SLOW_SHARE_MAX: f64 = 0.01;
+/// Scores of five minutes without which their mean says nothing.
+const SCORES_MIN: u64 = 20;
+/// So many standard errors below the limit a mean is no chance: it is looked at again and again.
+const SCORE_ERRORS: f64 = 3.0;
+
+const NOBODY: &str = "no rollout is under way, so nobody was moved";
 
 /// What was told.
 #[derive(Debug, Default)]
 pub(super) struct LimitsWatch {
     looked_at: Option<Instant>,
     /// Services whose active environment breaks a limit, with its name.
-    broken: HashMap<Name, Name>,
+    broken: HashMap<(Name, Watched), Name>,
 }
 
-/// What the last minute of an active environment says.
+/// What has limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Watched {
+    Requests,
+    Scores,
+}
+
+/// What the last minute of an active environment says, or its scores of five.
 #[derive(Debug, PartialEq)]
 enum Finding {
-    /// Too few requests to say anything.
+    /// Too little to say anything.
     Unknown,
     Within,
     /// In words.
@@ -50,7 +65,7 @@ impl Controller {
         self.limits.looked_at = Some(now);
         let known: HashSet<Name> =
             self.services.list.iter().map(|live| live.file.name.clone()).collect();
-        self.limits.broken.retain(|service, _| known.contains(service));
+        self.limits.broken.retain(|(service, _), _| known.contains(service));
         for service in known {
             self.look_at_limits_of(&service, now);
         }
@@ -60,7 +75,7 @@ impl Controller {
         let Some(live) = self.services.find(service) else { return };
         let active = live.table.active();
         if live.record.release.running().is_some() {
-            self.limits.broken.remove(service);
+            self.limits.broken.retain(|(other, _), _| other != service);
             return;
         }
         let plan = &live.file.plans.default;
@@ -70,21 +85,61 @@ impl Controller {
             return;
         };
         let name = active.name().clone();
-        let is_known = self.limits.broken.get(service) == Some(&name);
         let (measured, limits) = (minute.against(plan, 0), plan.limits);
-        let details = json!({ "environment": name, "measured": details(&measured) });
-        match finding(&name, &measured, &limits) {
+        let quality = score::quality();
+        let of = (&quality, ScoreOrigin::Users);
+        let scores = measurements.scores().read_of(active.id, of, ScoreWindow::Minutes5, now);
+        let of_requests = finding(&name, &measured, &limits);
+        self.tell_of_limit(service, (Watched::Requests, &name), of_requests, &details(&measured));
+        let measured = json!({ "scores": scores.count(), "score_mean": scores.mean() });
+        let of_scores = finding_of_scores(&name, &scores, &limits);
+        self.tell_of_limit(service, (Watched::Scores, &name), of_scores, &measured);
+    }
+
+    fn tell_of_limit(
+        &mut self,
+        service: &Name,
+        (watched, name): (Watched, &Name),
+        finding: Finding,
+        measured: &Value,
+    ) {
+        let key = (service.clone(), watched);
+        let is_known = self.limits.broken.get(&key) == Some(name);
+        let details = json!({ "environment": name, "measured": measured });
+        match finding {
             Finding::Broken(text) if !is_known => {
-                self.limits.broken.insert(service.clone(), name);
+                self.limits.broken.insert(key, name.clone());
                 self.note(service, "limit_broken", text, details);
             }
             Finding::Within if is_known => {
-                self.limits.broken.remove(service);
-                let text = format!("{name} is within its limits again");
+                self.limits.broken.remove(&key);
+                let text = match watched {
+                    Watched::Requests => format!("{name} is within its limits again"),
+                    Watched::Scores => format!("scores of {name} are within their limit again"),
+                };
                 self.note(service, "limit_kept", text, details);
             }
             _ => {}
         }
+    }
+}
+
+fn finding_of_scores(name: &Name, scores: &ScoreSum, limits: &Limits) -> Finding {
+    let (count, limit) = (scores.count(), limits.quality_min);
+    let Some(mean) = scores.mean().filter(|_| count >= SCORES_MIN) else {
+        return Finding::Unknown;
+    };
+    let n = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let error = (scores.variance().unwrap_or(0.0) / n).sqrt();
+    if mean >= limit {
+        Finding::Within
+    } else if mean + SCORE_ERRORS * error < limit {
+        Finding::Broken(format!(
+            "{name} breaks its limits: mean score was {mean:.2}, limit {limit:.2}, of {count} scores in \
+             5 min; {NOBODY}"
+        ))
+    } else {
+        Finding::Unknown
     }
 }
 
@@ -105,9 +160,8 @@ fn finding(name: &Name, measured: &BaseMeasured, limits: &Limits) -> Finding {
         return Finding::Within;
     }
     let (requests, broken) = (measured.requests, broken.join("; "));
-    let nobody = "no rollout is under way, so nobody was moved";
     Finding::Broken(format!(
-        "{name} breaks its limits: {broken}, of {requests} requests in a minute; {nobody}"
+        "{name} breaks its limits: {broken}, of {requests} requests in a minute; {NOBODY}"
     ))
 }
 
@@ -161,6 +215,24 @@ mod tests {
                 ..BaseMeasured::default()
             };
             assert_eq!(finding(&name("blue"), &measured, &limits), expected);
+        }
+    }
+
+    #[test]
+    fn scores_break_their_limit_beyond_chance() {
+        let broken = "blue breaks its limits: mean score was 0.40, limit 0.70, of 40 scores in 5 min; no \
+                      rollout is under way, so nobody was moved";
+        for (good, bad, expected) in [
+            (0, 19, Finding::Unknown),
+            (26, 14, Finding::Unknown),
+            (16, 24, Finding::Broken(broken.to_owned())),
+            (14, 6, Finding::Within),
+        ] {
+            let mut scores = ScoreSum::default();
+            scores.add(1.0, good);
+            scores.add(0.0, bad);
+            let found = finding_of_scores(&name("blue"), &scores, &Limits::default());
+            assert_eq!(found, expected, "{good} good and {bad} bad");
         }
     }
 }
