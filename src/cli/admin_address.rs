@@ -1,7 +1,8 @@
 //! Where the admin API is, and how we came to think so.
 //!
-//! The first of: `--admin`, `CYAN_ADMIN`, `[admin]` of `--config`, the default. Where it came from stands
-//! in every "cannot reach", since a forgotten variable is the usual reason.
+//! The first of: `--admin`, `CYAN_ADMIN`, what the Cyan that serves `--config` has announced, `[admin]` of
+//! that file, the default. Where it came from stands in every "cannot reach", since a forgotten variable is
+//! the usual reason.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub enum Origin {
     Variable,
     /// `[admin]` of the file.
     Config(PathBuf),
+    /// The Cyan that runs, in this file.
+    Announced(PathBuf),
     /// Nobody.
     Default,
 }
@@ -84,11 +87,17 @@ fn endpoint(text: &str) -> Option<Endpoint> {
 
 impl fmt::Display for AdminAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.endpoint {
-            Endpoint::Tcp(authority) => write!(f, "http://{authority}")?,
-            Endpoint::Unix(path) => write!(f, "unix:{}", path.display())?,
+        write!(f, "{} ({})", self.endpoint, self.origin)
+    }
+}
+
+/// As `--admin` takes it.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(authority) => write!(f, "http://{authority}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
-        write!(f, " ({})", self.origin)
     }
 }
 
@@ -98,6 +107,7 @@ impl fmt::Display for Origin {
             Self::Flag => f.write_str("from --admin"),
             Self::Variable => f.write_str("from CYAN_ADMIN"),
             Self::Config(path) => write!(f, "from [admin] of {}", path.display()),
+            Self::Announced(path) => write!(f, "from {}", path.display()),
             Self::Default => f.write_str("the default"),
         }
     }

@@ -2,6 +2,7 @@
 //! API and to nothing else.
 
 pub mod admin_address;
+mod announced;
 pub mod check;
 mod check_diff;
 pub mod client;
@@ -48,6 +49,7 @@ pub mod switch;
 pub mod terminal;
 pub mod top;
 pub mod weights;
+mod whereabouts;
 
 use std::process::ExitCode;
 
@@ -180,7 +182,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             let session = Session::open(globals)?;
             wait(verb.run(&session))
         }
-        Verb::Healthcheck(args) => healthcheck::run(&args, globals),
+        Verb::Healthcheck(args) => healthcheck::run(&args, &globals),
         Verb::Pin(args) => done(pin::run(&args, &globals)),
         Verb::Replay(args) => replay::run(&args, &globals),
         Verb::State(verb) => done(state::run(&verb, &globals)),

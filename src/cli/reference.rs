@@ -17,8 +17,11 @@ API. Data goes to standard output, progress and errors to standard error. Colour
 terminal, and not where `NO_COLOR` is set; with `--ascii`, or in a locale that is not UTF-8, only ASCII
 characters are written. Completions: `cyan completions --help`; manual pages: `cyan man --help`.
 
-The admin API is looked for at the first of: `--admin`, the variable `CYAN_ADMIN`, `[admin]` of the file
-named by `--config`, `http://127.0.0.1:9901`. An error says which address it was and where it came from.
+The admin API is looked for at the first of: `--admin`, the variable `CYAN_ADMIN` unless it is empty, what
+the Cyan that serves the file named by `--config` has announced (`admin.json` in its `state_dir`, for its own
+user), `[admin]` of that file, `http://127.0.0.1:9901`. An error says which address it was and where it came
+from. Of the file only `state_dir`, `admin.address` and the token are read, and no token where `--token-file`
+names one: what is wrong elsewhere in it keeps nobody from a rollback.
 
 A change shows what is before and after. On a terminal it then asks, unless `--yes` is given; elsewhere
 it demands `--yes`. `--dry-run` shows the change and makes none. `cyan rollback` never asks.

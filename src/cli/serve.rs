@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::announced::Announced;
 use super::check::{load, show_errors};
 use super::exit_code;
 use super::failure::Failure;
@@ -50,6 +51,8 @@ pub struct Args {
 /// What is served, and how it may change.
 struct Plan {
     config: Config,
+    /// Where it was read.
+    file: Option<PathBuf>,
     read_config: Option<ReadConfig>,
     changes: mpsc::Receiver<()>,
 }
@@ -79,12 +82,15 @@ pub fn run(args: &Args, globals: &Globals) -> Result<ExitCode, Failure> {
 
 fn serve(plan: Plan, args: &Args) -> Result<ExitCode, Failure> {
     let state_dir = plan.config.state_dir.clone();
-    let announce = |app: &App| announce(app, &state_dir);
+    let mut announced = None;
+    let Plan { config, file, read_config, changes } = plan;
+    let announce = |app: &App| announced = announce(app, &state_dir, file.as_deref());
     let in_state_dir = || takeover::socket_path(&state_dir);
     let takeover = args.takeover.as_ref().map(|path| path.clone().unwrap_or_else(in_state_dir));
-    let Plan { config, read_config, changes } = plan;
     let order = Order { config: &config, read_config, changes, takeover: takeover.as_deref() };
-    match serve::serve(order, announce) {
+    let ended = serve::serve(order, announce);
+    drop(announced);
+    match ended {
         Ok(Ended::Drained) => Ok(ExitCode::SUCCESS),
         Ok(Ended::Interrupted) => Err(Failure {
             exit_code: exit_code::INTERRUPTED,
@@ -112,13 +118,13 @@ fn from_file(file: &Path) -> Result<Plan, ConfigErrors> {
         tracing::warn!(%error, "the config file is not watched; reload with `cyan reload` or SIGHUP");
         mpsc::channel(1).1
     });
-    let file = file.to_owned();
+    let (file, path) = (file.to_owned(), file.to_owned());
     let read: ReadConfig = Arc::new(move || {
-        let config = load(&file).map_err(|errors| errors.to_string())?;
+        let config = load(&path).map_err(|errors| errors.to_string())?;
         named.set(config.tls_files());
         Ok(config)
     });
-    Ok(Plan { config, read_config: Some(read), changes })
+    Ok(Plan { config, file: Some(file), read_config: Some(read), changes })
 }
 
 fn from_addresses(blue: &str, args: &Args, globals: &Globals) -> Result<Plan, ConfigErrors> {
@@ -129,11 +135,18 @@ fn from_addresses(blue: &str, args: &Args, globals: &Globals) -> Result<Plan, Co
         admin: globals.admin.as_deref(),
         state_dir: args.state_dir.as_deref(),
     })?;
-    Ok(Plan { config, read_config: None, changes: mpsc::channel(1).1 })
+    Ok(Plan { config, file: None, read_config: None, changes: mpsc::channel(1).1 })
 }
 
-/// Tells where everything is, once it is there.
-fn announce(app: &App, state_dir: &Path) {
+/// Tells where everything is, once it is there; verbs that name the config file as well.
+fn announce(app: &App, state_dir: &Path, file: Option<&Path>) -> Option<Announced> {
+    let announced = file.and_then(|file| {
+        let written = Announced::write(state_dir, file, app.admin_address());
+        let problem = |error| {
+            tracing::warn!(%error, "verbs with --config look for the admin API where the file says");
+        };
+        written.map_err(problem).ok()
+    });
     for address in app.public_addresses() {
         tracing::info!("serving on {address}");
     }
@@ -142,4 +155,5 @@ fn announce(app: &App, state_dir: &Path) {
         tracing::info!("dashboard http://{address}/");
     }
     tracing::info!("state in {}", state_dir.display());
+    announced
 }

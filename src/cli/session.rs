@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::admin_address::{AdminAddress, Origin};
-use super::check::load;
 use super::client::Client;
 use super::failure::Failure;
 use super::live_line::LiveLine;
 use super::terminal::Terminal;
+use super::whereabouts;
 use crate::admin::api::{Service, Services};
 use crate::model::environment::Secret;
 use crate::model::name::Name;
@@ -60,7 +59,7 @@ pub struct Session {
 impl Session {
     /// Finds the admin API and its token.
     pub fn open(globals: Globals) -> Result<Self, Failure> {
-        let (address, configured) = admin(&globals)?;
+        let (address, configured) = whereabouts::find(&globals)?;
         let token = match &globals.token_file {
             Some(path) => Some(secret(path, "token")?),
             None => configured,
@@ -122,22 +121,6 @@ pub fn pick(services: Vec<Service>, name: Option<&str>) -> Result<Service, Failu
             Failure::usage(format!("unknown service `{name}`; configured: {known}"))
         }),
     }
-}
-
-/// The address, and the token that the config has for it.
-fn admin(globals: &Globals) -> Result<(AdminAddress, Option<Secret>), Failure> {
-    if let Some(text) = &globals.admin {
-        return Ok((AdminAddress::parse(text, Origin::Flag)?, None));
-    }
-    if let Ok(text) = std::env::var("CYAN_ADMIN") {
-        return Ok((AdminAddress::parse(&text, Origin::Variable)?, None));
-    }
-    if let Some(path) = &globals.config {
-        let config = load(path).map_err(|errors| Failure::config(errors.to_string()))?;
-        let origin = Origin::Config(path.clone());
-        return Ok((AdminAddress::of_listener(&config.admin.address, origin), config.admin.token));
-    }
-    Ok((AdminAddress::default(), None))
 }
 
 /// A secret from a file or standard input, without the newline at its end. `what` names it in errors.

@@ -3,6 +3,7 @@
 //! A reading is all or nothing, and tells everything that is wrong at once. It is a pure function of
 //! the text and its `Surroundings` (variables, other files): what it returns needs no check later.
 
+mod admin_part;
 mod diff;
 mod element;
 mod entries;
@@ -32,6 +33,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use admin_part::AdminPart;
 pub use diff::{Diff, diff};
 pub use error::{ConfigErrors, Finding};
 pub use resolved::Config;
@@ -48,13 +50,16 @@ use source::{Place, Source};
 /// Everything that is wrong with it, at once.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
     let name = path.display().to_string();
-    let file_error = |problem: String| ConfigErrors::of_file(&name, problem);
-    let content = read_file(path)
-        .map_err(|error| file_error(format!("cannot be read: {error}; check the path")))?;
-    let text = String::from_utf8(content)
-        .map_err(|_| file_error("is not UTF-8; save it as UTF-8 text".to_owned()))?;
+    let content = read_file(path).map_err(|error| unread(&name, &error))?;
+    let text = String::from_utf8(content).map_err(|_| {
+        ConfigErrors::of_file(&name, "is not UTF-8; save it as UTF-8 text".to_owned())
+    })?;
     let surroundings = Surroundings { variable: env, file: &read_file, has_otlp: HAS_OTLP };
     from_text(&text, &name, &surroundings)
+}
+
+fn unread(name: &str, error: &std::io::Error) -> ConfigErrors {
+    ConfigErrors::of_file(name, format!("cannot be read: {error}; check the path"))
 }
 
 /// Reads a config text that goes by `name` in errors.

@@ -97,6 +97,12 @@ impl<'a> Section<'a> {
         root
     }
 
+    /// The top of a document of which only a part is read; whatever else stands there is not looked at.
+    pub(super) fn lenient_root(reader: &'a Reader<'a>, table: &'a DeTable<'a>) -> Self {
+        let place = Place { field: String::new(), span: 0..0 };
+        Self { reader, place, pattern: String::new(), table: Some(table) }
+    }
+
     /// A document of its own that holds a table which `keys` lists as `pattern`, and of it only the keys
     /// in `known`.
     pub(super) fn only(

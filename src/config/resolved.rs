@@ -139,6 +139,9 @@ pub struct OtlpSpec {
     pub sample: f64,
 }
 
+/// Where the state is kept when nothing is written.
+pub const STATE_DIR: &str = "./cyan-state";
+
 /// The address the admin API has when nothing is written.
 pub const ADMIN_ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9901);

@@ -21,6 +21,7 @@ mod cli_exit_codes;
 mod cli_files;
 mod cli_terminal;
 mod cli_verbs;
+mod cli_whereabouts;
 mod client_rates;
 mod comparison;
 mod conversations;

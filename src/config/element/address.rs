@@ -10,7 +10,7 @@ const UNIX_PATH_BYTES_MAX: usize = 107;
 
 /// Why a text is no address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum AddressError {
+pub(in super::super) enum AddressError {
     /// Neither form.
     #[error("`{0}` is no address to listen on; write IP:PORT, e.g. 127.0.0.1:8080, or unix:/path")]
     Form(String),
@@ -27,7 +27,7 @@ pub(super) enum AddressError {
 }
 
 /// The address that `text` means.
-pub(super) fn parse(text: &str) -> Result<ListenAddress, AddressError> {
+pub(in super::super) fn parse(text: &str) -> Result<ListenAddress, AddressError> {
     if let Some(path) = text.strip_prefix("unix:") {
         if !path.starts_with('/') || path.len() > UNIX_PATH_BYTES_MAX || path.contains('\0') {
             return Err(AddressError::UnixPath(text.to_owned()));

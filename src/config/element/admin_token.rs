@@ -43,7 +43,7 @@ pub(super) fn read_all(section: &Section<'_>, unnamed: Option<&Secret>) -> Vec<N
 }
 
 /// The token without a name, written as `token` or `token_file`.
-pub(super) fn read_unnamed(section: &Section<'_>) -> Option<Secret> {
+pub(in super::super) fn read_unnamed(section: &Section<'_>) -> Option<Secret> {
     let from_file = section.value("token_file", Kind::Path);
     if let (Some(value), true) = (&from_file, section.has("token")) {
         value.error("stands beside `token`; keep one of them");

@@ -3,9 +3,9 @@
 pub(super) mod process;
 
 mod access_log;
-mod address;
+pub(super) mod address;
 mod admin;
-mod admin_token;
+pub(super) mod admin_token;
 mod certificate;
 mod ejection;
 mod endpoint;

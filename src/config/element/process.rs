@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::keys::Kind;
 use super::super::reader::Section;
-use super::super::resolved::{Config, ShutdownSpec};
+use super::super::resolved::{Config, STATE_DIR, ShutdownSpec};
 use super::{access_log, admin, hooks, listen, otlp, overlap, service};
 use crate::model::service::ServiceSpec;
 
@@ -34,7 +34,7 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
     Some(Config {
         listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
         admin,
-        state_dir: state_dir.unwrap_or_else(|| PathBuf::from("./cyan-state")),
+        state_dir: state_dir.unwrap_or_else(|| PathBuf::from(STATE_DIR)),
         workers,
         services: services?,
         shutdown,
