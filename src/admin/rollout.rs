@@ -21,7 +21,7 @@ use crate::model::rfc3339;
 use crate::rollout::event::{Event, Judged, Operator};
 use crate::rollout::progress::{Known, Progress};
 use crate::rollout::rollback_time::RollbackTime;
-use crate::rollout::value::{self, Holder, Mute};
+use crate::rollout::value::{Holder, Mute};
 
 /// The last rollout of the service.
 pub(super) async fn show(
@@ -56,7 +56,7 @@ impl Admin {
             progress.waits_for.push(format!("the disk, to take a step: {problem}"));
         }
         Some(Rollout {
-            needs_somebody: needs_somebody(&rollout, judged.as_ref()),
+            needs_somebody: rollout.needs_somebody(judged.as_ref(), now),
             muted: rollout.muted_for(now).map(muted),
             schema: SCHEMA,
             id: rollout.id,
@@ -117,16 +117,6 @@ fn holder(by: Holder, judged: Option<&Judged>) -> &'static str {
         (Holder::Judge, Some(Decision::Hold(reason))) => reason.code(),
         (Holder::Judge, Some(Decision::StepBack(_))) => "shared_incident",
         _ => by.code(),
-    }
-}
-
-/// Whether only a human ends its hold.
-fn needs_somebody(rollout: &value::Rollout, judged: Option<&Judged>) -> bool {
-    let Some(hold) = &rollout.held else { return false };
-    match (hold.by, judged.map(|judged| judged.decision)) {
-        (Holder::TooLittleData, _) => true,
-        (Holder::Judge, Some(Decision::Hold(reason))) => !reason.ends_by_itself(),
-        _ => false,
     }
 }
 

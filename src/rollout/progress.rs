@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::event::Judged;
 use super::sentence;
 use super::stage::Stage;
-use super::value::Rollout;
+use super::value::{Holder, Rollout};
 use crate::judge::decision::{Decision, Waiting};
 use crate::model::duration;
 use crate::model::weight::Weight;
@@ -49,6 +49,21 @@ impl Progress {
             _ => None,
         };
         Self { place, next_percent, waits_for: waits_for(rollout, known, now) }
+    }
+}
+
+impl Rollout {
+    /// Whether its hold waits for somebody. Who judges ends most holds; a comparison has until `wait_max`, as
+    /// the switch has for its data. When the base is down too, users are where a limit is broken, and it may
+    /// never come back by itself.
+    pub fn needs_somebody(&self, judged: Option<&Judged>, now: Duration) -> bool {
+        let Some(hold) = &self.held else { return false };
+        match (hold.by, judged.map(|judged| judged.decision)) {
+            (Holder::TooLittleData | Holder::BaseDown, _) => true,
+            (Holder::Comparison, _) => self.in_stage(now) >= self.plan.wait_max,
+            (Holder::Judge, Some(Decision::Hold(reason))) => !reason.ends_by_itself(),
+            (Holder::Judge, _) => false,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rollouts walk through their stages: a day of it in microseconds.
 
 mod by_hand;
+mod holds;
 mod muting;
 mod returning;
 mod stepping_back;

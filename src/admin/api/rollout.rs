@@ -62,7 +62,8 @@ pub struct Rollout {
     /// Who keeps its hold quiet, while somebody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<Muted>,
-    /// Whether it is held by something that only a human ends.
+    /// Whether it is held and waits for somebody: a hold that only a human ends, a comparison that objects for
+    /// longer than `wait_max`, or a way back that is shut because the environment before does not answer.
     pub needs_somebody: bool,
     /// Why no automatic step may be taken in this service.
     pub frozen: Option<String>,

@@ -157,6 +157,11 @@ fn ends_by(last: &Rollout) -> String {
         Some("shared_incident") => {
             format!("Goes on by itself when {} has kept its limit for a minute.", last.base)
         }
+        Some("base_down") => format!(
+            "Waits for you: bring {0} back and it goes back by itself, or roll back although {0} does not \
+             answer.",
+            last.base
+        ),
         _ if last.needs_somebody => "Waits for you: resume, promote or roll back.".to_owned(),
         _ => "Goes on by itself when that is over.".to_owned(),
     }
@@ -382,6 +387,21 @@ mod tests {
             ),
         ] {
             assert_eq!(told(state, &more), (sentence.to_owned(), next.to_owned()), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_hold_that_needs_somebody_says_what_for() {
+        for (held_by, next) in [
+            ("comparison", "Waits for you: resume, promote or roll back."),
+            (
+                "base_down",
+                "Waits for you: bring blue back and it goes back by itself, or roll back although \
+                 blue does not answer.",
+            ),
+        ] {
+            let more = json!({ "held": "x", "held_by": held_by, "needs_somebody": true });
+            assert_eq!(told(State::Held, &more).1, next);
         }
     }
 }
