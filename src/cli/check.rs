@@ -9,7 +9,7 @@ use super::check_diff;
 use super::exit_code;
 use super::failure::Failure;
 use super::session::Globals;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, say};
 use crate::config::{self, Config, ConfigErrors};
 use crate::tls::certificate::Certificate;
 
@@ -55,9 +55,9 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// As a compiler shows errors on a terminal; else one line each, as scripts and logs want them.
 pub(super) fn show_errors(errors: &ConfigErrors) {
     if std::io::stderr().is_terminal() {
-        eprintln!("{}", errors.render_excerpts());
+        say(&errors.render_excerpts());
     } else {
-        eprintln!("{errors}");
+        say(&errors.to_string());
     }
 }
 
@@ -70,7 +70,7 @@ fn json(read: &Result<Config, ConfigErrors>) -> serde_json::Value {
 
 /// Beside what was asked for, so that scripts need not tell them apart.
 pub(super) fn show_warnings(config: &Config) {
-    warnings(config).iter().for_each(|warning| eprintln!("note: {warning}"));
+    warnings(config).iter().for_each(|warning| say(&format!("note: {warning}")));
 }
 
 /// What somebody should know of a config that can be used: certificates that clients will not take. What else

@@ -4,6 +4,7 @@
 
 use super::failure::Failure;
 use super::session::Session;
+use super::terminal::say;
 
 /// What the person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +18,10 @@ pub enum Consent {
 /// Shows `changes`, and asks for consent where nobody gave it beforehand.
 pub fn consent(session: &Session, changes: &[String]) -> Result<Consent, Failure> {
     for change in changes {
-        eprintln!("{change}");
+        say(change);
     }
     if session.globals.dry_run {
-        eprintln!("dry run: nothing was changed");
+        say("dry run: nothing was changed");
         return Ok(Consent::Withheld);
     }
     if session.globals.yes {
@@ -30,9 +31,9 @@ pub fn consent(session: &Session, changes: &[String]) -> Result<Consent, Failure
         return Err(Failure::usage("this changes who serves users, and nobody is there to ask")
             .hint("repeat with --yes, or look first with --dry-run"));
     }
-    if session.terminal.ask("apply?") {
+    if session.terminal.ask("apply?")? {
         return Ok(Consent::Given);
     }
-    eprintln!("nothing was changed");
+    say("nothing was changed");
     Ok(Consent::Withheld)
 }

@@ -23,7 +23,7 @@ pub struct Args {
     which: requests::Which,
 }
 
-/// Runs the verb. Ends when Cyan does, or at the limit.
+/// Runs the verb. Ends when Cyan does, at the limit, or when nobody reads any more.
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let mut left = Limit(args.limit);
     if args.requests {
@@ -34,8 +34,8 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         None => "/v1/events".to_owned(),
     };
     let show = |_: &str, data: &str| {
-        show(session, data)?;
-        Ok(left.one_more())
+        let shown = show(session, data)?;
+        Ok(left.one_more(shown))
     };
     if event_reader::follow(&session.client, &path, show).await?.is_continue() {
         session.remark("the events ended: Cyan has gone");
@@ -48,19 +48,19 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
 pub(super) struct Limit(Option<u64>);
 
 impl Limit {
-    /// A line was shown.
-    pub(super) fn one_more(&mut self) -> ControlFlow<()> {
+    /// A line was shown, unless nobody reads any more.
+    pub(super) fn one_more(&mut self, shown: ControlFlow<()>) -> ControlFlow<()> {
         self.0 = self.0.map(|left| left.saturating_sub(1));
-        if self.0 == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.0 == Some(0) { ControlFlow::Break(()) } else { shown }
     }
 }
 
-fn show(session: &Session, data: &str) -> Result<(), Failure> {
+fn show(session: &Session, data: &str) -> Result<ControlFlow<()>, Failure> {
     if session.globals.json {
-        return session.terminal.line(data);
+        return session.terminal.next_line(data);
     }
     let event: Event = serde_json::from_str(data)
         .map_err(|error| Failure::unexpected(format!("cannot read the event {data}: {error}")))?;
     let service = event.service.map(|service| format!("{service}: ")).unwrap_or_default();
-    session.terminal.line(&format!("{}  {service}{}", event.at, event.text))
+    session.terminal.next_line(&format!("{}  {service}{}", event.at, event.text))
 }

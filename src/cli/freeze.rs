@@ -8,6 +8,7 @@ use super::confirm::{Consent, consent};
 use super::failure::Failure;
 use super::outcome;
 use super::session::Session;
+use super::terminal::say;
 use crate::admin::api::rollout::SetFreeze;
 use crate::admin::api::{Applied, Because, Service};
 
@@ -36,8 +37,8 @@ pub async fn run(args: &Freeze, session: &Session) -> Result<(), Failure> {
     };
     let service = session.service(args.service.as_deref()).await?;
     if session.globals.dry_run {
-        eprintln!("{}: no automatic step any more: {reason}", service.name);
-        eprintln!("dry run: nothing was changed");
+        say(&format!("{}: no automatic step any more: {reason}", service.name));
+        say("dry run: nothing was changed");
         return Ok(());
     }
     let freeze = SetFreeze { reason, until: args.until.clone() };

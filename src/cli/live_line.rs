@@ -1,16 +1,19 @@
 //! Progress in one line: redrawn on a terminal; elsewhere a line for each change, and one a minute, so
 //! that neither a log is flooded nor somebody thinks that nothing happens.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use ratatui::crossterm;
 use tokio::time::Instant;
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, say, write_beside};
+use crate::model::printable::printable;
 
 /// Where lines do not replace each other, one is printed this often though nothing changes.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// To the beginning of the line, and nothing in it.
+const WIPE: &str = "\r\x1b[K";
 
 /// How often passing seconds are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -37,11 +40,9 @@ impl LiveLine {
             return;
         }
         if self.redraws {
-            eprint!("\r\x1b[K{}", fitting(line, columns()));
-            // A line that cannot be shown is only progress lost.
-            let _ = std::io::stderr().flush();
+            write_beside(&format!("{WIPE}{}", fitting(&printable(line), columns())));
         } else if self.is_news(state, now) {
-            eprintln!("{line}");
+            say(line);
         } else {
             return;
         }
@@ -51,8 +52,20 @@ impl LiveLine {
     /// Leaves a line above: what is finished stays readable. Where lines are not redrawn, it stands there.
     pub(super) fn finish(&mut self, line: &str) {
         if self.redraws && !self.is_silent {
-            eprintln!("\r\x1b[K{line}");
+            write_beside(WIPE);
+            say(line);
         }
+    }
+
+    /// Tells something beside it, once.
+    pub(super) fn remark(&mut self, text: &str) {
+        if self.is_silent {
+            return;
+        }
+        if self.redraws {
+            write_beside(WIPE);
+        }
+        say(text);
     }
 
     /// Says for how long something has been going on, while it is.
@@ -78,7 +91,7 @@ impl LiveLine {
 impl Drop for LiveLine {
     fn drop(&mut self) {
         if self.redraws && self.last.is_some() {
-            eprint!("\r\x1b[K");
+            write_beside(WIPE);
         }
     }
 }

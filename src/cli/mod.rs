@@ -59,7 +59,7 @@ use crate::demo::mock_llm::{self, MockLlmArgs};
 use crate::demo::{self, DemoArgs};
 use failure::Failure;
 use session::{Globals, Session};
-use terminal::Terminal;
+use terminal::{Terminal, say};
 
 /// A reverse proxy that releases new models and prompts by canary, and lets their answers decide.
 #[derive(Debug, Parser)]
@@ -163,9 +163,9 @@ pub fn run() -> ExitCode {
     match dispatch(cli) {
         Ok(exit_code) => exit_code,
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            say(&format!("error: {}", failure.message));
             if let Some(hint) = &failure.hint {
-                eprintln!("\nhint: {hint}");
+                say(&format!("\nhint: {hint}"));
             }
             ExitCode::from(failure.exit_code)
         }
@@ -202,12 +202,15 @@ fn wait<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failur
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::unexpected(format!("cannot start an event loop: {error}")))?;
-    runtime.block_on(async {
+    let answered = runtime.block_on(async {
         tokio::select! {
             answered = answer => answered,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
         }
-    })
+    });
+    // A name server or a keyboard that says nothing is not waited for.
+    runtime.shutdown_background();
+    answered
 }
 
 impl Ask {
@@ -241,6 +244,17 @@ impl Ask {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn nobody_waits_for_what_was_given_up() {
+        let (answer, silent) = std::sync::mpsc::channel::<()>();
+        let given_up = super::wait(async {
+            tokio::task::spawn_blocking(move || silent.recv());
+            Ok("timed out")
+        });
+        assert_eq!(given_up, Ok("timed out"));
+        drop(answer); // a runtime that waits for its threads would not have come here
+    }
+
     #[test]
     fn no_two_flags_of_a_verb_are_alike() {
         super::command().debug_assert();

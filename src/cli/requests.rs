@@ -1,12 +1,14 @@
 //! `cyan events --requests`: single requests as they end, a line each; to see that traffic flows to
 //! green, and how it fares there.
 
+use std::ops::ControlFlow;
+
 use super::event_reader;
 use super::events::Limit;
 use super::failure::Failure;
 use super::session::Session;
 use super::status::mark;
-use super::terminal::{Ink, Terminal};
+use super::terminal::{Ink, Terminal, say};
 use crate::admin::api::{RequestSeen, RequestsLeftOut};
 use crate::model::name::Name;
 use crate::model::printable::printable;
@@ -33,18 +35,18 @@ pub(super) async fn run(which: &Which, left: &mut Limit, session: &Session) -> R
     let mut is_first = session.terminal.redraws && !is_json;
     let show = |event: &str, data: &str| {
         if event == "requests_left_out" {
-            eprintln!("{}", left_out(parsed(data)?));
-            return Ok(std::ops::ControlFlow::Continue(()));
+            say(&left_out(parsed(data)?));
+            return Ok(ControlFlow::Continue(()));
         }
         if std::mem::take(&mut is_first) {
             session.terminal.line(HEADER.trim_end())?;
         }
-        if is_json {
-            session.terminal.line(data)?;
+        let shown = if is_json {
+            session.terminal.next_line(data)?
         } else {
-            session.terminal.line(&line(&parsed(data)?, session.terminal))?;
-        }
-        Ok(left.one_more())
+            session.terminal.next_line(&line(&parsed(data)?, session.terminal))?
+        };
+        Ok(left.one_more(shown))
     };
     if event_reader::follow(&session.client, &which.path(), show).await?.is_continue() {
         session.remark("the requests ended: Cyan has gone");

@@ -7,6 +7,7 @@ use super::client::ANSWER_LIMIT;
 use super::failure::Failure;
 use super::outcome;
 use super::session::Session;
+use super::terminal::say;
 use super::weights::before_and_after;
 use crate::admin::api::{Applied, Preview, RollBack};
 
@@ -30,9 +31,9 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         let preview: Preview =
             session.client.change(Method::POST, &path, &body, ANSWER_LIMIT).await?;
         for line in before_and_after(&service, &preview) {
-            eprintln!("{line}");
+            say(&line);
         }
-        eprintln!("dry run: nothing was changed");
+        say("dry run: nothing was changed");
         return Ok(());
     }
     let service = match &args.service {

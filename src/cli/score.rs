@@ -51,7 +51,7 @@ pub struct Args {
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let (scores, found) = match (&args.from, args.value) {
         (Some(path), _) => {
-            let read = read(path, args.format)?;
+            let read = read_beside(path.clone(), args.format).await?;
             (of_evaluation(args, &read), found(&read))
         }
         (None, value) => {
@@ -108,6 +108,12 @@ fn of_evaluation(args: &Args, read: &Evaluation) -> Vec<NewScore> {
 fn found(read: &Evaluation) -> String {
     let cases = if read.cases == 1 { "case" } else { "cases" };
     format!("{} over {} {cases}", read.score, read.cases)
+}
+
+/// Reads where Ctrl-C does not wait for it: nobody may be writing to standard input.
+async fn read_beside(path: PathBuf, format: ResultFormat) -> Result<Evaluation, Failure> {
+    let reading = tokio::task::spawn_blocking(move || read(&path, format));
+    reading.await.map_err(|error| Failure::unexpected(format!("cannot read: {error}")))?
 }
 
 fn read(path: &Path, format: ResultFormat) -> Result<Evaluation, Failure> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::client::Client;
 use super::failure::Failure;
 use super::live_line::LiveLine;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, say};
 use super::whereabouts;
 use crate::admin::api::{Service, Services};
 use crate::model::environment::Secret;
@@ -77,7 +77,7 @@ impl Session {
     /// Tells something beside the data.
     pub fn remark(&self, text: &str) {
         if !self.globals.quiet {
-            eprintln!("{text}");
+            say(text);
         }
     }
 

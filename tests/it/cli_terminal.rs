@@ -1,13 +1,8 @@
 //! The command line on a real terminal: `cyan top`, questions, live lines, colours.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::net::{TcpListener, TcpStream};
-
 use crate::support::admin::TestAdmin;
 use crate::support::eventually;
+use crate::support::gate::Gate;
 use crate::support::pty::Pty;
 
 /// `cyan top` on a Cyan with 5 % on green, once it shows something.
@@ -80,13 +75,13 @@ async fn top_rolls_back_after_the_second_press_only() {
 #[tokio::test]
 async fn top_says_when_cyan_has_gone_and_goes_on_when_it_is_back() {
     let admin = TestAdmin::start().await;
-    let (address, is_open) = gate(admin.address).await;
-    let pty = Pty::cyan(&format!("top --admin http://{address}"), (80, 24), &[]);
+    let gate = Gate::before(admin.address).await;
+    let pty = Pty::cyan(&format!("top --admin {}", gate.url()), (80, 24), &[]);
     pty.until("a look", |text| text.contains("live ")).await;
-    is_open.store(false, Ordering::Relaxed);
+    gate.shut();
     let away = pty.until("it is away", |text| text.contains("no answer for ")).await;
     assert!(away.contains("cannot reach the admin API") && away.contains("● blue"), "{away}");
-    is_open.store(true, Ordering::Relaxed);
+    gate.open();
     pty.until("it is back", |text| text.contains("live ")).await;
 }
 
@@ -105,6 +100,18 @@ async fn a_change_asks_and_takes_no_for_an_answer() {
         assert_eq!(pty.code().await, 0);
         assert_eq!(admin.controller.service("chat").unwrap().generation, generation);
     }
+}
+
+#[tokio::test]
+async fn ctrl_c_is_an_answer_to_a_question() {
+    let admin = TestAdmin::start().await;
+    let line = format!("weights blue=95 green=5 --admin {}", admin.url());
+    let mut pty = Pty::cyan(&line, (80, 24), &[]);
+    pty.until("the question", |text| text.contains("apply? [y/N]")).await;
+    pty.press("\u{3}");
+    assert_eq!(pty.code().await, 130);
+    pty.until("the end", |text| text.contains("\nerror: stopped; nothing was changed")).await;
+    assert_eq!(admin.controller.service("chat").unwrap().generation, 1);
 }
 
 #[tokio::test]
@@ -162,24 +169,4 @@ async fn a_config_is_checked_as_by_a_compiler() {
         "{text}"
     );
     assert!(text.contains("    5 | weigth = 5\n      | ^^^^^^\n"), "{text}");
-}
-
-/// A way to the admin API that can be shut.
-async fn gate(to: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let is_open = Arc::new(AtomicBool::new(true));
-    let open = Arc::clone(&is_open);
-    tokio::spawn(async move {
-        while let Ok((mut client, _)) = listener.accept().await {
-            // Relaxed: the flag orders nothing.
-            if open.load(Ordering::Relaxed) {
-                let mut admin = TcpStream::connect(to).await.unwrap();
-                tokio::spawn(async move {
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut admin).await;
-                });
-            }
-        }
-    });
-    (address, is_open)
 }

@@ -19,6 +19,7 @@ mod cli_changes;
 mod cli_errors;
 mod cli_exit_codes;
 mod cli_files;
+mod cli_streams;
 mod cli_terminal;
 mod cli_verbs;
 mod cli_whereabouts;

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::exit_code;
 use super::failure::Failure;
 use super::session::Globals;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, say};
 use super::wait;
 use crate::config::{self, HAS_OTLP, Surroundings, listener_in_full, read_file, upstream_in_full};
 use crate::model::upstream::UpstreamSpec;
@@ -63,7 +63,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<(), Failure> {
     }
     if !globals.quiet {
         for (name, side) in [("blue", &blue), ("green", &green)] {
-            eprintln!("{name:5}  {}  {}", side.upstream, side.finding.sentence());
+            say(&format!("{name:5}  {}  {}", side.upstream, side.finding.sentence()));
         }
     }
     if is_printed {

@@ -68,9 +68,9 @@ async fn lines(args: &Args, session: &Session, first: Look) -> Result<(), Failur
     let mut look = first;
     let mut left = args.limit;
     loop {
-        session.terminal.json(&look)?;
+        let shown = session.terminal.next_json(&look)?;
         left = left.map(|left| left - 1);
-        if left == Some(0) {
+        if left == Some(0) || shown.is_break() {
             return Ok(());
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

@@ -5,6 +5,7 @@ pub mod client;
 pub mod crowd;
 pub mod floods;
 pub mod frames;
+pub mod gate;
 pub mod http2;
 pub mod memory_engine;
 pub mod program;
