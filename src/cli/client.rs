@@ -29,6 +29,15 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// Most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// What a look at something has shown.
+#[derive(Debug)]
+pub enum Look<T> {
+    /// What is there.
+    Seen(T),
+    /// Nobody answers now: Cyan starts anew, or a balancer before it finds none.
+    Away(Failure),
+}
+
 /// A caller of the admin API.
 #[derive(Debug)]
 pub struct Client {
@@ -44,6 +53,23 @@ impl Client {
     /// What is at `path`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.call(Method::GET, path, Bytes::new(), ANSWER_LIMIT).await
+    }
+
+    /// What is at `path`, if anybody answers now.
+    pub async fn look<T: DeserializeOwned>(&self, path: &str) -> Result<Look<T>, Failure> {
+        let answer = self.exchange_whole(Method::GET, path, Bytes::new(), ANSWER_LIMIT).await;
+        let (status, body) = match answer {
+            Ok(answer) => answer,
+            // The other failures are of the command line.
+            Err(failure) if is_passing(failure.exit_code) => return Ok(Look::Away(failure)),
+            Err(failure) => return Err(failure),
+        };
+        match status {
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Ok(Look::Away(self.refusal(status, &body))),
+            _ => self.read(status, &body).map(Look::Seen),
+        }
     }
 
     /// Asks for a change that takes `limit` at most.
@@ -86,10 +112,14 @@ impl Client {
         limit: Duration,
     ) -> Result<T, Failure> {
         let (status, body) = self.exchange_whole(method, path, body, limit).await?;
+        self.read(status, &body)
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, Failure> {
         if !status.is_success() {
-            return Err(self.refusal(status, &body));
+            return Err(self.refusal(status, body));
         }
-        serde_json::from_slice(&body).map_err(|error| {
+        serde_json::from_slice(body).map_err(|error| {
             Failure::unexpected(format!("cannot read the answer of {}: {error}", self.address))
                 .hint("is it a Cyan of another version? see `cyan --version`")
         })
@@ -204,4 +234,9 @@ impl Client {
         let hint = "it may still happen; look with `cyan status`";
         Failure { exit_code: exit_code::STILL_RUNNING, message, hint: Some(hint.to_owned()) }
     }
+}
+
+/// Nobody could be reached, or was too slow.
+fn is_passing(code: u8) -> bool {
+    matches!(code, exit_code::UNREACHABLE | exit_code::STILL_RUNNING)
 }

@@ -1,6 +1,7 @@
 //! `cyan drain`: waits until an environment without traffic has finished what it is working on, and
 //! shows how far it is.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use http::Method;
@@ -17,6 +18,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// `cyan drain [SERVICE] ENVIRONMENT [--deadline 30s]`
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "cyan drain [OPTIONS] [SERVICE] ENVIRONMENT")]
 pub struct Args {
     /// The service, unless there is only one, and the environment
     #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
@@ -45,22 +47,20 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let drained = session.client.change(Method::POST, &drain, &start, limit);
     let after: Environment = tokio::select! {
         after = drained => after?,
-        failure = watch(session, &path) => return Err(failure),
+        never = watch(session, &path) => match never {},
     };
     tell(session, &after)
 }
 
-/// Shows the count until it is dropped: one line redrawn on a terminal, else a line for each change.
-async fn watch(session: &Session, path: &str) -> Failure {
+/// Shows the count until it is dropped: one line redrawn on a terminal, else a line for each change. A look
+/// that fails shows nothing: how the drain goes is for the call that asked for it to say.
+async fn watch(session: &Session, path: &str) -> Infallible {
     let mut line = session.live_line();
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
-        match session.client.get::<Environment>(path).await {
-            Ok(Environment { drain: Some(drain), .. }) => {
-                line.show(&drain.in_flight.to_string(), &drain.progress());
-            }
-            Ok(_) => {}
-            Err(failure) => return failure,
+        let look = session.client.get::<Environment>(path).await;
+        if let Ok(Environment { drain: Some(drain), .. }) = look {
+            line.show(&drain.in_flight.to_string(), &drain.progress());
         }
     }
 }

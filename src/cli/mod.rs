@@ -25,6 +25,7 @@ pub mod journal;
 mod live_line;
 mod local_time;
 pub mod log_level;
+mod lookout;
 pub mod man;
 pub mod outcome;
 pub mod past_rollouts;

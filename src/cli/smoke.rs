@@ -1,5 +1,6 @@
 //! `cyan smoke`: runs the smoke tests of an environment and shows each check on each upstream.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use http::Method;
@@ -20,6 +21,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// `cyan smoke [SERVICE] ENVIRONMENT`
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "cyan smoke [OPTIONS] [SERVICE] ENVIRONMENT")]
 pub struct Args {
     /// The service, unless there is only one, and the environment
     #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
@@ -39,7 +41,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let ran = session.client.change(Method::POST, &path, &why, limit);
     let report: SmokeReport = tokio::select! {
         report = ran => report?,
-        failure = watch(session, &service.name, &environment) => return Err(failure),
+        never = watch(session, &service.name, &environment) => match never {},
     };
     if session.globals.json {
         session.terminal.json(&report)?;
@@ -59,19 +61,17 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     Err(Failure { exit_code: exit_code::ROLLED_BACK, message, hint: None })
 }
 
-/// Shows how many checks have ended, until it is dropped.
-async fn watch(session: &Session, service: &Name, environment: &Name) -> Failure {
+/// Shows how many checks have ended, until it is dropped. A look that fails shows nothing: to give up the
+/// call that runs them would end them.
+async fn watch(session: &Session, service: &Name, environment: &Name) -> Infallible {
     let path = format!("/v1/services/{service}/environments/{environment}");
     let mut line = session.live_line();
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
-        match session.client.get::<Environment>(&path).await {
-            Ok(Environment { smoke: Some(ended), .. }) => {
-                let state = format!("smoke {}/{}", ended.checks, ended.of);
-                line.show(&state, &format!("{state}  {environment}"));
-            }
-            Ok(_) => {}
-            Err(failure) => return failure,
+        let look = session.client.get::<Environment>(&path).await;
+        if let Ok(Environment { smoke: Some(ended), .. }) = look {
+            let state = format!("smoke {}/{}", ended.checks, ended.of);
+            line.show(&state, &format!("{state}  {environment}"));
         }
     }
 }

@@ -22,6 +22,7 @@ mod cli_files;
 mod cli_streams;
 mod cli_terminal;
 mod cli_verbs;
+mod cli_waiting;
 mod cli_whereabouts;
 mod client_rates;
 mod comparison;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::exit_code;
 use super::super::failure::Failure;
 use super::super::local_time;
+use super::super::lookout::Lookout;
 use super::super::session::Session;
 use super::{path, tell};
 use crate::admin::api::rollout::Rollout;
@@ -25,26 +26,46 @@ pub(super) async fn follow(
     let began = tokio::time::Instant::now();
     let mut live = session.live_line();
     let mut before: Option<Rollout> = None;
+    let mut lookout = Lookout::within(timeout.unwrap_or(Duration::MAX));
     loop {
-        let rollout: Rollout = session.client.get(&path).await?;
-        if let Some(before) = before.filter(|before| before.place != rollout.place) {
-            live.finish(&finished(&before));
+        let remark = |text: &str| live.remark(text);
+        if let Some(rollout) = lookout.look::<Rollout>(&session.client, &path, remark).await? {
+            if let Some(before) = &before {
+                same(before, &rollout)?;
+                if before.place != rollout.place {
+                    live.finish(&finished(before));
+                }
+            }
+            if let Some(end) = end(&rollout) {
+                drop(live);
+                tell(session, &rollout)?;
+                return end;
+            }
+            live.show(&state(&rollout), &line(&rollout));
+            before = Some(rollout);
         }
-        if let Some(end) = end(&rollout) {
-            drop(live);
-            tell(session, &rollout)?;
-            return end;
-        }
-        live.show(&state(&rollout), &line(&rollout));
         if timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
             drop(live);
-            let message = format!("still {}", rollout.place);
+            let place = before.as_ref().map_or("on its way", |rollout| rollout.place.as_str());
+            let message = format!("still {place}");
             let hint = "it goes on; follow it with `cyan rollout status --wait`";
             return Err(failure(exit_code::STILL_RUNNING, message, hint));
         }
-        before = Some(rollout);
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
+}
+
+/// Whether it is the rollout that is followed: how another one ends says nothing of it.
+fn same(followed: &Rollout, rollout: &Rollout) -> Result<(), Failure> {
+    if followed.id == rollout.id {
+        return Ok(());
+    }
+    let message = format!(
+        "rollout {} of {} is over, and rollout {} of {} was started since",
+        followed.id, followed.candidate, rollout.id, rollout.candidate
+    );
+    let hint = "see how it ended with `cyan rollout list`";
+    Err(failure(exit_code::UNEXPECTED, message, hint))
 }
 
 /// How following ends: well, or with the exit code of what became of it.
@@ -115,31 +136,46 @@ mod tests {
 
     use super::*;
 
+    fn rollout(id: u64, place: &str, waits_for: &[&str], judge: &serde_json::Value) -> Rollout {
+        serde_json::from_value(json!({
+            "schema": 1, "id": id, "service": "chat", "generation": 7, "candidate": "green",
+            "base": "blue", "version": null, "plan": "default", "steps": [], "stage": "ramp",
+            "place": place, "share_percent": 25.0, "next_percent": null, "waits_for": waits_for,
+            "in_stage_s": 1, "observed_s": 1, "started_by": "", "started_at": "",
+            "paused": null, "held": null, "needs_somebody": false, "frozen": null,
+            "cause": null, "unarmed": [], "judge": judge,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn one_rollout_is_followed() {
+        let rollout = |id| rollout(id, "1 %", &[], &json!(null));
+        assert_eq!(same(&rollout(3), &rollout(3)), Ok(()));
+        let other = same(&rollout(3), &rollout(4)).unwrap_err();
+        let expected = "rollout 3 of green is over, and rollout 4 of green was started since";
+        assert_eq!((other.exit_code, other.message.as_str()), (exit_code::UNEXPECTED, expected));
+    }
+
     #[test]
     fn a_finished_step_says_what_it_saw() {
-        let rollout = |place: &str, waits_for: &[&str], judge: serde_json::Value| -> Rollout {
-            serde_json::from_value(json!({
-                "schema": 1, "id": 3, "service": "chat", "generation": 7, "candidate": "green",
-                "base": "blue", "version": null, "plan": "default", "steps": [], "stage": "ramp",
-                "place": place, "share_percent": 25.0, "next_percent": null, "waits_for": waits_for,
-                "in_stage_s": 1, "observed_s": 1, "started_by": "", "started_at": "",
-                "paused": null, "held": null, "needs_somebody": false, "frozen": null,
-                "cause": null, "unarmed": [], "judge": judge,
-            }))
-            .unwrap()
-        };
         let details = json!({ "explanation": { "evidence": 0.84 } });
         let judge = json!({ "text": "", "requests": 214, "details": details });
         for (rollout, expected) in [
             (
-                rollout("25 %, step 3 of 5", &[], judge),
+                rollout(3, "25 %, step 3 of 5", &[], &judge),
                 "25 %, step 3 of 5: 214 requests, evidence 0.8",
             ),
             (
-                rollout("smoke tests", &["the smoke tests: 3 of 5 checks have ended"], json!(null)),
+                rollout(
+                    3,
+                    "smoke tests",
+                    &["the smoke tests: 3 of 5 checks have ended"],
+                    &json!(null),
+                ),
                 "smoke tests: 3 of 5 checks have ended",
             ),
-            (rollout("waiting to be ready", &[], json!(null)), "waiting to be ready"),
+            (rollout(3, "waiting to be ready", &[], &json!(null)), "waiting to be ready"),
         ] {
             assert_eq!(finished(&rollout).get(10..), Some(expected));
         }
