@@ -15,14 +15,17 @@ use crate::model::name::Name;
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Create an environment, or change its upstreams, version or model
+    #[command(override_usage = "cyan environment put [OPTIONS] [SERVICE] ENVIRONMENT")]
     Put(Wanted),
     /// Remove an environment that has no traffic and nothing in flight
+    #[command(override_usage = "cyan environment remove [OPTIONS] [SERVICE] ENVIRONMENT")]
     Remove {
         /// The service, unless there is only one, and the environment
         #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
         words: Vec<String>,
     },
     /// Show an environment with its upstreams
+    #[command(override_usage = "cyan environment show [OPTIONS] [SERVICE] ENVIRONMENT")]
     Show {
         /// The service, unless there is only one, and the environment
         #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]

@@ -14,6 +14,7 @@ use crate::rollout::quality::QualityOutcome;
 
 /// `cyan evaluate [SERVICE] ENVIRONMENT [--timeout 1h]`
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "cyan evaluate [OPTIONS] [SERVICE] ENVIRONMENT")]
 pub struct Args {
     /// The service, unless there is only one, and the environment
     #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]

@@ -257,6 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn where_an_environment_must_be_named_the_service_need_not() {
+        fn check(command: &mut clap::Command) {
+            let words = command.get_arguments().find(|arg| arg.get_id() == "words");
+            if words.is_some_and(clap::Arg::is_required_set) {
+                let usage = command.render_usage().to_string();
+                let name = command.get_bin_name().unwrap_or_default().to_owned();
+                let begins = format!("Usage: {name} [OPTIONS] ");
+                assert!(usage.starts_with(&begins), "{usage}");
+                assert!(usage.ends_with(" [SERVICE] ENVIRONMENT"), "{usage}");
+            }
+            command.get_subcommands_mut().for_each(check);
+        }
+        let mut command = super::command();
+        command.build();
+        check(&mut command);
+    }
+
+    #[test]
     fn no_two_flags_of_a_verb_are_alike() {
         super::command().debug_assert();
     }

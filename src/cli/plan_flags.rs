@@ -21,7 +21,7 @@ pub struct PlanFlags {
     /// How often the window judge looks
     #[arg(long, value_name = "DURATION")]
     check_interval: Option<String>,
-    /// What latency means: `ttft`, `total` or `auto`
+    /// What latency means: `ttft`, `tpot`, `total` or `auto`
     #[arg(long, value_name = "SIGNAL")]
     latency_signal: Option<String>,
     /// Share of requests that may fail: `8%` or `0.08`

@@ -13,12 +13,13 @@ use crate::admin::api::{Applied, ResetField};
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Let the file decide a field again
+    #[command(override_usage = "cyan config reset [OPTIONS] --field <FIELD> [SERVICE] ENVIRONMENT")]
     Reset {
         /// The service, unless there is only one, and the environment
         #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]
         words: Vec<String>,
         /// Which field
-        #[arg(long, value_parser = ["upstreams", "version"])]
+        #[arg(long, value_parser = ["upstreams", "version", "model"])]
         field: String,
     },
 }

@@ -46,6 +46,7 @@ pub enum Verb {
 
 /// `cyan rollout start [SERVICE] ENVIRONMENT`
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "cyan rollout start [OPTIONS] [SERVICE] ENVIRONMENT")]
 pub struct Start {
     /// The service, unless there is only one, and the environment
     #[arg(num_args = 1..=2, required = true, value_names = ["SERVICE", "ENVIRONMENT"])]

@@ -40,6 +40,7 @@ impl ControllerHandle {
         }
         let before = &view.assignment;
         let scene = Scene {
+            service: view.name.clone(),
             now: release.observed,
             share: traffic::share(before, last),
             frozen: release.release.frozen(unix_ms()),

@@ -16,6 +16,8 @@ use crate::model::weight::Weight;
 /// What is true at the moment of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
+    /// The service.
+    pub service: Name,
     /// How long the rollout has been observed.
     pub now: Duration,
     /// The candidate's share of the slot as published.

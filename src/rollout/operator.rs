@@ -44,7 +44,7 @@ impl Rollout {
                         "the rollout of {} is done, and {} is armed no more",
                         self.candidate, self.base
                     ),
-                    remedy: format!("switch to it: cyan switch --to {}", self.base),
+                    remedy: format!("switch to it: cyan switch {} {}", scene.service, self.base),
                 });
             }
             _ => {}

@@ -107,6 +107,7 @@ impl Drive {
 
     fn scene(&self) -> Scene {
         Scene {
+            service: name("chat"),
             now: self.now,
             share: self.share,
             frozen: self.frozen.clone(),

@@ -67,6 +67,7 @@ async fn off_a_terminal_a_change_needs_yes_and_rollback_does_not() {
         "environment put red --upstream http://127.0.0.1:3",
         "environment remove green",
         "config reset green --field version",
+        "config reset green --field model",
     ] {
         let run = cyan_at(&admin, line).await;
         assert_eq!(run.code, 2, "{line}: {run:?}");

@@ -134,6 +134,7 @@ pub(in crate::control_plane) fn rollout_refusal(
 /// What is true for the rollout of a service now.
 pub(in crate::control_plane) fn scene(live: &Live, actor: &str) -> Scene {
     Scene {
+        service: live.file.name.clone(),
         now: live.observed(Instant::now()),
         share: share(live),
         frozen: live.record.release.frozen(unix_ms()),

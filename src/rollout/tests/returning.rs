@@ -69,3 +69,11 @@ fn some_ways_back_are_never_staged() {
     assert!(small.ask(BACK));
     assert_eq!(small.rollout.stage.code(), "rolled_back", "1 % is below the cap");
 }
+
+#[test]
+fn who_comes_too_late_to_go_back_is_told_a_command_that_there_is() {
+    let mut drive = Drive::in_ramp(Plan::default());
+    assert!(drive.ask(Operator::Promote { full: true }) && drive.ask(Operator::Release));
+    let refused = drive.rollout.advance(&Event::Asked(BACK), &drive.scene()).unwrap_err();
+    assert_eq!(refused.remedy, "switch to it: cyan switch chat blue");
+}
