@@ -82,6 +82,24 @@ mod tests {
         }
     }
 
+    /// A table that was there and empty counted as a token, so that everybody on the network could operate.
+    #[test]
+    fn a_table_without_a_token_does_not_close_the_door() {
+        let address = "address = \"0.0.0.0:1\"";
+        for admin in [
+            format!("[admin]\n{address}\n[admin.tokens]"),
+            format!("[admin]\n{address}\ntokens = {{}}"),
+            format!("admin = {{ {address}, tokens = {{}} }}"),
+        ] {
+            let text = format!("{admin}\n{REST}");
+            let errors = errors(&text);
+            assert!(
+                errors[0].contains("is reached from other machines and there is no token"),
+                "{errors:?}"
+            );
+        }
+    }
+
     #[test]
     fn an_open_door_is_refused() {
         for (admin, expected) in [

@@ -15,6 +15,10 @@ const TOKENS_MAX: usize = 64;
 /// The tokens with names, in the order of the file; `unnamed` may not be among them.
 pub(super) fn read_all(section: &Section<'_>, unnamed: Option<&Secret>) -> Vec<NamedToken> {
     let sections = section.named_sections("tokens");
+    if section.has_table("tokens") && section.section("tokens").written_keys().is_empty() {
+        let sentence = "names no token; write [admin.tokens.NAME] with token = { env = \"VARIABLE\" }, or leave it out";
+        section.reader.error(&section.place_of("tokens"), sentence);
+    }
     if sections.len() > TOKENS_MAX {
         let sentence = format!("{} tokens; write at most {TOKENS_MAX}", sections.len());
         section.reader.error(&section.place_of("tokens"), sentence);
@@ -57,9 +61,10 @@ pub(in super::super) fn read_unnamed(section: &Section<'_>) -> Option<Secret> {
     Some(token)
 }
 
-/// Whether any token is written, as whatever it may be.
+/// Whether any token is written, as whatever it may be. A table without a name holds none.
 pub(super) fn is_any_written(section: &Section<'_>) -> bool {
-    ["token", "token_file", "tokens"].into_iter().any(|key| section.has(key))
+    ["token", "token_file"].into_iter().any(|key| section.has(key))
+        || !section.section("tokens").written_keys().is_empty()
 }
 
 fn check(section: &Section<'_>, field: &str, token: &Secret) {
@@ -92,6 +97,14 @@ mod tests {
     #[test]
     fn a_token_that_cannot_be_meant_is_refused() {
         for (tokens, expected) in [
+            (
+                "[admin.tokens]",
+                "a.toml:2: admin.tokens: names no token; write [admin.tokens.NAME] with token = { env = \"VARIABLE\" }, or leave it out",
+            ),
+            (
+                "tokens = {}",
+                "a.toml:2: admin.tokens: names no token; write [admin.tokens.NAME] with token = { env = \"VARIABLE\" }, or leave it out",
+            ),
             (
                 "[admin.tokens.ci]\nrole = \"operate\"",
                 "a.toml:2: admin.tokens.ci: has no token; write token = { env = \"VARIABLE\" }",
