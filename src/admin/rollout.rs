@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::api::SCHEMA;
 use super::api::rollout::{ActOnRollout, Cause, Judge, Muted, Paused, Rollback, Rollout};
@@ -134,17 +134,14 @@ pub(super) async fn act(
 ) -> Result<Response, Problem> {
     let seen = if_match.or_body(body.generation)?;
     let operator = operator(&action, &body)?;
-    if query.dry_run {
-        let preview = admin.preview_of_rollout(&service, seen, body.rollout, operator, &actor)?;
-        return Ok(Json(preview).into_response());
-    }
     let command = Command::Rollout {
         service: service.clone(),
         event: Box::new(Event::Asked(operator)),
         rollout: body.rollout,
         if_generation: seen.generation,
     };
-    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
+    let change = Change { actor, reason: body.reason, service: Some(service), seen, command };
+    admin.submit_unless(query, change).await
 }
 
 fn operator(action: &str, body: &ActOnRollout) -> Result<Operator, Problem> {

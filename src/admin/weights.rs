@@ -1,8 +1,7 @@
 //! `/v1/services/{service}/weights`: sets who gets what share.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::api::SetWeights;
 use super::body::Body;
@@ -27,20 +26,12 @@ pub(super) async fn set(
     let seen = if_match.or_body(body.generation)?;
     let weighted = |(environment, weight)| Weighted { environment, weight };
     let weights: Vec<_> = body.weights.into_iter().map(weighted).collect();
-    let candidate = body.candidate;
-    if query.dry_run {
-        // A dry run needs no salts: nobody is routed by it.
-        let preview = admin.preview(&service, seen, |now| match &candidate {
-            Some(candidate) => now.set_candidate(candidate, || 0)?.set_weights(&weights, || 0),
-            None => now.set_weights(&weights, || 0),
-        })?;
-        return Ok(Json(preview).into_response());
-    }
     let command = Command::SetWeights {
         service: service.clone(),
         weights,
-        candidate,
+        candidate: body.candidate,
         if_generation: seen.generation,
     };
-    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
+    let change = Change { actor, reason: body.reason, service: Some(service), seen, command };
+    admin.submit_unless(query, change).await
 }

@@ -30,10 +30,11 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     if consent(session, &before_and_after(&service, &preview))? == Consent::Withheld {
         return Ok(());
     }
+    // At this generation it goes where the preview went, be it by way of a rollout that takes its time.
     let change = Switch {
-        to: Some(preview.active.after),
         generation: Some(preview.generation),
         reason: session.globals.reason.clone(),
+        ..change
     };
     let applied: Applied =
         session.client.change(Method::POST, &path, &change, ANSWER_LIMIT).await?;

@@ -82,6 +82,11 @@ pub(super) fn is_rollback(kind: &str) -> bool {
     [weights::ROLLED_BACK, crate::rollout::ROLLED_BACK].contains(&kind)
 }
 
+/// Whether weights and roles before and after say all that there is to say of a change of this kind.
+pub(super) fn is_told_by_weights(kind: &str) -> bool {
+    [weights::SET, weights::SWITCHED, weights::ROLLED_BACK].contains(&kind)
+}
+
 /// Works out what `command` would change. `Drain` changes no state and is not planned here.
 ///
 /// # Errors

@@ -209,6 +209,7 @@ impl Controller {
                     Some(Asked::Change(request, reply)) => {
                         self.take(Waiting { request, reply, since: Instant::now() });
                     }
+                    Some(Asked::Preview(request, reply)) => self.preview(&request, reply),
                     Some(Asked::Remember(entry)) => self.remember(*entry),
                     Some(Asked::HandOver(reply)) => {
                         if self.hand_over(reply).await {

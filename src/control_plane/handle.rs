@@ -18,6 +18,7 @@ use super::hooks::Hooks;
 use super::journal::{NewEntry, Page, Query};
 use super::measurements::Measurements;
 use super::predecessor::{InFlightByEnvironment, Predecessor};
+use super::preview::WouldBe;
 use super::published::Published;
 use super::quality::Evaluating;
 use super::readiness::Readiness;
@@ -54,6 +55,8 @@ pub(super) const REQUESTS_MAX: usize = 256;
 pub(super) enum Asked {
     /// A change.
     Change(Request, oneshot::Sender<Result<Applied, Refused>>),
+    /// Nothing; only what a change would be.
+    Preview(Request, oneshot::Sender<Result<WouldBe, Refused>>),
     /// Nothing; only that something was found out shall stand in the journal.
     Remember(Box<NewEntry>),
     /// Write what is unwritten, and leave the state to another process.

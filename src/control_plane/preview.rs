@@ -1,58 +1,81 @@
-//! What a rollout under way would become if somebody asked for something now: worked out from what is
-//! published, by the very functions that would decide it.
+//! What a change would make of a service, worked out by the very plan that would make it: on the
+//! controller's own state, and then let go.
 
-use super::change::rollout::rollout_refusal;
-use super::change::traffic;
-use super::clock::unix_ms;
-use super::command::{Refused, ServiceView};
-use super::handle::ControllerHandle;
+use tokio::sync::oneshot;
+
+use super::change::{self, Change, Planned};
+use super::command::{Command, Refused, Request};
+use super::handle::{Asked, ControllerHandle};
+use super::services::Services;
+use crate::config::Config;
 use crate::model::assignment::Assignment;
-use crate::rollout::event::{Event, Operator, Scene};
 
 /// What would be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WouldBe {
-    /// Weights and roles.
-    pub assignment: Assignment,
-    /// What the journal would say; `None` when all is as asked for already.
-    pub said: Option<String>,
+    /// The generation that was looked at.
+    pub generation: u64,
+    /// Weights and roles as they are.
+    pub before: Assignment,
+    /// Weights and roles as they would be.
+    pub after: Assignment,
+    /// What weights and roles do not tell: the journal's words, and what the caller should know all the same.
+    pub note: Option<String>,
 }
 
 impl ControllerHandle {
-    /// What this would make of the last rollout of a service, meant by its number where one is given.
+    /// What this request would change of its service.
     ///
     /// # Errors
     /// When it would be refused.
-    pub fn would_be(
-        &self,
-        view: &ServiceView,
-        rollout: Option<u64>,
-        asked: Operator,
-        actor: &str,
-    ) -> Result<WouldBe, Refused> {
-        let release = self.release(view.name.as_str());
-        let last = release.as_ref().and_then(|release| release.release.rollout.as_deref());
-        let (Some(release), Some(last)) = (&release, last) else {
-            return Err(rollout_refusal(&view.name, rollout, None));
-        };
-        if rollout.is_some_and(|meant| meant != last.id) {
-            return Err(rollout_refusal(&view.name, rollout, Some(last.id)));
-        }
-        let before = &view.assignment;
-        let scene = Scene {
-            service: view.name.clone(),
-            now: release.observed,
-            share: traffic::share(before, last),
-            frozen: release.release.frozen(unix_ms()),
-            actor: actor.to_owned(),
-        };
-        let event = Event::Asked(asked);
-        let Some(advance) = last.advance(&event, &scene)? else {
-            return Ok(WouldBe { assignment: before.clone(), said: None });
-        };
-        traffic::may_be_asked(&event, before, last)?;
-        // A dry run needs no salts: nobody is routed by it.
-        let assignment = traffic::with_traffic(before, &advance, &mut || 0)?;
-        Ok(WouldBe { assignment, said: Some(advance.said.text) })
+    pub async fn would_be(&self, request: Request) -> Result<WouldBe, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked::Preview(request, reply);
+        self.requests.send(asked).await.map_err(|_| Refused::ShuttingDown)?;
+        answer.await.unwrap_or(Err(Refused::ShuttingDown))
     }
+}
+
+/// What a request about one service would change of it.
+pub(super) fn would_be(
+    services: &Services,
+    started_with: &Config,
+    request: &Request,
+) -> Result<WouldBe, Refused> {
+    let service = match (&request.command, request.command.service()) {
+        (Command::Drain { .. }, _) | (_, None) => {
+            let problem = "only a change of one service can be looked at beforehand".to_owned();
+            return Err(Refused::State {
+                problem,
+                remedy: "for a config: cyan check --diff".into(),
+            });
+        }
+        (_, Some(service)) => service,
+    };
+    let before = &services.expect(service, None)?.record;
+    // Nobody is routed by these salts.
+    let planned = change::plan(services, started_with, request, &mut || fastrand::u64(..))?;
+    let (after, note) = match planned {
+        Planned::Nothing { warnings, .. } => (None, in_words(None, warnings)),
+        Planned::Change(mut change) => {
+            let next = change.next.pop();
+            (next.map(|next| next.record.assignment), note(change))
+        }
+    };
+    Ok(WouldBe {
+        generation: before.generation,
+        before: before.assignment.clone(),
+        after: after.unwrap_or_else(|| before.assignment.clone()),
+        note,
+    })
+}
+
+fn note(change: Change) -> Option<String> {
+    let is_told = change::is_told_by_weights(change.kind);
+    in_words((!is_told).then_some(change.text), change.warnings)
+}
+
+fn in_words(text: Option<String>, warnings: Vec<String>) -> Option<String> {
+    let words: Vec<String> = text.into_iter().chain(warnings).collect();
+    (!words.is_empty()).then(|| words.join("; "))
 }

@@ -66,6 +66,24 @@ async fn every_call_may_be_repeated() {
     assert_eq!(rollout(&proxy).stage.code(), "rolled_back");
 }
 
+/// The look beforehand said nothing of it, and the change paused the rollout.
+#[tokio::test]
+async fn a_dry_run_tells_what_becomes_of_the_rollout() {
+    let (proxy, _upstream) = ramping(&["--steps", "1%,25%,100%"]).await;
+    let before = generation(&proxy);
+    let weights = "/v1/services/chat/weights?dry_run=true";
+    let body = r#"{"weights":{"blue":90,"green":10}}"#;
+    let (code, preview) = proxy.admin("PUT", weights, body).await;
+    let pauses = "this pauses the rollout under way; go on: cyan rollout resume";
+    assert_eq!((code, &preview["note"]), (200, &json!(pauses)), "{preview}");
+    let run = proxy.cyan(&["switch", "blue", "--dry-run"]).await;
+    assert!(run.stderr.contains(pauses), "{run:?}");
+    let (code, preview) = proxy.admin("POST", "/v1/services/chat/switch?dry_run=true", "{}").await;
+    let note = preview["note"].as_str().unwrap_or_default();
+    assert!(code == 200 && note.contains("green"), "{preview}");
+    assert_eq!(generation(&proxy), before);
+}
+
 #[tokio::test]
 async fn a_promotion_takes_the_step_that_is_meant_and_no_other() {
     let (proxy, _upstream) = ramping(&["--steps", "1%,25%,50%,100%"]).await;

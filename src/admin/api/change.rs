@@ -137,7 +137,7 @@ pub struct Preview {
     pub active: Change<Name>,
     /// Weights that would change, by environment.
     pub weights_percent: Vec<WeightChange>,
-    /// What else would become of it, in the words that the journal would have.
+    /// What weights and roles do not tell: what becomes of a rollout, and what the change would warn of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }

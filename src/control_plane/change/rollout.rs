@@ -114,11 +114,7 @@ pub(super) fn expect(live: &Live, rollout: Option<u64>) -> Result<(), Refused> {
 }
 
 /// Why nothing can be asked of a rollout: it is another one than the last, or there is none.
-pub(in crate::control_plane) fn rollout_refusal(
-    service: &Name,
-    asked: Option<u64>,
-    last: Option<u64>,
-) -> Refused {
+fn rollout_refusal(service: &Name, asked: Option<u64>, last: Option<u64>) -> Refused {
     match (asked, last) {
         (Some(asked), Some(last)) => Refused::State {
             problem: format!("rollout {asked} is not the last one, which is {last}"),
@@ -200,7 +196,7 @@ pub(super) fn paused_by_hand(live: &Live, planned: Planned) -> Planned {
         change.text = format!("{}; the rollout is paused", change.text);
         change
             .warnings
-            .push("a rollout is under way and was paused; go on: cyan rollout resume".to_owned());
+            .push("this pauses the rollout under way; go on: cyan rollout resume".to_owned());
     }
     Planned::Change(change)
 }

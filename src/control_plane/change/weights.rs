@@ -7,6 +7,12 @@ use crate::model::assignment::{Assignment, AssignmentError, PartnerRole};
 use crate::model::name::Name;
 use crate::model::routing_table::Weighted;
 
+/// The journal's code of weights.
+pub(super) const SET: &str = "weights_set";
+
+/// The journal's code of a switch.
+pub(super) const SWITCHED: &str = "switched";
+
 /// The journal's code of a rollback; a repeated one is recognised by it.
 pub(super) const ROLLED_BACK: &str = "rolled_back";
 
@@ -35,7 +41,7 @@ pub(super) fn set(
         let joined = format!("{name} is the candidate");
         text = if text.is_empty() { joined } else { format!("{joined}; {text}") };
     }
-    with_assignment(live, after, "weights_set", text)
+    with_assignment(live, after, SET, text)
 }
 
 pub(super) fn switch(live: &Live, to: Option<&Name>) -> Result<Planned, Refused> {
@@ -56,7 +62,7 @@ pub(super) fn switch(live: &Live, to: Option<&Name>) -> Result<Planned, Refused>
         let (left, service) = (&before.active, &live.file.name);
         format!("{to} is active with {weight} %; {left} stays ready. Back: cyan rollback {service}")
     };
-    with_assignment(live, after, "switched", text)
+    with_assignment(live, after, SWITCHED, text)
 }
 
 pub(super) fn roll_back(live: &Live) -> Result<Planned, Refused> {

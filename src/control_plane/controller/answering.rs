@@ -1,10 +1,12 @@
 //! How commands are answered, and what happens when the cores have acked.
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::settling::PATIENCE;
 use super::{ACKS_MAX, Controller, Outcome, Waiting};
-use crate::control_plane::command::{Applied, Command, Refused};
+use crate::control_plane::command::{Applied, Command, Refused, Request};
+use crate::control_plane::preview::{self, WouldBe};
 use crate::link::Quiesce;
 use crate::model::name::Name;
 
@@ -29,6 +31,16 @@ impl Controller {
                 self.rollout_happened(&service, rollout, happened);
             }
         }
+    }
+
+    /// Says what a change would be, and lets it go.
+    pub(super) fn preview(
+        &self,
+        request: &Request,
+        reply: oneshot::Sender<Result<WouldBe, Refused>>,
+    ) {
+        // An error says that the caller has stopped waiting.
+        let _ = reply.send(preview::would_be(&self.services, &self.started_with, request));
     }
 
     /// Weights that were overtaken are refused; anything else is worked out anew from what is now.

@@ -176,7 +176,10 @@ async fn weights_by_hand_pause_it_and_a_switch_by_hand_promotes_it() {
     let served = Served::new(&dir);
     let rig = Rig::started(&served.config).await;
     let applied = rig.set("blue=90 green=10").await.unwrap();
-    assert!(applied.warnings.iter().any(|warning| warning.contains("was paused")), "{applied:?}");
+    assert!(
+        applied.warnings.iter().any(|warning| warning.contains("pauses the rollout")),
+        "{applied:?}"
+    );
     assert!(rig.rollout().paused.is_some());
     rig.ask(asked(Operator::Resume)).await.unwrap();
     assert_eq!(rig.weights(), "blue=99 green=1");
