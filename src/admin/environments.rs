@@ -59,18 +59,16 @@ pub(super) async fn remove(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
     Actor(actor): Actor,
+    if_match: IfMatch,
     Body(body): Body<Because>,
 ) -> Result<Response, Problem> {
-    let command = Command::RemoveEnvironment { service: service.clone(), environment };
-    admin
-        .submit(Change {
-            actor,
-            reason: body.reason,
-            service: Some(service),
-            seen: Seen::default(),
-            command,
-        })
-        .await
+    let seen = if_match.or_body(None)?;
+    let command = Command::RemoveEnvironment {
+        service: service.clone(),
+        environment,
+        if_generation: seen.generation,
+    };
+    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
 }
 
 /// Gives a field that the API changed back to the file.
@@ -78,19 +76,17 @@ pub(super) async fn reset(
     State(admin): State<Admin>,
     OfEnvironment(service, environment): OfEnvironment,
     Actor(actor): Actor,
+    if_match: IfMatch,
     Body(body): Body<ResetField>,
 ) -> Result<Response, Problem> {
-    let field = body.field;
-    let command = Command::ResetField { service: service.clone(), environment, field };
-    admin
-        .submit(Change {
-            actor,
-            reason: body.reason,
-            service: Some(service),
-            seen: Seen::default(),
-            command,
-        })
-        .await
+    let seen = if_match.or_body(None)?;
+    let command = Command::ResetField {
+        service: service.clone(),
+        environment,
+        field: body.field,
+        if_generation: seen.generation,
+    };
+    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
 }
 
 impl Admin {

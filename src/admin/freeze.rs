@@ -6,7 +6,7 @@ use axum::response::Response;
 use super::api::Because;
 use super::api::rollout::SetFreeze;
 use super::body::Body;
-use super::caller::{Actor, Seen};
+use super::caller::{Actor, IfMatch};
 use super::path::OfService;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, Change};
@@ -23,6 +23,7 @@ pub(super) async fn set(
     State(admin): State<Admin>,
     OfService(service): OfService,
     Actor(actor): Actor,
+    if_match: IfMatch,
     Body(body): Body<SetFreeze>,
 ) -> Result<Response, Problem> {
     let reason: String = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
@@ -32,7 +33,7 @@ pub(super) async fn set(
     }
     let until_ms = body.until.as_deref().map(parse).transpose()?;
     let freeze = Freeze { by: actor.clone(), reason: reason.clone(), until_ms };
-    change(&admin, service, actor, Some(reason), Some(freeze)).await
+    change(&admin, service, (actor, Some(reason)), if_match, Some(freeze)).await
 }
 
 /// Automatic steps again.
@@ -40,20 +41,22 @@ pub(super) async fn lift(
     State(admin): State<Admin>,
     OfService(service): OfService,
     Actor(actor): Actor,
+    if_match: IfMatch,
     Body(body): Body<Because>,
 ) -> Result<Response, Problem> {
-    change(&admin, service, actor, body.reason, None).await
+    change(&admin, service, (actor, body.reason), if_match, None).await
 }
 
 async fn change(
     admin: &Admin,
     service: Name,
-    actor: String,
-    reason: Option<String>,
+    (actor, reason): (String, Option<String>),
+    if_match: IfMatch,
     freeze: Option<Freeze>,
 ) -> Result<Response, Problem> {
-    let command = Command::Freeze { service: service.clone(), freeze };
-    let seen = Seen::default();
+    let seen = if_match.or_body(None)?;
+    let if_generation = seen.generation;
+    let command = Command::Freeze { service: service.clone(), freeze, if_generation };
     admin.submit(Change { actor, reason, service: Some(service), seen, command }).await
 }
 

@@ -52,6 +52,7 @@ mod stats;
 mod status;
 mod switch;
 mod token;
+mod undeclared;
 mod view;
 mod weights;
 

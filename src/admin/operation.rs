@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::api::Applied;
 use super::problem::ProblemKind;
 use super::state::Admin;
+use super::undeclared::Takes;
 
 /// Makes the schema of a type, and leaves those it refers to with the generator.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -231,8 +232,8 @@ impl Operation {
         if self.path.contains('{') {
             kinds.extend([Kind::BadRequest, Kind::NotFound, Kind::Invalid]);
         }
-        if self.query.is_some() {
-            kinds.push(Kind::Invalid);
+        if Takes::of(self).is_some() {
+            kinds.extend([Kind::BadRequest, Kind::Invalid]);
         }
         if self.body.is_some() {
             kinds.extend([Kind::BadRequest, Kind::TooLarge, Kind::UnsupportedType, Kind::Invalid]);

@@ -9,7 +9,9 @@ use axum::response::Response;
 use super::api::rollout::StartRollout;
 use super::body::Body;
 use super::caller::{Actor, IfMatch};
+use super::params::Params;
 use super::path::OfService;
+use super::preview::DryRun;
 use super::problem::{FieldError, Problem, ProblemKind};
 use super::state::{Admin, Change};
 use crate::config::overrides::{OverrideError, laid_over};
@@ -25,6 +27,7 @@ pub(super) async fn start(
     OfService(service): OfService,
     Actor(actor): Actor,
     if_match: IfMatch,
+    Params(query): Params<DryRun>,
     key: Option<Extension<StartKey>>,
     Body(body): Body<StartRollout>,
 ) -> Result<Response, Problem> {
@@ -60,7 +63,8 @@ pub(super) async fn start(
         base: base.unwrap_or_default(),
         if_generation: seen.generation,
     };
-    admin.submit(Change { actor, reason: body.reason, service: Some(service), seen, command }).await
+    let change = Change { actor, reason: body.reason, service: Some(service), seen, command };
+    admin.submit_unless(query, change).await
 }
 
 /// The plan of this name, with what the call says otherwise.

@@ -16,6 +16,7 @@ use super::dashboard::EvidenceLog;
 use super::operation::{Header, Operation};
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
+use super::undeclared::{self, Takes};
 use super::{dashboard, idempotency, operations};
 
 /// Time a call may take that is not meant to take long. The controller answers after a second at most.
@@ -49,10 +50,11 @@ pub(super) fn router(admin: Admin, access: Access, evidence: Arc<EvidenceLog>) -
         .with_state(admin)
 }
 
-/// Each operation at its path: none but the long ones without a limit on its time, and those once that
-/// are not to be done twice.
+/// Each operation at its path: with what it takes and nothing else, none but the long ones without a limit
+/// on its time, and those once that are not to be done twice.
 fn routed(operations: Vec<Operation>, admin: &Admin) -> Router<Admin> {
     operations.into_iter().fold(Router::new(), |router, operation| {
+        let takes = Takes::of(&operation);
         let Operation { path, mut handler, is_long, headers, .. } = operation;
         if headers.contains(&Header::IdempotencyKey) {
             let once = from_fn_with_state(admin.answered.clone(), idempotency::once);
@@ -60,6 +62,9 @@ fn routed(operations: Vec<Operation>, admin: &Admin) -> Router<Admin> {
         }
         if !is_long {
             handler = handler.route_layer(from_fn(limit));
+        }
+        if let Some(takes) = takes {
+            handler = handler.route_layer(from_fn_with_state(takes, undeclared::refuse));
         }
         router.route(path, handler)
     })

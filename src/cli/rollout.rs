@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::Method;
+use serde::Serialize;
 
 use super::client::ANSWER_LIMIT;
 use super::confirm::{Consent, consent};
@@ -133,9 +134,6 @@ async fn start(args: &Start, session: &Session) -> Result<(), Failure> {
         format!(", with {}", InWords(&overrides))
     };
     let change = format!("{}: {candidate} is released {steps}{with}", service.name);
-    if consent(session, &[change])? == Consent::Withheld {
-        return Ok(());
-    }
     let start = StartRollout {
         candidate: Some(candidate),
         plan: Some(args.plan.clone()),
@@ -147,6 +145,13 @@ async fn start(args: &Start, session: &Session) -> Result<(), Failure> {
         reason: session.globals.reason.clone(),
     };
     let path = path(&service.name);
+    if session.globals.dry_run {
+        eprintln!("{change}");
+        return preview(session, &service, &path, &start).await;
+    }
+    if consent(session, &[change])? == Consent::Withheld {
+        return Ok(());
+    }
     let applied: Applied = session.client.change(Method::POST, &path, &start, ANSWER_LIMIT).await?;
     if !args.wait {
         return outcome::tell(session, &applied);
@@ -170,7 +175,7 @@ async fn promote(args: &Promote, session: &Session) -> Result<(), Failure> {
     let service = session.service(args.service.as_deref()).await?;
     if session.globals.dry_run {
         let act = ActOnRollout { full: args.full, ..ActOnRollout::default() };
-        return preview(session, &service, "promote", act).await;
+        return preview_of(session, &service, "promote", act).await;
     }
     let rollout: Rollout = session.client.get(&path(&service.name)).await?;
     let to = match rollout.next_percent {
@@ -199,7 +204,7 @@ async fn promote(args: &Promote, session: &Session) -> Result<(), Failure> {
 async fn release(args: &OfService, session: &Session) -> Result<(), Failure> {
     let service = session.service(args.service.as_deref()).await?;
     if session.globals.dry_run {
-        return preview(session, &service, "release", ActOnRollout::default()).await;
+        return preview_of(session, &service, "release", ActOnRollout::default()).await;
     }
     let change = format!(
         "{}: the environment before is drained; a rollback is possible no more",
@@ -214,7 +219,7 @@ async fn release(args: &OfService, session: &Session) -> Result<(), Failure> {
 async fn act(args: &OfService, session: &Session, action: &str) -> Result<(), Failure> {
     let service = session.service(args.service.as_deref()).await?;
     if session.globals.dry_run {
-        return preview(session, &service, action, ActOnRollout::default()).await;
+        return preview_of(session, &service, action, ActOnRollout::default()).await;
     }
     ask(session, &service.name, action, ActOnRollout::default()).await
 }
@@ -235,17 +240,27 @@ async fn ask(
 async fn preview(
     session: &Session,
     service: &Service,
-    action: &str,
-    act: ActOnRollout,
+    path: &str,
+    body: &impl Serialize,
 ) -> Result<(), Failure> {
-    let act = ActOnRollout { reason: session.globals.reason.clone(), ..act };
-    let path = format!("{}/{action}?dry_run=true", path(&service.name));
-    let preview: Preview = session.client.change(Method::POST, &path, &act, ANSWER_LIMIT).await?;
+    let path = format!("{path}?dry_run=true");
+    let preview: Preview = session.client.change(Method::POST, &path, body, ANSWER_LIMIT).await?;
     for line in before_and_after(service, &preview) {
         eprintln!("{line}");
     }
     eprintln!("dry run: nothing was changed");
     Ok(())
+}
+
+/// The same of something that is asked of the rollout.
+async fn preview_of(
+    session: &Session,
+    service: &Service,
+    action: &str,
+    act: ActOnRollout,
+) -> Result<(), Failure> {
+    let act = ActOnRollout { reason: session.globals.reason.clone(), ..act };
+    preview(session, service, &format!("{}/{action}", path(&service.name)), &act).await
 }
 
 fn path(service: &Name) -> String {

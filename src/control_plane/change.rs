@@ -133,8 +133,8 @@ pub(super) fn plan(
             rollout::expect(live, *rollout)?;
             rollout::advance(live, event, actor, random)
         }
-        Command::Freeze { service, freeze } => {
-            rollout::freeze(services.expect(service, None)?, freeze.as_ref())
+        Command::Freeze { service, freeze, if_generation } => {
+            rollout::freeze(services.expect(service, *if_generation)?, freeze.as_ref())
         }
         Command::PutEnvironment {
             service,
@@ -155,11 +155,11 @@ pub(super) fn plan(
             };
             environment::put(live, &put, random)
         }
-        Command::RemoveEnvironment { service, environment } => {
-            environment::remove(services.expect(service, None)?, environment)
+        Command::RemoveEnvironment { service, environment, if_generation } => {
+            environment::remove(services.expect(service, *if_generation)?, environment)
         }
-        Command::ResetField { service, environment, field } => {
-            environment::reset(services.expect(service, None)?, environment, field)
+        Command::ResetField { service, environment, field, if_generation } => {
+            environment::reset(services.expect(service, *if_generation)?, environment, field)
         }
         Command::Reload(_, config) => reload::plan(services, started_with, config, random),
         Command::Drain { .. } => unreachable!("the controller starts drains without a plan"),

@@ -79,6 +79,8 @@ pub enum Command {
         service: Name,
         /// Which environment.
         environment: Name,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
     },
     /// Wait until an environment without traffic has nothing in flight; end what remains at the
     /// deadline.
@@ -98,6 +100,8 @@ pub enum Command {
         environment: Name,
         /// `upstreams`, `version` or `model`.
         field: String,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
     },
     /// Start a rollout.
     StartRollout {
@@ -127,6 +131,8 @@ pub enum Command {
         service: Name,
         /// Until when and why; `None` lifts it.
         freeze: Option<Freeze>,
+        /// Refuse unless this is the generation now.
+        if_generation: Option<u64>,
     },
     /// Take over a config that was read anew, unless one that was read later has come before. All or nothing.
     Reload(Reading, Box<Config>),

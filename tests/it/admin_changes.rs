@@ -110,6 +110,85 @@ async fn a_dry_run_shows_the_change_and_makes_none() {
     assert_eq!(admin.get(CHAT).await.json(), before);
 }
 
+/// Dry runs were answered without the controller, and called possible what it refuses.
+#[tokio::test]
+async fn a_dry_run_is_what_the_change_would_be() {
+    let admin = TestAdmin::configured(
+        "[service.chat]\nactive = 'blue'\n[service.chat.environment.blue]\n\
+         upstreams = 'http://127.0.0.1:1'\n[service.chat.environment.red]\nupstreams = []\n",
+    )
+    .await;
+    for (method, path, body, status) in [
+        ("PUT", "/weights", r#"{"weights":{"blue":90,"red":10}}"#, 409),
+        ("PUT", "/weights", "{}", 422),
+        ("POST", "/switch", r#"{"to":"red"}"#, 409),
+        ("POST", "/switch", "{}", 409),
+        ("POST", "/rollback", "{}", 409),
+        ("POST", "/rollout", r#"{"candidate":"red"}"#, 409),
+    ] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = async |query: &str| {
+            let path = format!("{CHAT}{path}{query}");
+            admin.call(method.clone(), &path, &[], body).await
+        };
+        let (dry, real) = (answer("?dry_run=true").await, answer("").await);
+        assert_eq!(dry.status.as_u16(), status, "{method} {path} {body}: {dry:?}");
+        assert_eq!(dry.json()["detail"], real.json()["detail"], "{method} {path} {body}");
+    }
+}
+
+/// Who pressed twice gets no error, in a dry run neither.
+#[tokio::test]
+async fn a_dry_run_of_a_second_rollback_is_no_error() {
+    let admin = TestAdmin::start().await;
+    admin.post("/v1/services/chat/switch", "").await;
+    admin.post("/v1/services/chat/rollback", "").await;
+    let dry = admin.post("/v1/services/chat/rollback?dry_run=true", "").await;
+    assert_eq!((dry.status.as_u16(), &dry.json()["weights_percent"]), (200, &json!([])));
+}
+
+/// Passed over in silence, either would change what was only to be looked at, or what somebody else changed.
+#[tokio::test]
+async fn what_a_call_does_not_take_is_refused() {
+    let admin = TestAdmin::start().await;
+    let before = admin.get("/v1/journal").await.json();
+    let environment = format!("{CHAT}/environments/green");
+    for (method, path, body) in [
+        ("POST", format!("{environment}/smoke"), ""),
+        ("POST", format!("{environment}/evaluate"), ""),
+        ("POST", "/v1/reload".to_owned(), ""),
+        ("POST", "/v1/scores".to_owned(), r#"{"environment":"blue","value":1}"#),
+        ("PUT", "/v1/log-level".to_owned(), r#"{"level":"warn"}"#),
+    ] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let dry = format!("{path}?dry_run=true");
+        let problem = admin.call(method.clone(), &dry, &[], body).await.json();
+        assert_eq!(problem["status"], json!(422), "{method} {path}: {problem}");
+        assert_eq!(problem["detail"], "unknown parameter `dry_run`; this call takes none");
+        let problem =
+            admin.call(method.clone(), &path, &[("if-match", "\"1\"")], body).await.json();
+        assert_eq!(problem["status"], json!(400), "{method} {path}: {problem}");
+    }
+    for (method, path, body) in [
+        ("PUT", environment.clone(), r#"{"version":"v2"}"#),
+        ("DELETE", environment.clone(), ""),
+        ("POST", format!("{environment}/reset"), r#"{"field":"version"}"#),
+        ("PUT", format!("{CHAT}/freeze"), r#"{"reason":"weekend"}"#),
+        ("DELETE", format!("{CHAT}/freeze"), ""),
+    ] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let dry = format!("{path}?dry_run=true");
+        let answer = admin.call(method.clone(), &dry, &[], body).await;
+        assert_eq!(answer.status.as_u16(), 422, "{method} {path}: {answer:?}");
+        let late = admin.call(method.clone(), &path, &[("if-match", "\"99\"")], body).await;
+        assert_eq!(late.status.as_u16(), 412, "{method} {path}: {late:?}");
+    }
+    assert_eq!(admin.get("/v1/journal").await.json(), before);
+    for path in ["/livez?verbose", "/readyz?verbose", "/metrics?target=cyan", "/v1/status?"] {
+        assert_eq!(admin.get(path).await.status.as_u16(), 200, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn an_environment_comes_drains_and_goes() {
     let admin = TestAdmin::start().await;

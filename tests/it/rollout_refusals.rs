@@ -140,8 +140,14 @@ async fn what_cannot_be_released_is_refused_in_the_same_words_everywhere() {
         let problem = refused(&proxy, ("POST", ROLLOUT, &body.to_string()), status).await;
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.starts_with(words), "{body}: {detail}");
-        let line = [&["rollout", "start", "--yes"], flags].concat();
-        refused_by_command(&proxy, &line, detail).await;
+        // A dry run that agreed to what cannot be would let a job go on to no rollout at all.
+        let dry = format!("{ROLLOUT}?dry_run=true");
+        let problem = refused(&proxy, ("POST", &dry, &body.to_string()), status).await;
+        assert_eq!(problem["detail"], detail);
+        for flag in ["--yes", "--dry-run"] {
+            let line = [&["rollout", "start", flag], flags].concat();
+            refused_by_command(&proxy, &line, detail).await;
+        }
     }
 }
 

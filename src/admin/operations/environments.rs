@@ -28,6 +28,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .changes(),
         delete(ONE, environments::remove, "removeEnvironment", "Remove an environment")
             .more("Refused while it has traffic, something in flight, or a part in a rollout.")
+            .header(Header::IfMatch)
             .body::<Because>()
             .changes(),
         post(
@@ -36,6 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "resetField",
             "Give a field that the API changed back to the config file",
         )
+        .header(Header::IfMatch)
         .needs::<ResetField>()
         .changes(),
         get(

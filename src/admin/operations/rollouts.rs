@@ -23,9 +23,11 @@ pub(super) fn operations() -> Vec<Operation> {
             "startRollout",
             "Release an environment by steps, watched, and back by itself if it is worse",
         )
+        .more(DRY)
+        .query::<DryRun>()
         .header(Header::IfMatch)
         .body::<StartRollout>()
-        .changes(),
+        .changes_or::<WhatWouldBe>(),
         post(
             "/v1/services/{service}/rollout/{action}",
             rollout::act,

@@ -47,6 +47,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "No automatic step in this service for a while",
         )
         .more("Going back stays automatic.")
+        .header(Header::IfMatch)
         .needs::<SetFreeze>()
         .changes(),
         delete(
@@ -55,6 +56,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "unfreeze",
             "Automatic steps may be taken again",
         )
+        .header(Header::IfMatch)
         .body::<Because>()
         .changes(),
     ]

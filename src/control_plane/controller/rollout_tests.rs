@@ -257,7 +257,11 @@ async fn what_a_rollout_needs_cannot_be_taken_away() {
     let served = Served::new(&dir);
     let rig = Rig::started(&served.config).await;
     let refused = |asked: Result<_, Refused>| asked.unwrap_err().to_string();
-    let remove = Command::RemoveEnvironment { service: name("chat"), environment: name("green") };
+    let remove = Command::RemoveEnvironment {
+        service: name("chat"),
+        environment: name("green"),
+        if_generation: None,
+    };
     let part =
         "`green` is part of rollout 1; wait for its end, or roll it back first: cyan rollback";
     assert_eq!(refused(rig.ask(remove).await), part);

@@ -120,6 +120,7 @@ async fn what_is_against_the_rules_changes_nothing() {
     let remove = |environment: &str| Command::RemoveEnvironment {
         service: name("chat"),
         environment: name(environment),
+        if_generation: None,
     };
     for (command, refusal) in [
         (of("code"), "unknown service `code`; configured: chat"),
@@ -188,6 +189,7 @@ async fn environments_are_made_changed_and_removed_at_run_time() {
         service: name("chat"),
         environment: name("green"),
         field: field.to_owned(),
+        if_generation: None,
     };
     rig.ask(reset("model")).await.unwrap();
     assert_eq!(rig.view("green").overridden, ["upstreams"]);
@@ -198,6 +200,7 @@ async fn environments_are_made_changed_and_removed_at_run_time() {
     let remove = |environment: &str| Command::RemoveEnvironment {
         service: name("chat"),
         environment: name(environment),
+        if_generation: None,
     };
     let guard = rig.environment("red").in_flight.enter();
     assert_eq!(
