@@ -2,7 +2,7 @@
 //!
 //! A follower never slows the controller: it reads from a bounded ring, and when it is too slow it is
 //! told how many events it lost. `Last-Event-ID` (or `?since=`) goes on where an earlier follower
-//! stopped, as far back as events are kept.
+//! stopped, as far back as events are kept; who stopped before that is told so.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,14 +21,14 @@ use super::event_stream::{self, KEEP_ALIVE, Piece, STILL_HERE};
 use super::params::Params;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, FOLLOWERS_MAX};
-use crate::control_plane::event::Event;
+use crate::control_plane::event::{Event, Gap};
 use crate::model::rfc3339;
 
 /// Where to begin.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Since {
-    /// The `seq` of the last event that is known; from now on when left out.
+    /// The `seq` of the last event that is known; 0 for all that are kept; from now on when left out.
     since: Option<u64>,
 }
 
@@ -43,27 +43,32 @@ pub(super) async fn follow(
         Problem::new(ProblemKind::TooMany, detail).hint("end one of them, or poll /v1/status")
     })?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let (missed, coming) = match last.or(query.since) {
-        Some(seq) => admin.controller.events_since(seq),
-        None => (Vec::new(), admin.controller.events()),
+    let (first, last, coming) = match last.or(query.since) {
+        Some(seq) => {
+            let since = admin.controller.events_since(seq);
+            let mut last = seq;
+            let gap = since.gap.map(|gap| gap_in_words(gap, seq)).unwrap_or_default();
+            let kept: String = since.kept.iter().map(|event| written(event, &mut last)).collect();
+            (gap + &kept, last, since.coming)
+        }
+        None => (String::new(), 0, admin.controller.events()),
     };
     let (pieces, answer) = event_stream::answer();
     // Ends with the connection. The ring of the controller holds what it has not read.
-    tokio::spawn(tell(pieces, missed, coming, place));
+    tokio::spawn(tell(pieces, first, last, coming, place));
     Ok(answer)
 }
 
 /// Writes events into `pieces` until nobody reads them, or the controller has gone.
 async fn tell(
     pieces: mpsc::Sender<Piece>,
-    missed: Vec<Arc<Event>>,
+    first: String,
+    mut last: u64,
     mut coming: Receiver<Arc<Event>>,
     _place: OwnedSemaphorePermit,
 ) {
-    let mut last = 0;
-    let missed: String = missed.iter().map(|event| written(event, &mut last)).collect();
     // Something at once, so that the client sees the answer begin.
-    let mut piece = format!(": events of cyan\n\n{missed}");
+    let mut piece = format!(": events of cyan\n\n{first}");
     loop {
         if pieces.send(Ok(piece.into())).await.is_err() {
             return;
@@ -82,7 +87,10 @@ async fn tell(
 async fn wait(coming: &mut Receiver<Arc<Event>>, last: &mut u64) -> Option<String> {
     match timeout(KEEP_ALIVE, coming.recv()).await {
         Ok(Ok(event)) => Some(written(&event, last)),
-        Ok(Err(RecvError::Lagged(count))) => Some(lost(count, *last)),
+        Ok(Err(RecvError::Lagged(count))) => {
+            let text = format!("{count} events were lost: this follower was too slow");
+            Some(lost(text, Some(count), *last))
+        }
         Ok(Err(RecvError::Closed)) => None,
         Err(_) => Some(STILL_HERE.to_owned()),
     }
@@ -94,15 +102,31 @@ fn written(event: &Event, last: &mut u64) -> String {
     format!("id: {}\nevent: {}\ndata: {}\n\n", event.seq, event.kind, json(&event))
 }
 
+fn gap_in_words(gap: Gap, seq: u64) -> String {
+    match gap {
+        Gap::Forgotten(count) => {
+            let text =
+                format!("{count} events after {seq} are not kept any more; see cyan journal");
+            lost(text, Some(count), seq)
+        }
+        Gap::OtherProcess => {
+            let text = format!(
+                "cyan was restarted or taken over since {seq}, so events may be missing; see cyan journal"
+            );
+            lost(text, None, seq)
+        }
+    }
+}
+
 /// Has no id of its own: who comes back with the last one gets what is still kept.
-fn lost(count: u64, last: u64) -> String {
+fn lost(text: String, count: Option<u64>, last: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let event = api::Event {
         seq: last,
         at: rfc3339::format(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
         service: None,
         kind: "events_lost".to_owned(),
-        text: format!("{count} events were lost: this follower was too slow"),
+        text,
         details: serde_json::json!({ "lost": count }),
     };
     format!("event: events_lost\ndata: {}\n\n", json(&event))

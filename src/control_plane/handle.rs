@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use super::command::{Applied, Command, Refused, ReleaseView, Request, ServiceView};
 use super::config_problem::ConfigProblem;
 pub use super::controller::handing_over::StateAway;
-use super::event::{Event, Events};
+use super::event::{Event, Events, Since};
 use super::hooks::Hooks;
 use super::journal::{NewEntry, Page, Query};
 use super::measurements::Measurements;
@@ -229,7 +229,7 @@ impl ControllerHandle {
     }
 
     /// Events after number `seq`, as far back as they are kept, and those to come.
-    pub fn events_since(&self, seq: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
+    pub fn events_since(&self, seq: u64) -> Since {
         self.shared.events.since(seq)
     }
 

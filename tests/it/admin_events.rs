@@ -24,6 +24,25 @@ async fn changes_are_told_as_they_happen_and_after_a_break() {
     assert!(!back.text.contains("event: weights_set"), "{}", back.text);
 }
 
+/// After a restart numbers began at 1 again, and who came back with a higher one heard nothing for long.
+#[tokio::test]
+async fn who_comes_back_to_another_process_is_told_and_hears_the_rest() {
+    let first = TestAdmin::start().await;
+    let mut follower = follow(&first, Some("0")).await;
+    follower.until("id: ").await;
+    let id = follower.text.split("id: ").nth(1).unwrap().lines().next().unwrap().to_owned();
+    assert!(!follower.text.contains("events_lost"), "{}", follower.text);
+    drop((follower, first));
+    let second = TestAdmin::start().await;
+    second.put("/v1/services/chat/weights", r#"{"weights":{"blue":95,"green":5}}"#).await;
+    let mut back = follow(&second, Some(&id)).await;
+    back.until("event: weights_set").await;
+    assert!(back.text.contains("event: events_lost"), "{}", back.text);
+    assert!(back.text.contains("cyan was restarted or taken over"), "{}", back.text);
+    let newer = back.text.split("id: ").nth(1).unwrap().lines().next().unwrap();
+    assert!(newer.parse::<u64>().unwrap() > id.parse().unwrap(), "numbers rise over processes");
+}
+
 #[tokio::test]
 async fn followers_leave_room_for_those_who_act() {
     let admin = TestAdmin::start().await;

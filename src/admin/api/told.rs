@@ -9,7 +9,7 @@ use crate::model::name::Name;
 /// One server-sent event of `GET /v1/events`. `seq` is also its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// Rises by one with every event of the process.
+    /// Rises with every event, over restarts and takeovers too.
     pub seq: u64,
     /// When, RFC 3339 in UTC.
     pub at: String,

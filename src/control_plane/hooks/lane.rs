@@ -173,7 +173,7 @@ mod tests {
             lane.hand_in(&letter);
         }
         let events = Events::default();
-        let (_, mut listener) = events.since(0);
+        let mut listener = events.listen();
         worker.run(events, watch::channel(true).1).await;
         let dropped = listener.recv().await.unwrap();
         assert_eq!((dropped.kind, &dropped.details["dropped"]), ("hook_dropped", &json!(6)));

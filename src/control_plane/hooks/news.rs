@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::control_plane::event::Event;
+use crate::control_plane::event::{Event, Since};
 use crate::control_plane::handle::Shared;
 use crate::model::name::Name;
 use crate::model::occasion::Occasion;
@@ -16,7 +16,7 @@ use crate::rollout::notice::Notice;
 /// Makes notices of events until it is dropped, or told that there are no more.
 pub(super) async fn follow(shared: Arc<Shared>, mut no_more: watch::Receiver<bool>) {
     let mut seen = 0;
-    let (mut missed, mut listener) = shared.events.since(seen);
+    let Since { kept: mut missed, coming: mut listener, .. } = shared.events.since(seen);
     loop {
         for event in missed.drain(..) {
             seen = event.seq;
@@ -32,7 +32,9 @@ pub(super) async fn follow(shared: Arc<Shared>, mut no_more: watch::Receiver<boo
         match heard {
             Ok(event) => missed.push(event),
             // The latest are still kept, and among them those that are not old news.
-            Err(RecvError::Lagged(_)) => (missed, listener) = shared.events.since(seen),
+            Err(RecvError::Lagged(_)) => {
+                Since { kept: missed, coming: listener, .. } = shared.events.since(seen);
+            }
             Err(RecvError::Closed) => return,
         }
     }
