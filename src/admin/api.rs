@@ -9,6 +9,7 @@ pub mod comparison;
 pub mod config;
 pub mod evaluate;
 pub mod log_level;
+mod reason;
 pub mod rollout;
 mod rollout_change;
 pub mod rollouts;

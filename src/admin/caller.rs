@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 
 use super::api::ACTOR_HEADER;
 use super::problem::{Problem, ProblemKind};
+use crate::model::one_line::fitted;
 use crate::model::role::Role;
 
 /// Most characters of a name in the journal.
@@ -42,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Actor {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let said = parts.headers.get(ACTOR_HEADER).and_then(|value| value.to_str().ok());
-        let said = said.map(|text| text.trim().chars().take(ACTOR_CHARS_MAX).collect::<String>());
+        let said = said.map(|text| fitted(text, ACTOR_CHARS_MAX));
         let said = said.filter(|text| !text.is_empty());
         let token = parts.extensions.get::<Caller>().and_then(|caller| caller.token.as_deref());
         Ok(Self(match (said, token) {

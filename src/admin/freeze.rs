@@ -15,9 +15,6 @@ use crate::model::name::Name;
 use crate::model::rfc3339;
 use crate::rollout::release::Freeze;
 
-/// Most characters of a reason.
-const REASON_CHARS_MAX: usize = 200;
-
 /// No automatic step from now on.
 pub(super) async fn set(
     State(admin): State<Admin>,
@@ -26,7 +23,7 @@ pub(super) async fn set(
     if_match: IfMatch,
     Body(body): Body<SetFreeze>,
 ) -> Result<Response, Problem> {
-    let reason: String = body.reason.trim().chars().take(REASON_CHARS_MAX).collect();
+    let reason = body.reason;
     if reason.is_empty() {
         let detail = "reason: is empty; say why, it is shown wherever a rollout waits";
         return Err(Problem::new(ProblemKind::Invalid, detail).at("reason"));

@@ -29,6 +29,7 @@ pub mod model_names;
 pub mod name;
 pub mod note;
 pub mod occasion;
+pub mod one_line;
 pub mod pem_file;
 pub mod plan;
 pub mod printable;

@@ -224,6 +224,31 @@ async fn the_journal_names_who_asked_and_why() {
     assert_eq!(older["entries"][0]["kind"], "service_began");
 }
 
+/// What one caller writes stands on the terminals of others, who read the journal.
+#[tokio::test]
+async fn a_reason_is_kept_as_one_line_that_no_terminal_obeys() {
+    let admin = TestAdmin::start().await;
+    let reason = format!("\u{1b}[2Jall\r\n is \u{9b}31mwell {}", "x".repeat(600));
+    let body = json!({"weights": {"blue": 90, "green": 10}, "reason": reason}).to_string();
+    let set = admin.call(Method::PUT, WEIGHTS, &[("x-cyan-actor", "cli:\tana")], &body).await;
+    assert_eq!(set.status.as_u16(), 200, "{set:?}");
+    let frozen = json!({"reason": "a\nb"}).to_string();
+    admin.put("/v1/services/chat/freeze", &frozen).await;
+    let journal = admin.get("/v1/journal?service=chat&limit=2").await.json();
+    let [freeze, weights] = [0, 1].map(|index| &journal["entries"][index]);
+    assert_eq!(freeze["reason"], "a b");
+    let kept = weights["reason"].as_str().unwrap();
+    assert!(kept.starts_with("[2Jall is 31mwell xxx") && kept.len() == 500, "{kept}");
+    assert_eq!(weights["actor"], "cli: ana");
+    let version = |text: &str| json!({ "version": text }).to_string();
+    let green = "/v1/services/chat/environments/green";
+    let label = "v".repeat(200); // what a file may say
+    assert_eq!(admin.put(green, &version(&label)).await.status.as_u16(), 200);
+    for text in [format!("{label}v"), "v\u{1b}[2J".to_owned()] {
+        assert_eq!(admin.put(green, &version(&text)).await.status.as_u16(), 422);
+    }
+}
+
 #[tokio::test]
 async fn a_config_that_cannot_be_read_is_shown_until_one_can() {
     let broken: cyan::admin::ReadConfig =

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reason;
 use crate::model::name::Name;
 use crate::model::weight::Weight;
 
@@ -21,8 +22,8 @@ pub struct SetWeights {
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -36,8 +37,8 @@ pub struct Switch {
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -48,8 +49,8 @@ pub struct RollBack {
     /// All users at once, whatever the plan of a rollout under way says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub instant: bool,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -57,8 +58,8 @@ pub struct RollBack {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -82,8 +83,8 @@ pub struct PutEnvironment {
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -95,8 +96,8 @@ pub struct StartDrain {
     #[schemars(regex(pattern = r"^([0-9]+(d|h|m|s|ms))+$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<String>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -106,8 +107,8 @@ pub struct StartDrain {
 pub struct ResetField {
     /// `upstreams`, `version` or `model`.
     pub field: String,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reason;
+
 /// `GET /v1/log-level`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLevel {
@@ -22,7 +24,7 @@ pub struct SetLogLevel {
         pattern = r"^([a-z_:]+=)?(off|error|warn|info|debug|trace)(,([a-z_:]+=)?(off|error|warn|info|debug|trace))*$"
     ))]
     pub level: String,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

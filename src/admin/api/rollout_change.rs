@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::reason;
 use crate::model::name::Name;
 use crate::model::weight::Weight;
 
@@ -33,8 +34,8 @@ pub struct StartRollout {
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -59,8 +60,8 @@ pub struct ActOnRollout {
     /// Refuse unless this is the generation now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// Why; stands in the journal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why; stands in the journal as one line of at most 500 characters.
+    #[serde(default, deserialize_with = "reason::read", skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -68,7 +69,8 @@ pub struct ActOnRollout {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetFreeze {
-    /// Why; shown wherever a rollout waits for it.
+    /// Why; shown wherever a rollout waits for it, as one line of at most 500 characters.
+    #[serde(deserialize_with = "reason::read_one")]
     #[schemars(length(min = 1))]
     pub reason: String,
     /// Until when, RFC 3339; until it is lifted when left out.

@@ -7,9 +7,8 @@ use super::super::source::Place;
 use super::{certificate, ejection, health, rewrite, timeouts, upstreams};
 use crate::model::environment::{EnvironmentSpec, Protocol, Replay, UpstreamTls};
 use crate::model::name::Name;
+use crate::model::one_line::{VERSION_CHARS_MAX, is_one_line};
 use crate::model::upstream::UpstreamSpec;
-
-const VERSION_CHARS_MAX: usize = 200;
 
 /// An environment and where its upstreams are written.
 pub(super) struct PlacedEnvironment {
@@ -52,8 +51,7 @@ pub(super) fn read(name: &Name, section: &Section<'_>) -> PlacedEnvironment {
 
 fn read_version(section: &Section<'_>) -> Option<Arc<str>> {
     let version = section.parsed::<String>("version")?;
-    let is_label = (1..=VERSION_CHARS_MAX).contains(&version.chars().count())
-        && !version.chars().any(char::is_control);
+    let is_label = !version.is_empty() && is_one_line(&version, VERSION_CHARS_MAX);
     if !is_label {
         let sentence = "must be one line of 1 to 200 characters; shorten it, or leave it out";
         section.reader.error(&section.place_of("version"), sentence);

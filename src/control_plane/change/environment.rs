@@ -10,6 +10,7 @@ use crate::model::assignment::{AssignmentError, PartnerRole};
 use crate::model::environment::EnvironmentSpec;
 use crate::model::model_names::{OwnName, OwnNameError};
 use crate::model::name::Name;
+use crate::model::one_line::{VERSION_CHARS_MAX, is_one_line};
 use crate::model::salt::Salt;
 
 /// Most environments of a service; a dashboard with more would help nobody.
@@ -17,9 +18,6 @@ const ENVIRONMENTS_MAX: usize = 64;
 
 /// Most upstreams of an environment.
 const UPSTREAMS_MAX: usize = 256;
-
-/// Most characters of a version label. It stands in metrics, logs and one row of the dashboard.
-const VERSION_CHARS_MAX: usize = 120;
 
 /// What is to be put.
 pub(super) struct Put<'a> {
@@ -198,14 +196,15 @@ fn checked_upstreams(put: &Put<'_>) -> Result<Option<Vec<String>>, Refused> {
 }
 
 fn check_version(put: &Put<'_>) -> Result<(), Refused> {
-    let chars = put.version.map_or(0, |version| version.chars().count());
-    let control = put.version.is_some_and(|version| version.chars().any(char::is_control));
-    if chars > VERSION_CHARS_MAX || control {
-        let problem =
-            format!("has {chars} characters; use up to {VERSION_CHARS_MAX} printable ones");
-        return Err(Refused::Invalid { field: "version", problem });
+    let Some(version) = put.version else { return Ok(()) };
+    if is_one_line(version, VERSION_CHARS_MAX) {
+        return Ok(());
     }
-    Ok(())
+    let problem = format!(
+        "has {} characters; use up to {VERSION_CHARS_MAX} printable ones",
+        version.chars().count()
+    );
+    Err(Refused::Invalid { field: "version", problem })
 }
 
 fn check_model(put: &Put<'_>) -> Result<(), Refused> {
