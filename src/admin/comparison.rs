@@ -29,7 +29,7 @@ use crate::model::standing::Standing;
 pub(super) struct OfComparison {
     /// Which environment; the service's candidate when left out.
     candidate: Option<Name>,
-    /// How far back, `10s` to `1h`, or `step`: since the weights changed last. As the plan says when left out.
+    /// How far back, `1s` to `15m`, or `step`: since the weights changed last. As the plan says when left out.
     #[schemars(regex(pattern = r"^(step|([0-9]+(d|h|m|s|ms))+)$"))]
     window: Option<String>,
 }

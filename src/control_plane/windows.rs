@@ -21,7 +21,7 @@ use crate::metrics::measure::Measure;
 use crate::metrics::shard::ShardReport;
 use crate::model::environment::EnvironmentId;
 use crate::model::name::Name;
-use crate::model::plan::{LatencySignal, Plan};
+use crate::model::plan::{COMPARED_MAX, LatencySignal, Plan};
 use crate::model::routing_table::RoutingTable;
 use crate::model::standing::Standing;
 use crate::model::weight::Weight;
@@ -30,7 +30,7 @@ use crate::rollout::start::BaseMeasured;
 /// Seconds of a fine slot, and for how long such slots are kept.
 const FINE: Row = Row { slot_s: 1, kept_s: 10 };
 /// The same for coarse slots.
-const COARSE: Row = Row { slot_s: 10, kept_s: 15 * 60 };
+const COARSE: Row = Row { slot_s: 10, kept_s: COMPARED_MAX.as_secs() };
 /// The longest time back that can be asked for.
 pub const KEPT_MAX: Duration = Duration::from_secs(COARSE.kept_s);
 /// Cells that all slots of an environment may hold together.

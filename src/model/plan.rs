@@ -161,11 +161,15 @@ pub enum TooLittleData {
     RollBack,
 }
 
+/// How long what each environment did is kept to be compared. Memory is the reason, see
+/// `control_plane::windows`.
+pub const COMPARED_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// The comparison that the last step of the ramp must pass before the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ComparisonRule {
-    /// How far back it looks.
+    /// How far back it looks, at most `COMPARED_MAX`.
     pub window: Duration,
     /// p99 of latency above the active environment's.
     pub latency_p99_margin: Duration,

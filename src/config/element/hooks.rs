@@ -84,7 +84,8 @@ fn read_occasions(section: &Section<'_>) -> Vec<Occasion> {
             }
         }
     }
-    if !section.has("on") {
+    let value = section.value("on", Kind::Texts);
+    if value.is_none_or(|value| value.is_empty_list()) {
         let sentence = format!("is told of nothing; write on = [\"rolled_back\"], of: {}", known());
         section.reader.error(&section.place, sentence);
     }
@@ -136,6 +137,10 @@ mod tests {
         for (keys, expected) in [
             (
                 "exec = 'a'",
+                ": is told of nothing; write on = [\"rolled_back\"], of: started, stepped, switched, done, held, rolled_back, drained, alert",
+            ),
+            (
+                "on = []\nexec = 'a'",
                 ": is told of nothing; write on = [\"rolled_back\"], of: started, stepped, switched, done, held, rolled_back, drained, alert",
             ),
             (

@@ -1,7 +1,9 @@
 //! `[service.NAME.rollout]`: what a release goes through.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::super::duration;
 use super::super::keys::Kind;
 use super::super::reader::Section;
 use super::super::value::Value;
@@ -10,8 +12,8 @@ use super::environment::one_of_or;
 use crate::model::name::Name;
 use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{
-    self, ComparisonRule, JudgeKind, LatencySignal, Limits, Pace, Plan, PlanError, Plans, Step,
-    TooLittleData, WrittenStep,
+    self, COMPARED_MAX, ComparisonRule, JudgeKind, LatencySignal, Limits, Pace, Plan, PlanError,
+    Plans, Step, TooLittleData, WrittenStep,
 };
 use crate::model::weight::Weight;
 
@@ -170,12 +172,26 @@ fn read_takes_back(section: &Section<'_>) -> Option<Weight> {
 
 fn read_comparison(section: &Section<'_>, usual: &ComparisonRule) -> ComparisonRule {
     ComparisonRule {
-        window: section.duration("window", usual.window),
+        window: read_window(section, usual.window),
         latency_p99_margin: section
             .duration_or_zero("latency_p99_margin", usual.latency_p99_margin),
         error_rate_max: read_share(section, "error_rate").unwrap_or(usual.error_rate_max),
         quality_loss_max: read_share(section, "quality_loss").unwrap_or(usual.quality_loss_max),
     }
+}
+
+/// Longer ones would seem to compare what is not kept any more.
+fn read_window(section: &Section<'_>, usual: Duration) -> Duration {
+    let window = section.duration("window", usual);
+    if window > COMPARED_MAX {
+        let sentence = format!(
+            "{} is longer than what is kept; write at most {}",
+            duration::print(window),
+            duration::print(COMPARED_MAX)
+        );
+        section.reader.error(&section.place_of("window"), sentence);
+    }
+    window
 }
 
 #[cfg(test)]
@@ -246,6 +262,10 @@ mod tests {
             (
                 "rollout.rollback.profile = 'slow'",
                 "rollout.rollback.profile: `slow` is not known; write instant or staged",
+            ),
+            (
+                "rollout.comparison.window = '1h'",
+                "rollout.comparison.window: 1h is longer than what is kept; write at most 15m",
             ),
             ("rollout.judge = 'me'", "rollout.judge: `me` is not known; write evidence or window"),
         ] {

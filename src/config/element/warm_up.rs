@@ -35,7 +35,9 @@ pub(super) fn read(section: &Section<'_>) -> Option<Arc<WarmUpSpec>> {
     if !section.is_written() {
         return None;
     }
-    if !["prompts", "bodies"].iter().any(|key| section.has(key)) && mirror.is_none() {
+    let is_given =
+        |key: &str| section.value(key, Kind::Texts).is_some_and(|value| !value.is_empty_list());
+    if !["prompts", "bodies"].into_iter().any(is_given) && mirror.is_none() {
         let sentence = "sends nothing; write prompts = [\"Tell a story.\", \"Count to fifty.\"], or \
                         mirror.share = 0.05";
         section.reader.error(&section.place, sentence);
@@ -142,6 +144,10 @@ mod tests {
         for (keys, expected) in [
             (
                 "max_tokens = 8",
+                ": sends nothing; write prompts = [\"Tell a story.\", \"Count to fifty.\"], or mirror.share = 0.05",
+            ),
+            (
+                "prompts = []",
                 ": sends nothing; write prompts = [\"Tell a story.\", \"Count to fifty.\"], or mirror.share = 0.05",
             ),
             (

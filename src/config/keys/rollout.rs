@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
     unset("service.NAME.rollout.limits.quality", Number, "0.8",
         "Mean quality score, 0 to 1. When not written, 0.7 where the active environment has scores at the start, and none where it has not."),
     preset("service.NAME.rollout.comparison.window", Duration, "'5m'", "'10m'",
-        "How far back it looks."),
+        "How far back it looks; at most 15m."),
     preset("service.NAME.rollout.comparison.latency_p99_margin", Duration, "'200ms'", "'500ms'",
         "p99 of latency above the active environment's; may be 0s."),
     preset("service.NAME.rollout.comparison.error_rate", Number, "0.01", "0.02",
