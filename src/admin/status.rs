@@ -69,6 +69,7 @@ pub(super) fn warnings(admin: &Admin, totals: &Totals) -> Vec<String> {
     if let Some(problem) = admin.controller.config_problem() {
         warnings.push(format!("the last reload was refused, the old config stays: {problem}"));
     }
+    warnings.extend(admin.controller.needs_restart().iter().cloned());
     let store = admin.controller.store_state();
     if let Some(problem) = &store.problem {
         warnings.push(format!("the state cannot be written: {problem}"));

@@ -192,8 +192,15 @@ async fn reload(controller: ControllerHandle, read: ReadConfig, actor: &str) {
     let command = Command::Reload(reading, Box::new(config));
     let request = Request { actor: actor.to_owned(), reason: None, command };
     match controller.submit(request).await {
-        Ok(applied) if applied.changed => tracing::info!("the config was taken over"),
-        Ok(_) => {}
+        Ok(applied) => {
+            if applied.changed {
+                tracing::info!("the config was taken over");
+            }
+            // Nobody waits for the answer to a signal.
+            for warning in &applied.warnings {
+                tracing::warn!("{warning}");
+            }
+        }
         Err(refused) => tracing::error!("the config was not taken over: {refused}"),
     }
 }

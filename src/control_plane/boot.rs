@@ -165,6 +165,7 @@ impl Boot {
             judged: ArcSwap::default(),
             started_with: self.config.clone(),
             config_problem: ConfigProblem::default(),
+            needs_restart: ArcSwap::default(),
             predecessor: self.services.predecessor.clone(),
         });
         let mut controller = Controller::new(

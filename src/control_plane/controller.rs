@@ -299,6 +299,7 @@ impl Controller {
     fn publish(&mut self, decided: Decided, durable: bool) {
         let records = decided.records();
         let Decided { mut change, asked, entries, .. } = decided;
+        self.config_taken(&asked.request.command);
         let before = self.upstreams();
         let published_at = Instant::now();
         let services: Vec<Name> = records.iter().map(|record| record.service.clone()).collect();
@@ -323,7 +324,7 @@ impl Controller {
             self.disk.owe(records, entries, Some(number));
             self.flush();
         }
-        self.tell(&services, &change, &asked);
+        self.tell(&services, &change);
         let effects = std::mem::take(&mut change.effects);
         let said = (change.text.clone(), change.details.clone());
         if let [service] = services.as_slice() {
@@ -348,12 +349,9 @@ impl Controller {
         }
     }
 
-    fn tell(&self, services: &[Name], change: &Change, asked: &Waiting) {
+    fn tell(&self, services: &[Name], change: &Change) {
         let service = if let [only] = services { Some(only) } else { None };
         self.shared.events.tell(service, change.kind, change.text.clone(), change.details.clone());
-        if let Command::Reload(reading, _) = &asked.request.command {
-            self.shared.config_problem.taken(*reading);
-        }
     }
 
     /// Makes readable what has changed.

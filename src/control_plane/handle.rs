@@ -116,6 +116,8 @@ pub(super) struct Shared {
     pub(super) started_with: Config,
     /// Why the last reload was refused; nothing after one that was taken.
     pub(super) config_problem: ConfigProblem,
+    /// What the last reload left for a restart, in sentences.
+    pub(super) needs_restart: ArcSwap<Vec<String>>,
     /// What the process that was taken over still serves.
     pub(super) predecessor: Predecessor,
 }
@@ -325,6 +327,11 @@ impl ControllerHandle {
     /// Why the last reload was refused; `None` after one that was taken.
     pub fn config_problem(&self) -> Option<Arc<String>> {
         self.shared.config_problem.reason()
+    }
+
+    /// What the config in force says and only a restart takes over, in sentences.
+    pub fn needs_restart(&self) -> Arc<Vec<String>> {
+        self.shared.needs_restart.load_full()
     }
 
     /// Takes note of a config that could not even be read, so that status, events and journal show it.

@@ -51,6 +51,28 @@ async fn nothing_fails_and_nothing_is_cut_however_often() {
     assert_eq!(failed, 0, "of {answered}");
 }
 
+/// A token that was taken out of the file went on to open the admin API, and nobody was told: who sends a
+/// signal reads no answer.
+#[tokio::test]
+async fn what_a_signal_leaves_for_a_restart_is_told_and_shown() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let choir = Choir::start().await;
+    write_config(directory.path(), choir.upstream.address, choir.upstream.address);
+    let cyan = Served::start(directory.path()).await;
+    let file = directory.path().join("cyan.toml");
+    let written = std::fs::read_to_string(&file).expect("it was written");
+    let token = "[admin.tokens.ana]\ntoken = \"a-long-secret\"\n";
+    std::fs::write(&file, written.clone() + token).expect("it takes files");
+    cyan.signal(libc::SIGHUP);
+    let sentence = "the tokens of `admin` have changed; it needs a restart";
+    eventually("the log says it", || cyan.log().contains(sentence)).await;
+    let status = cyan.ask("/v1/status").await;
+    assert!(
+        status["warnings"][0].as_str().is_some_and(|told| told.starts_with(sentence)),
+        "{status}"
+    );
+}
+
 /// A config that says which turn it is: environments are replaced by ones with another version and limit.
 fn write(directory: &Path, choir: &Choir, certificate: &Certificate, turn: u32) {
     write_config(directory, choir.upstream.address, choir.upstream.address);

@@ -196,11 +196,17 @@ fn describe(
     }
 }
 
-/// What is read at the start only.
-fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
+/// What is read at the start only, and is not what it was then.
+pub(in crate::control_plane) fn needs_restart(
+    started_with: &Config,
+    config: &Config,
+) -> Vec<String> {
+    let (before, now) = (&started_with.admin, &config.admin);
+    let other_place = (&before.address, &before.public_url) != (&now.address, &now.public_url);
+    let other_tokens = (&before.token, &before.tokens) != (&now.token, &now.tokens);
     let parts = [
         ("listeners", without_tls(started_with) != without_tls(config)),
-        ("admin", started_with.admin != config.admin),
+        ("admin", other_place),
         ("state_dir", started_with.state_dir != config.state_dir),
         ("workers", started_with.workers != config.workers),
         ("shutdown", started_with.shutdown != config.shutdown),
@@ -210,7 +216,12 @@ fn needs_restart(started_with: &Config, config: &Config) -> Vec<String> {
         ("body_buffer", started_with.body_buffer_bytes_max != config.body_buffer_bytes_max),
     ];
     let changed = parts.into_iter().filter(|(_, changed)| *changed);
-    changed.map(|(part, _)| format!("`{part}` has changed; it needs a restart")).collect()
+    let parts = changed.map(|(part, _)| format!("`{part}` has changed; it needs a restart"));
+    let tokens = other_tokens.then(|| {
+        "the tokens of `admin` have changed; it needs a restart, and until then old ones open it, new ones do not"
+            .to_owned()
+    });
+    parts.chain(tokens).collect()
 }
 
 /// Listeners but for what of TLS is renewed in place.

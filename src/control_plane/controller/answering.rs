@@ -1,10 +1,13 @@
 //! How commands are answered, and what happens when the cores have acked.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::settling::PATIENCE;
 use super::{ACKS_MAX, Controller, Outcome, Waiting};
+use crate::control_plane::change::reload;
 use crate::control_plane::command::{Applied, Command, Refused, Request};
 use crate::control_plane::preview::{self, WouldBe};
 use crate::link::Quiesce;
@@ -70,10 +73,16 @@ impl Controller {
     }
 
     pub(super) fn answer_unchanged(&self, asked: Waiting, generation: u64, warnings: Vec<String>) {
-        if let Command::Reload(reading, _) = &asked.request.command {
-            self.shared.config_problem.taken(*reading);
-        }
+        self.config_taken(&asked.request.command);
         let _ = asked.reply.send(Ok(self.as_it_is(generation, warnings)));
+    }
+
+    /// What a reload left for a restart is shown until there is one, or another reload takes it back.
+    pub(super) fn config_taken(&self, command: &Command) {
+        let Command::Reload(reading, config) = command else { return };
+        self.shared.config_problem.taken(*reading);
+        let needs_restart = reload::needs_restart(&self.started_with, config);
+        self.shared.needs_restart.store(Arc::new(needs_restart));
     }
 
     /// Whether it is a reload, and another one that was read later has come before.

@@ -189,6 +189,9 @@ async fn what_is_read_at_the_start_only_is_named() {
             "`workers` has changed; it needs a restart"
         ]
     );
+    assert_eq!(*rig.handle.needs_restart(), applied.warnings, "who did not ask sees it too");
+    reload(&rig, &dir, vec![chat()]).await.unwrap();
+    assert!(rig.handle.needs_restart().is_empty(), "all is as at the start");
 }
 
 #[tokio::test]
