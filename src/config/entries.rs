@@ -10,6 +10,7 @@ mod smoke;
 mod tls;
 mod warm_up;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -40,22 +41,44 @@ pub(super) struct Entry {
 pub(super) enum Shown {
     Nothing,
     Text(String),
+    /// What programs and upstreams are given as it stands: shown, unless a variable stands in it.
+    Free(String),
     /// A secret is set. It is never shown.
     Hidden,
 }
 
 /// The tables of a config: the process, then each service followed by its environments.
 pub(super) fn tables(config: &Config) -> Vec<Table> {
-    let mut tables = vec![Table { path: String::new(), entries: of_process(config) }];
+    let table = |path: String, entries: Vec<Entry>| {
+        let covered = |entry: Entry| covered(entry, &path, &config.from_variables);
+        let entries = entries.into_iter().map(covered).collect();
+        Table { path, entries }
+    };
+    let mut tables = vec![table(String::new(), of_process(config))];
     for service in &config.services {
         let path = format!("service.{}", service.name);
-        tables.push(Table { path: path.clone(), entries: of_service(service) });
+        tables.push(table(path.clone(), of_service(service)));
         for environment in &service.environments {
             let path = format!("{path}.environment.{}", environment.name);
-            tables.push(Table { path, entries: of_environment(environment, &service.initial) });
+            tables.push(table(path, of_environment(environment, &service.initial)));
         }
     }
     tables
+}
+
+/// Hides free text that came from a variable: it is where tokens of programs and of requests stand. A field
+/// of the only service may stand in the file without the service's name.
+fn covered(entry: Entry, table: &str, from_variables: &BTreeSet<String>) -> Entry {
+    let Shown::Free(text) = entry.value else { return entry };
+    let without_service = table.strip_prefix("service.").and_then(|path| path.split_once('.'));
+    let at_the_top = match without_service {
+        Some((_, environment)) => format!("{environment}.{}", entry.key),
+        None => entry.key.clone(),
+    };
+    let in_full = format!("{table}.{}", entry.key);
+    let is_hidden = [at_the_top, in_full].iter().any(|field| from_variables.contains(field));
+    let value = if is_hidden { Shown::Hidden } else { Shown::Text(text) };
+    Entry { value, ..entry }
 }
 
 fn of_process(config: &Config) -> Vec<Entry> {
@@ -104,7 +127,7 @@ fn of_process(config: &Config) -> Vec<Entry> {
         entry("access_log.path", optional(log.map(|log| log.path.display()))),
         entry("access_log.sample", optional(log.map(|log| log.sample))),
         entry("access_log.format", optional(log.map(|log| log.format))),
-        entry("otlp.endpoint", optional(otlp.map(|o| format!("{}{}", o.upstream, o.path)))),
+        entry("otlp.endpoint", free(otlp.map(|o| format!("{}{}", o.upstream, o.path)))),
         entry("otlp.interval", otlp.map_or(Shown::Nothing, |otlp| time(otlp.interval))),
         entry("otlp.sample", optional(otlp.map(|otlp| otlp.sample))),
         entry("limits.body_buffer_max", bytes(config.body_buffer_bytes_max)),
@@ -217,7 +240,7 @@ fn of_health(environment: &EnvironmentSpec) -> [Entry; 9] {
     let (health, ejection) = (&environment.health, &environment.ejection);
     let no_progress = health.no_progress.map_or_else(|| text("off"), time);
     [
-        entry("health.path", optional(health.path.as_ref())),
+        entry("health.path", free(health.path.as_ref())),
         entry("health.interval", time(health.interval)),
         entry("health.timeout", time(health.timeout)),
         entry("health.healthy_after", text(health.healthy_after)),
@@ -267,6 +290,17 @@ fn text(value: impl Display) -> Shown {
     Shown::Text(value.to_string())
 }
 
+fn free(value: Option<impl Display>) -> Shown {
+    value.map_or(Shown::Nothing, |value| Shown::Free(value.to_string()))
+}
+
+fn free_list(items: impl IntoIterator<Item = impl Display>) -> Shown {
+    match list(items) {
+        Shown::Text(text) => Shown::Free(text),
+        other => other,
+    }
+}
+
 fn optional(value: Option<impl Display>) -> Shown {
     value.map_or(Shown::Nothing, text)
 }
@@ -296,8 +330,7 @@ fn list(items: impl IntoIterator<Item = impl Display>) -> Shown {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
+    use super::super::element::testing::config;
     use super::super::keys;
     use super::super::specimen::Specimen;
     use super::*;
@@ -319,5 +352,40 @@ mod tests {
             assert!(shown.contains(&Specimen::field(key.path)), "{}", key.path);
         }
         assert!(shown.contains("service.chat.environment.blue.set_headers.authorization"));
+    }
+
+    /// `GET /v1/config` told tokens with the role `read` what others call programs with.
+    #[test]
+    fn free_text_from_a_variable_is_not_shown() {
+        let hooks = "[hooks.page]\non = 'alert'\nexec = ['page', '${TOKEN}']\n\
+             [hooks.say]\non = 'alert'\nexec = ['say', '$$TOKEN']\n";
+        let service = "force.trusted = '127.0.0.1'\n\
+             rollout.smoke.one.path = '/'\nrollout.smoke.one.body = 'a ${TOKEN}'\n\
+             rollout.quality.exec = ['judge', '--key=${TOKEN}']\nrollout.quality.threshold = 0.5\n\
+             rollout.warm_up.prompts = ['${TOKEN}']\nrollout.warm_up.bodies = ['{}']\n\
+             environment.blue.upstreams = 'http://${TOKEN}:1'\n";
+        for above in ["", "[service.chat]\n"] {
+            let text = format!("listen.http = '127.0.0.1:80'\n{above}{service}{hooks}");
+            let tables = tables(&config(&text));
+            let shown = |key: &str| {
+                let mut entries = tables.iter().flat_map(|table| &table.entries);
+                entries.find(|entry| entry.key == key).map(|entry| entry.value.clone())
+            };
+            for key in [
+                "hooks.page.exec",
+                "rollout.smoke.one.body",
+                "rollout.quality.exec",
+                "rollout.warm_up.prompts",
+            ] {
+                assert_eq!(shown(key), Some(Shown::Hidden), "{key}");
+            }
+            for (key, expected) in [
+                ("hooks.say.exec", "[say, $TOKEN]"),
+                ("rollout.warm_up.bodies", "[{}]"),
+                ("upstreams", "[http://secret-token:1]"),
+            ] {
+                assert_eq!(shown(key), Some(Shown::Text(expected.to_owned())), "{key}");
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
+use super::expand::expand;
 use super::keys::{self, Kind};
 use super::nearest::nearest;
 use super::source::Place;
@@ -33,6 +34,7 @@ pub(super) struct Reader<'a> {
     errors: RefCell<Vec<ConfigError>>,
     hidden: RefCell<Vec<Range<usize>>>,
     asked: RefCell<BTreeSet<&'static str>>,
+    from_variables: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -42,6 +44,7 @@ impl<'a> Reader<'a> {
             errors: RefCell::default(),
             hidden: RefCell::default(),
             asked: RefCell::default(),
+            from_variables: RefCell::default(),
         }
     }
 
@@ -67,6 +70,20 @@ impl<'a> Reader<'a> {
     /// Covers bytes of the text in whatever is shown of it.
     pub(super) fn hide(&self, span: Range<usize>) {
         self.hidden.borrow_mut().push(span);
+    }
+
+    /// The text of this place with every variable replaced.
+    pub(super) fn expanded(&self, place: &Place, text: &str) -> Option<String> {
+        let value_of = |name: &str| {
+            self.from_variables.borrow_mut().insert(place.field.clone());
+            (self.surroundings.variable)(name)
+        };
+        expand(text, &value_of).map_err(|error| self.error(place, error)).ok()
+    }
+
+    /// The fields in which a variable was replaced: what it holds may be a secret.
+    pub(super) fn fields_from_variables(&self) -> BTreeSet<String> {
+        self.from_variables.take()
     }
 
     /// Errors, covered bytes and the paths of the keys that were asked for.

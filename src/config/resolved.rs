@@ -1,5 +1,6 @@
 //! The config as the program uses it: checked, with every default filled in.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct Config {
     pub hooks: Vec<HookSpec>,
     /// Most bytes that all cores together hold of request bodies, for keys and replays.
     pub body_buffer_bytes_max: u64,
+    /// Fields, as the file names them, in which a variable was replaced: free text in them is not shown.
+    pub from_variables: BTreeSet<String>,
 }
 
 impl Config {

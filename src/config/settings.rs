@@ -34,7 +34,7 @@ pub fn settings(config: &Config) -> Vec<SettingsTable> {
             let value = match entry.value {
                 Shown::Nothing => return None,
                 Shown::Text(text) => Some(text),
-                Shown::Hidden => None,
+                Shown::Hidden | Shown::Free(_) => None,
             };
             Some(Setting { key: entry.key, value })
         });

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::expand::expand;
 use super::keys::Key;
 use super::reader::Reader;
 use super::size;
@@ -198,14 +197,12 @@ impl<'a> Value<'a> {
             self.reader.error(&place, self.wrong_kind_sentence());
             return None;
         };
-        let expanded = expand(text, self.reader.surroundings.variable);
-        let text = expanded.map_err(|error| self.reader.error(&place, error)).ok()?;
+        let text = self.reader.expanded(&place, text)?;
         Some((place, text))
     }
 
     fn expanded(&self, text: &str) -> Option<String> {
-        let expanded = expand(text, self.reader.surroundings.variable);
-        expanded.map_err(|error| self.error(error)).ok()
+        self.reader.expanded(&self.place, text)
     }
 
     fn wrong_kind<T>(&self) -> Option<T> {

@@ -165,6 +165,7 @@ impl Boot {
             judged: ArcSwap::default(),
             started_with: self.config.clone(),
             config_problem: ConfigProblem::default(),
+            from_variables: ArcSwap::from_pointee(self.config.from_variables.clone()),
             needs_restart: ArcSwap::default(),
             predecessor: self.services.predecessor.clone(),
         });

@@ -3,7 +3,7 @@
 //! Changes go through one bounded queue to the single writer. Everything that is only read comes
 //! from published values and does not disturb it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -116,6 +116,8 @@ pub(super) struct Shared {
     pub(super) started_with: Config,
     /// Why the last reload was refused; nothing after one that was taken.
     pub(super) config_problem: ConfigProblem,
+    /// Fields in which a variable was replaced, at the start or at a reload since.
+    pub(super) from_variables: ArcSwap<BTreeSet<String>>,
     /// What the last reload left for a restart, in sentences.
     pub(super) needs_restart: ArcSwap<Vec<String>>,
     /// What the process that was taken over still serves.
@@ -143,7 +145,8 @@ impl ControllerHandle {
         let services = services.map(|service| (*service.table.service).clone()).collect();
         let started_with = self.shared.started_with.clone();
         let listeners = self.listeners_now(&started_with.listeners);
-        Config { listeners, services, ..started_with }
+        let from_variables = (*self.shared.from_variables.load_full()).clone();
+        Config { listeners, services, from_variables, ..started_with }
     }
 
     /// Asks for a change. Returns when every core has changed, or after a second with the cores

@@ -125,6 +125,7 @@ pub(super) fn config(dir: &TempDir, services: Vec<ServiceSpec>) -> Config {
         otlp: None,
         hooks: vec![],
         body_buffer_bytes_max: 1 << 20,
+        from_variables: std::collections::BTreeSet::new(),
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<Journal>("A page, newest first; `next_before` is the `before` of the next one.")
             .problems(&[ProblemKind::StoreUnavailable]),
         get("/v1/config", config::show, "getConfig", "The config in force, without its secrets")
+            .more("Arguments, bodies, prompts and paths in which a variable was replaced count as secrets.")
             .answers::<RunningConfig>("Every key that is set, and which keys hold a secret."),
         post("/v1/reload", reload::reload, "reload", "Read the config file anew, all of it or nothing")
             .body::<Because>()

@@ -1,6 +1,6 @@
 //! Hooks as keys and values.
 
-use super::{Entry, Shown, entry, hidden, list, text, time};
+use super::{Entry, Shown, entry, free_list, hidden, list, text, time};
 use crate::model::environment::Secret;
 use crate::model::hook::{HookSpec, Receiver};
 use crate::model::occasion::Occasion;
@@ -25,7 +25,7 @@ pub(super) fn of_receivers(receivers: &[Receiver]) -> [Shown; 2] {
     let mut shown = [Shown::Nothing, Shown::Nothing];
     for receiver in receivers {
         match receiver {
-            Receiver::Program(argv) => shown[0] = list(Vec::from(argv.clone())),
+            Receiver::Program(argv) => shown[0] = free_list(Vec::from(argv.clone())),
             Receiver::Web(address) => {
                 let url = format!("{}{}", address.upstream, address.path);
                 shown[1] = hidden(Some(&Secret::new(&url)));

@@ -1,6 +1,6 @@
 //! The quality gate as keys and values.
 
-use super::{Entry, Shown, entry, list, optional, text, time};
+use super::{Entry, Shown, entry, free_list, optional, text, time};
 use crate::model::plan::quality::QualitySpec;
 
 pub(super) fn of_quality(quality: Option<&QualitySpec>) -> Vec<Entry> {
@@ -11,7 +11,7 @@ pub(super) fn of_quality(quality: Option<&QualitySpec>) -> Vec<Entry> {
         entry("rollout.quality.threshold", optional(quality.map(|q| q.threshold.value()))),
         entry(
             "rollout.quality.exec",
-            evaluation.map_or(Shown::Nothing, |e| list(Vec::from(e.exec.clone()))),
+            evaluation.map_or(Shown::Nothing, |e| free_list(Vec::from(e.exec.clone()))),
         ),
         entry("rollout.quality.timeout", evaluation.map_or(Shown::Nothing, |e| time(e.timeout))),
         entry("rollout.quality.format", optional(evaluation.map(|e| e.format.name()))),

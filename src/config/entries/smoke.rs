@@ -1,7 +1,7 @@
 //! Smoke tests as keys and values.
 
 use super::hooks::of_receivers;
-use super::{Entry, Shown, entry, hidden, list, optional, text, time};
+use super::{Entry, Shown, entry, free, free_list, hidden, list, optional, text, time};
 use crate::model::plan::smoke::{
     Expectations, JsonExpectation, Pattern, ProbeApi, Probes, SmokeHook, SmokeRequest, SmokeSpec,
 };
@@ -18,8 +18,8 @@ fn of_request(request: &SmokeRequest) -> Vec<Entry> {
     let key = |key: &str| format!("{table}.{key}");
     let mut entries = vec![
         entry(&key("method"), text(&request.method)),
-        entry(&key("path"), text(&request.path)),
-        entry(&key("body"), optional(request.body.as_ref())),
+        entry(&key("path"), free(Some(&request.path))),
+        entry(&key("body"), free(request.body.as_ref())),
         entry(&key("timeout"), time(request.timeout)),
     ];
     for (id, secret) in &request.headers {
@@ -38,9 +38,9 @@ fn of_expectations(table: &str, expect: &Expectations) -> [Entry; 8] {
         |JsonExpectation { pointer, value }: &JsonExpectation| format!("{pointer} = {value}");
     [
         entry(&key("status"), optional(expect.status)),
-        entry(&key("headers"), list(headers)),
-        entry(&key("json"), list(expect.json.iter().map(json))),
-        entry(&key("text"), optional(expect.text.as_ref().map(Pattern::as_str))),
+        entry(&key("headers"), free_list(headers)),
+        entry(&key("json"), free_list(expect.json.iter().map(json))),
+        entry(&key("text"), free(expect.text.as_ref().map(Pattern::as_str))),
         entry(&key("ttft_max"), limit(expect.ttft_max)),
         entry(&key("total_max"), limit(expect.total_max)),
         entry(&key("tokens_min"), optional(expect.tokens_min)),
@@ -57,7 +57,7 @@ fn of_probes(probes: &Probes) -> Vec<Entry> {
         entry(&key("apis"), list(probes.apis.iter().copied().map(ProbeApi::name))),
         entry(&key("base"), text(&probes.base)),
         entry(&key("model"), optional(probes.model.as_ref())),
-        entry(&key("prompt"), text(&probes.prompt)),
+        entry(&key("prompt"), free(Some(&probes.prompt))),
         entry(&key("tokens"), text(probes.tokens)),
         entry(&key("timeout"), time(probes.timeout)),
         entry(&key("ttft_max"), probes.ttft_max.map_or(Shown::Nothing, time)),

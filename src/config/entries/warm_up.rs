@@ -1,6 +1,6 @@
 //! The warm-up as keys and values.
 
-use super::{Entry, Shown, entry, hidden, list, optional, text, time};
+use super::{Entry, Shown, entry, free_list, hidden, list, optional, text, time};
 use crate::config::size;
 use crate::model::mirror::MirrorRule;
 use crate::model::plan::warm_up::{AtDeadline, Synthetic, WarmUpRule, WarmUpSpec};
@@ -17,7 +17,7 @@ pub(super) fn of_warm_up(warm_up: Option<&WarmUpSpec>) -> Vec<Entry> {
 fn of_synthetic(synthetic: Option<&Synthetic>) -> Vec<Entry> {
     let key = |key: &str| format!("rollout.warm_up.{key}");
     let texts = |of: fn(&Synthetic) -> &[std::sync::Arc<str>]| {
-        synthetic.map_or(Shown::Nothing, |synthetic| list(of(synthetic)))
+        synthetic.map_or(Shown::Nothing, |synthetic| free_list(of(synthetic)))
     };
     let mut entries = vec![
         entry(&key("prompts"), texts(|synthetic| &synthetic.prompts)),

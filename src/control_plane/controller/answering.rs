@@ -83,6 +83,9 @@ impl Controller {
         self.shared.config_problem.taken(*reading);
         let needs_restart = reload::needs_restart(&self.started_with, config);
         self.shared.needs_restart.store(Arc::new(needs_restart));
+        // What the start has taken over stays in force beside what is read anew.
+        let from_variables = &self.started_with.from_variables | &config.from_variables;
+        self.shared.from_variables.store(Arc::new(from_variables));
     }
 
     /// Whether it is a reload, and another one that was read later has come before.

@@ -124,6 +124,7 @@ impl Builder {
             otlp: None,
             hooks: vec![],
             body_buffer_bytes_max: 64 << 20,
+            from_variables: std::collections::BTreeSet::new(),
         };
         Self { config, state }
     }
