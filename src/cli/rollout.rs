@@ -15,6 +15,7 @@ use super::outcome;
 use super::past_rollouts;
 use super::plan_flags::{InWords, PlanFlags};
 use super::session::Session;
+use super::terminal::say;
 use super::weights::before_and_after;
 use crate::admin::api::rollout::{ActOnRollout, Rollout, StartRollout};
 use crate::admin::api::{Applied, Preview, Service};
@@ -246,9 +247,9 @@ async fn preview(
     let path = format!("{path}?dry_run=true");
     let preview: Preview = session.client.change(Method::POST, &path, body, ANSWER_LIMIT).await?;
     for line in before_and_after(service, &preview) {
-        eprintln!("{line}");
+        say(&line);
     }
-    eprintln!("dry run: nothing was changed");
+    say("dry run: nothing was changed");
     Ok(())
 }
 

@@ -97,6 +97,11 @@ fn an_answer_is_followed_over_steps_and_the_switch_and_nobody_else_moves() {
     }
 }
 
+/// Blue is armed no more.
+fn released(switched: &Assignment) -> Assignment {
+    switched.disarm(&name(0)).expect("blue has no users")
+}
+
 #[test]
 fn whoever_has_nobody_left_for_it_is_not_followed() {
     let switched = assignment(&[10_000, 0], 1).switch(&name(1)).expect("green is known");
@@ -116,7 +121,7 @@ fn whoever_has_nobody_left_for_it_is_not_followed() {
     table.environments[0].upstreams[0].set_probe(Probe::Down, engine.now);
     all_to_green(&mut engine, "it is down");
 
-    engine.snapshot = snapshot(&switched.disarm(), 3);
+    engine.snapshot = snapshot(&released(&switched), 3);
     all_to_green(&mut engine, "the rollout is over");
 
     // Blue was the candidate, and was taken back.
@@ -131,7 +136,7 @@ fn whoever_has_nobody_left_for_it_is_not_followed() {
 fn a_request_that_waits_while_its_maker_goes_is_chosen_for_anew() {
     let mut engine = engine();
     let switched = assignment(&[10_000, 0], 1).switch(&name(1)).expect("green is known");
-    for (then, by) in [(switched.clone(), b'b'), (switched.disarm(), b'g')] {
+    for (then, by) in [(switched.clone(), b'b'), (released(&switched), b'g')] {
         engine.snapshot = snapshot(&assignment(&[5_000, 5_000], 1), 2);
         engine.sent.clear();
         engine.script = [Attempt::Answer(200, vec!["{}"], BodyEnd::Whole)].into();
