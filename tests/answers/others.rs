@@ -225,7 +225,7 @@ fn a_stream_that_nobody_here_understands_is_not_called_empty() {
     assert_eq!(read(Api::Chat, EVENTS, &body, Whole).0.verdict, Truncated, "{body}");
 }
 
-/// What FastAPI's `StreamingResponse` makes of Ollama's lines with `media_type="application/json"`.
+/// What `FastAPI`'s `StreamingResponse` makes of Ollama's lines with `media_type="application/json"`.
 #[test]
 fn lines_may_be_called_one_json() {
     let word = r#"{"model":"m","message":{"role":"assistant","content":"a"},"done":false}"#;

@@ -132,7 +132,7 @@ fn the_id_of_a_response_is_known_as_soon_as_it_has_come() {
         (
             Api::Responses,
             EVENTS,
-            created[..created.find("\",\"object").unwrap() + 1].to_owned(),
+            created[..=created.find("\",\"object").unwrap()].to_owned(),
             expected,
         ),
         (Api::Responses, JSON, document.clone(), expected),

@@ -21,6 +21,7 @@ use crate::model::verdict::Verdict;
 const CLIENT_TOOK_LONG: Duration = Duration::from_secs(1);
 
 /// What is known of an answer's words so far.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one answer")]
 #[derive(Default)]
 pub(super) struct Measured {
     /// What the path asks for.

@@ -3,7 +3,7 @@
 //! Some servers and gateways keep the `Content-Type` of a stream on an error in plain JSON, and some the
 //! other way round. The first byte tells: no JSON begins with a letter of a stream's field, and no stream
 //! with a bracket. Everything else is taken for what its head says, until one JSON follows another on a line
-//! of its own: FastAPI's `StreamingResponse` sends lines as `application/json`, if it is told so.
+//! of its own: `FastAPI`'s `StreamingResponse` sends lines as `application/json`, if it is told so.
 
 use crate::model::media_type::MediaType;
 
