@@ -23,7 +23,7 @@ pub enum Verdict {
     AbortedByServer,
     /// The client left before the end.
     ClientGone,
-    /// The upstream answered 4xx or 5xx.
+    /// The upstream answered 4xx or 5xx, or with a redirect where something was to be generated.
     HttpError,
     /// No connection could be made, or it was lost before any answer.
     ConnectError,
