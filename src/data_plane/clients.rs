@@ -1,6 +1,7 @@
 //! The client connections of one core: how long each may be idle or slow, and which clients have gone.
 
 mod place;
+mod work;
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use place::{ClientPlace, Graceful};
 use slab::Slab;
+pub use work::Work;
 
 use super::admission::Admission;
 use super::client_io::IoState;
@@ -82,12 +84,6 @@ pub struct Arrival {
     pub timeouts: ClientTimeouts,
     /// Counts it against the limits on connections.
     pub admission: Admission,
-}
-
-/// An exchange on a client's connection; the connection is busy until it is dropped.
-pub struct Work {
-    client: Rc<Client>,
-    clients: Rc<Clients>,
 }
 
 /// All client connections of one core.
@@ -219,13 +215,6 @@ fn cut_found(clients: &[&Rc<Client>], find: impl FnOnce(&[RawFd]) -> Vec<usize>)
 }
 
 impl Client {
-    /// Begins an exchange.
-    pub fn work(self: &Rc<Self>, clients: &Rc<Clients>) -> Work {
-        self.in_flight.set(self.in_flight.get() + 1);
-        self.io.leave_upload(false);
-        Work { client: Rc::clone(self), clients: Rc::clone(clients) }
-    }
-
     /// Reads the rest of a refused request for a moment before the connection closes.
     pub fn linger(&self, now: Instant) {
         self.io.linger();
@@ -377,15 +366,6 @@ impl Client {
         }
     }
 
-    fn rest(&self, now: Instant) {
-        self.in_flight.set(self.in_flight.get() - 1);
-        if self.in_flight.get() == 0 && !self.io.is_lingering() {
-            self.io.await_head();
-            self.was_head_begun.set(false);
-            self.since.set(now);
-        }
-    }
-
     /// Breaks the connection.
     pub fn cut(&self) {
         // What the socket has taken may still arrive, and then the answer has its end.
@@ -418,25 +398,5 @@ impl Client {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
-    }
-}
-
-impl Work {
-    /// The client it is for.
-    pub fn client(&self) -> &Rc<Client> {
-        &self.client
-    }
-
-    /// Its connection is a tunnel from here on, and has left its place: another one, from which it is seen
-    /// whether the client has gone, or takes nothing.
-    pub fn tunnel(&self) -> ClientPlace {
-        self.client.is_tunnel.set(true);
-        ClientPlace::of(&self.clients, Rc::clone(&self.client))
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        self.client.rest(self.clients.now.get());
     }
 }
