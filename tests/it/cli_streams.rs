@@ -54,5 +54,5 @@ async fn a_reason_is_shown_and_not_obeyed() {
         assert_eq!(obeyed, None, "{line}: {run:?}");
     }
     let journal = cyan_at(&admin, "journal").await.stdout;
-    assert!(journal.contains("\\u001b[2J\\u009b1Aquiet"), "{journal}");
+    assert!(journal.contains("(api: \"[2J 1Aquiet\")"), "{journal}");
 }
