@@ -136,6 +136,7 @@ impl Serving {
         self.place(upstream, |connections, streams| {
             streams == 0
                 || !may_spread
+                || !engine.dialing.may_spread(upstream.id, now)
                 || connections >= upstream.addresses.load().len().min(idle_max)
                 || engine.dialing.is_under_way(upstream.id)
         })
@@ -202,6 +203,15 @@ impl Serving {
         }
         let promise = dialing.begin(upstream.id);
         let dialed = self.dial(upstream, environment, protocol).await;
+        // One more was wanted for its address only: who cannot have it shares what stands, and nobody is
+        // told of a failure.
+        if let Err(NoConnection::Unmade(_)) = &dialed
+            && !is_alone
+            && let Some(connection) = self.place(upstream, |_, _| true)
+        {
+            dialing.spread_failed(upstream.id, Instant::now());
+            return Ok(connection);
+        }
         promise.end(match &dialed {
             Ok(_) => DialEnd::Made,
             Err(NoConnection::Unmade(unmade)) => DialEnd::Failed(unmade.clone()),

@@ -6,16 +6,22 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::data_plane::exchange::Stage;
 use crate::model::upstream::UpstreamId;
 
+/// After an address could not be connected to, before a request tries again that could do without.
+const SPREAD_AGAIN: Duration = Duration::from_secs(10);
+
 /// The dials of one core.
 #[derive(Default)]
 pub struct Dialing {
     dials: RefCell<HashMap<UpstreamId, Vec<Rc<Dial>>>>,
+    /// Until when no connection is made that is wanted for its address only, after one failed.
+    unspread: RefCell<HashMap<UpstreamId, Instant>>,
 }
 
 /// A connection being made, for whoever waits for it.
@@ -60,6 +66,18 @@ impl Dialing {
     /// Whether a connection to this upstream is being made.
     pub fn is_under_way(&self, upstream: UpstreamId) -> bool {
         self.dials.borrow().contains_key(&upstream)
+    }
+
+    /// Whether a connection may be made while others have room, for the sake of another address.
+    pub fn may_spread(&self, upstream: UpstreamId, now: Instant) -> bool {
+        self.unspread.borrow().get(&upstream).is_none_or(|until| now >= *until)
+    }
+
+    /// One that was made for that has failed: requests share what stands for a while.
+    pub fn spread_failed(&self, upstream: UpstreamId, now: Instant) {
+        let mut unspread = self.unspread.borrow_mut();
+        unspread.retain(|_, until| now < *until);
+        unspread.insert(upstream, now + SPREAD_AGAIN);
     }
 
     /// Begins a dial that others may join.
@@ -125,6 +143,16 @@ mod tests {
             assert!(matches!(end, DialEnd::Failed((Stage::Connect, why)) if why == "refused"));
         }
         assert!(dialing.dials.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_spread_that_failed_is_tried_again_later() {
+        let (dialing, now) = (Dialing::default(), Instant::now());
+        assert!(dialing.may_spread(UPSTREAM, now));
+        dialing.spread_failed(UPSTREAM, now);
+        assert!(!dialing.may_spread(UPSTREAM, now + SPREAD_AGAIN / 2));
+        assert!(dialing.may_spread(UpstreamId(8), now), "it is not about others");
+        assert!(dialing.may_spread(UPSTREAM, now + SPREAD_AGAIN));
     }
 
     #[tokio::test]
