@@ -43,7 +43,7 @@ pub struct CohortAt {
     pub failed_early: u64,
     /// Had failed after it.
     pub failed_late: u64,
-    /// Had been refused (3xx, 4xx).
+    /// Had been refused (307, 308, 4xx).
     pub refused: u64,
     /// Had ended in a way that may hold a rollout.
     pub watched: u64,

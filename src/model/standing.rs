@@ -11,8 +11,8 @@ pub enum Standing {
     Good,
     /// Counts against the environment: absolutely and by comparison.
     Bad,
-    /// The client's request was refused (4xx) or sent elsewhere (3xx). Users are dealt out at random, so their mistakes are
-    /// equal on both sides: it counts by comparison only.
+    /// The client's request was refused (4xx), or is to be sent again elsewhere (307, 308). Users are dealt
+    /// out at random, so their mistakes are equal on both sides: it counts by comparison only.
     Refused,
     /// Never a reason to roll back, but a rise holds a rollout.
     Watched,
@@ -45,7 +45,9 @@ impl Standing {
             Verdict::HttpError => match status {
                 // 408 and 499 are a client that was too slow, or gone; 429 is a limit, not a fault.
                 408 | 429 | 499 => Self::Watched,
-                300..=499 => Self::Refused,
+                // A client that follows 307 or 308 asks again with what it asked; frameworks answer so to
+                // a slash too many. Other redirects lead from a model to a page, whoever asks.
+                307 | 308 | 400..=499 => Self::Refused,
                 _ => Self::Bad,
             },
             Verdict::Empty
@@ -66,7 +68,8 @@ mod tests {
     #[test]
     fn statuses_tell_faults_from_refusals() {
         for (status, standing) in [
-            (302, Standing::Refused),
+            (302, Standing::Bad),
+            (307, Standing::Refused),
             (400, Standing::Refused),
             (404, Standing::Refused),
             (408, Standing::Watched),

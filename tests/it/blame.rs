@@ -198,17 +198,19 @@ fn a_page_for_people_is_no_answer_of_a_model() {
 }
 
 #[test]
-fn a_redirect_counts_by_comparison_whoever_breaks_it_off() {
+fn a_redirect_counts_whoever_breaks_it_off_and_one_to_be_asked_again_by_comparison() {
     let mut engine = engine(|_, _| {});
-    for leaves in [true, false] {
-        let mut exchange = answered(&mut engine, 302, &[]);
+    let to_a_page = [(true, 302, Standing::Bad), (false, 302, Standing::Bad)];
+    let again = [(true, 307, Standing::Refused), (false, 308, Standing::Refused)];
+    for (leaves, status, standing) in to_a_page.into_iter().chain(again) {
+        let mut exchange = answered(&mut engine, status, &[]);
         if !leaves {
             exchange.on_response_end(BodyEnd::Whole, engine.now);
         }
         drop(exchange);
         let report = engine.counted();
         let counts = report.environments.get(EnvironmentId(0)).expect("it is counted");
-        assert_eq!(counts.tallies.standing(Standing::Refused), 1, "{leaves}");
+        assert_eq!(counts.tallies.standing(standing), 1, "{status} {leaves}");
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) const METRICS: &[Metric] = &[
         kind: Kind::Counter,
         unit: Unit::None,
         labels: &["service", "environment", "standing"],
-        help: "The same exchanges by what they say of the environment: good, bad, refused (3xx, 4xx), watched.",
+        help: "The same exchanges by what they say of the environment: good, bad, refused (307, 308, 4xx), watched.",
         between: "as `cyan_requests_total`",
         read: |seen, samples| {
             let names = Standing::ALL.map(Standing::label);
