@@ -318,8 +318,10 @@ impl Client {
     /// Whether it was told to leave, of HTTP/2, and has had the time to.
     fn is_deaf(&self, told_at: Instant, now: Instant) -> bool {
         let is_late = now.saturating_duration_since(told_at.max(self.since.get())) >= FAREWELL;
-        // What it takes slowly is looked at elsewhere.
-        self.is_http2 && is_late && self.outlets.borrow().iter().all(|outlet| outlet.is_over())
+        // Who takes the end of an answer slowly is no deaf one: pings find those who have gone.
+        let takes_slowly =
+            || self.io.is_blocked() || !self.outlets.borrow().iter().all(|o| o.is_over());
+        self.is_http2 && is_late && !takes_slowly()
     }
 
     /// The answer is over for its exchange, and the client has not taken the end of it, or does not take what
