@@ -235,7 +235,9 @@ class Upstream:
         self._take = Take(Script(), 5)
         self._lines: list[Line] = []
         self._count = 0
-        self._lock = threading.Lock()
+        self._latest: object = None
+        """Who was accepted last."""
+        self._lock = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> "Upstream":
@@ -245,7 +247,7 @@ class Upstream:
         # Closing alone would not wake a thread that waits in accept.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.settle()
+        self._end_all()
 
     def play(self, script: Script, seconds: float) -> Take:
         """From here on requests are answered by this script, and written down in what is returned."""
@@ -254,6 +256,14 @@ class Upstream:
 
     def settle(self) -> None:
         """Reads what has come and ends all connections, so that the next case begins on new ones."""
+        # They are accepted in the order in which they came: with this one, all that the kernel held.
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            name = last.getsockname()
+            with self._lock:
+                self._lock.wait_for(lambda: self._latest == name, self._take.seconds)
+        self._end_all()
+
+    def _end_all(self) -> None:
         with self._lock:
             lines, self._lines = self._lines, []
         for line in lines:
@@ -264,7 +274,7 @@ class Upstream:
     def _accept(self) -> None:
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, name = self._listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -273,3 +283,5 @@ class Upstream:
                 line = Line(sock, self._count, lambda: self._take)
                 self._lines.append(line)
                 line.thread.start()
+                self._latest = name
+                self._lock.notify_all()
