@@ -23,7 +23,7 @@ const AT_ONCE_MAX: usize = 8;
 
 /// Pauses before a full backlog is tried again. A busy server accepts within milliseconds.
 const BACKLOG_PAUSE_MIN: Duration = Duration::from_millis(1);
-const BACKLOG_PAUSE_MAX: Duration = Duration::from_millis(32);
+const BACKLOG_PAUSE_MAX: Duration = Duration::from_millis(128);
 
 /// Connects to one of these addresses, and says to which. `first` is the place of the one to begin with,
 /// counted round and round.
