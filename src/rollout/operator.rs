@@ -84,13 +84,13 @@ impl Rollout {
         self.refuse_when_over("resume")?;
         let draft = self.draft(|next| (next.paused, next.held, next.muted) = (None, None, None));
         let share = draft.next.planned_share();
-        // Weights that were set by hand go back to what the plan has reached.
+        // Weights that were set by hand go back to what the plan has reached; the same share may have been
+        // given in a slot of its own.
         let traffic = match self.stage {
             Stage::Ramp { .. } => Some(Traffic::Share(share)),
-            Stage::Switched => Some(Traffic::Switch),
+            Stage::Switched => Some(Traffic::Switch).filter(|_| share != scene.share),
             _ => None,
         };
-        let traffic = traffic.filter(|_| share != scene.share);
         let effects = self.held.iter().map(|_| Effect::ResumeJudge).collect();
         let text = format!("goes on at {}", sentence::place(&draft.next));
         let said = Said { kind: "rollout_resumed", text, details: Value::Null };

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use super::traffic::Happening;
 use super::{Next, Planned, Random, Said, traffic};
 use crate::control_plane::change::exposure::Exposure;
 use crate::control_plane::clock::unix_ms;
@@ -157,8 +158,9 @@ pub(super) fn advance(
     let scene = scene(live, actor);
     let Some(advance) = rollout.advance(event, &scene)? else { return Ok(nothing()) };
     let before = &live.record.assignment;
-    traffic::may_be_asked(event, before, rollout)?;
-    let assignment = traffic::with_traffic(before, &advance, random)?;
+    let happening = Happening { event, service: &live.file.name };
+    traffic::may_be_asked(happening, before, rollout)?;
+    let assignment = traffic::with_traffic(before, &advance, happening, random)?;
     let mut record = live.record.clone();
     record.assignment = assignment;
     note_attempt(&mut record, rollout, &advance);

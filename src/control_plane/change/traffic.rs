@@ -6,11 +6,21 @@
 
 use super::Random;
 use crate::control_plane::command::Refused;
-use crate::model::assignment::{Assignment, PartnerRole};
+use crate::model::assignment::{Assignment, AssignmentError, PartnerRole};
+use crate::model::name::Name;
 use crate::model::routing_table::Weighted;
 use crate::model::weight::Weight;
 use crate::rollout::event::{Advance, Event, Operator, Traffic};
 use crate::rollout::value::Rollout;
+
+/// What happened to a rollout, and in which service.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::control_plane) struct Happening<'a> {
+    /// What.
+    pub event: &'a Event,
+    /// Where.
+    pub service: &'a Name,
+}
 
 /// The candidate's share of what it and the base have together.
 pub(in crate::control_plane) fn share(assignment: &Assignment, rollout: &Rollout) -> Weight {
@@ -28,21 +38,26 @@ pub(in crate::control_plane) fn is_as_planned(assignment: &Assignment, rollout: 
 pub(in crate::control_plane) fn with_traffic(
     before: &Assignment,
     advance: &Advance,
+    happening: Happening<'_>,
     random: Random<'_>,
 ) -> Result<Assignment, Refused> {
     let rollout = &advance.next;
     let back = || before.give_back(&rollout.candidate, &rollout.base);
+    let is_asked = matches!(happening.event, Event::Asked(_));
+    let lowers = |to| !is_asked && to < share(before, rollout);
     Ok(match advance.traffic {
         None => before.clone(),
         Some(Traffic::Back) => back()?,
-        Some(Traffic::Share(share)) => match side_by_side(before, rollout, &mut *random) {
-            Ok(joined) => joined.set_weights(&weights(&joined, rollout, share), random)?,
-            // Where no share can be set, everybody goes back at once.
-            Err(_) if rollout.stage.goes_back() => back()?,
-            Err(refused) => return Err(refused),
-        },
+        Some(Traffic::Share(to)) => {
+            match side_by_side(before, rollout, happening.service, &mut *random) {
+                Ok(joined) => joined.set_weights(&weights(&joined, rollout, to), random)?,
+                // Where no share can be set, everybody goes back at once.
+                Err(_) if rollout.stage.goes_back() || lowers(to) => back()?,
+                Err(refused) => return Err(refused),
+            }
+        }
         Some(Traffic::Switch) => {
-            may_go_on(before, rollout)?;
+            may_go_on(before, rollout, happening.service)?;
             before.switch(&rollout.candidate)?
         }
         Some(Traffic::Release) => before.disarm(&rollout.base)?,
@@ -51,24 +66,26 @@ pub(in crate::control_plane) fn with_traffic(
 
 /// Refuses to go on with a rollout whose environments were left by hand: no step of it could be taken.
 pub(in crate::control_plane) fn may_be_asked(
-    event: &Event,
+    Happening { event, service }: Happening<'_>,
     before: &Assignment,
     rollout: &Rollout,
 ) -> Result<(), Refused> {
     match event {
         Event::Asked(Operator::Resume | Operator::Promote { .. } | Operator::PromoteTo { .. }) => {
-            may_go_on(before, rollout)
+            may_go_on(before, rollout, service)
         }
         _ => Ok(()),
     }
 }
 
-fn may_go_on(before: &Assignment, rollout: &Rollout) -> Result<(), Refused> {
+fn may_go_on(before: &Assignment, rollout: &Rollout, service: &Name) -> Result<(), Refused> {
     let Rollout { candidate, base, id, .. } = rollout;
     if ![candidate, base].contains(&&before.active) {
         return Err(Refused::State {
             problem: format!("`{}` is active, which is no part of rollout {id}", before.active),
-            remedy: format!("switch back first: cyan switch --to {base}; or end it: cyan rollback"),
+            remedy: format!(
+                "switch back first: cyan switch {service} {base}; or end it: cyan rollback"
+            ),
         });
     }
     if together(before, rollout).is_zero() {
@@ -84,19 +101,31 @@ fn may_go_on(before: &Assignment, rollout: &Rollout) -> Result<(), Refused> {
 fn side_by_side(
     before: &Assignment,
     rollout: &Rollout,
+    service: &Name,
     random: Random<'_>,
 ) -> Result<Assignment, Refused> {
     let Rollout { candidate, base, .. } = rollout;
-    may_go_on(before, rollout)?;
-    // After the switch users return to an environment that has to be active again first.
-    let switched_back =
-        (before.active == *candidate).then(|| before.give_back(candidate, base)).transpose()?;
-    let before = switched_back.unwrap_or_else(|| before.clone());
-    let is_candidate = before
+    may_go_on(before, rollout, service)?;
+    // After the switch the base has to be active again first; by hand the candidate may have got a slot
+    // of its own, and joins the base's only with nothing.
+    let is_beside = before.active == *base && before.is_partner(candidate);
+    let joined = if is_beside { before.clone() } else { before.give_back(candidate, base)? };
+    let is_candidate = joined
         .partner
         .as_ref()
         .is_some_and(|p| p.environment == *candidate && p.role == PartnerRole::Candidate);
-    Ok(if is_candidate { before } else { before.set_candidate(candidate, random)? })
+    if is_candidate {
+        return Ok(joined);
+    }
+    joined.set_candidate(candidate, random).map_err(|refused| match refused {
+        AssignmentError::HasTraffic { name, weight } => Refused::State {
+            problem: format!(
+                "`{name}` has the place beside `{base}`, and {weight} % of the traffic"
+            ),
+            remedy: "set it to 0 first: cyan weights; or end it: cyan rollback".to_owned(),
+        },
+        other => other.into(),
+    })
 }
 
 fn weights(before: &Assignment, rollout: &Rollout, share: Weight) -> [Weighted; 2] {
@@ -176,7 +205,25 @@ mod tests {
         let next = Rollout { stage, ..rollout.clone() };
         let said = Said { kind: "", text: String::new(), details: Value::Null };
         let advance = Advance { next, traffic: Some(traffic), effects: vec![], said };
-        with_traffic(before, &advance, &mut || 3).map_err(|refused| refused.to_string())
+        let asked = Event::Asked(Operator::Resume);
+        told(before, &advance, &asked)
+    }
+
+    fn told(before: &Assignment, advance: &Advance, event: &Event) -> Result<Assignment, String> {
+        let happening = Happening { event, service: &name("chat") };
+        with_traffic(before, advance, happening, &mut || 3).map_err(|refused| refused.to_string())
+    }
+
+    /// The same where nobody asked for it.
+    fn by_itself(
+        before: &Assignment,
+        rollout: &Rollout,
+        (stage, traffic): (Stage, Traffic),
+    ) -> Result<Assignment, String> {
+        let next = Rollout { stage, ..rollout.clone() };
+        let said = Said { kind: "", text: String::new(), details: Value::Null };
+        let advance = Advance { next, traffic: Some(traffic), effects: vec![], said };
+        told(before, &advance, &Event::BaseProbed(Ok(())))
     }
 
     fn cause() -> Cause {
@@ -219,7 +266,7 @@ mod tests {
         for raises in [to(5.0), (Stage::Switched, Traffic::Switch)] {
             assert_eq!(
                 after(&red, &rollout, raises).unwrap_err(),
-                "`red` is active, which is no part of rollout 1; switch back first: cyan switch --to blue; or end it: cyan rollback"
+                "`red` is active, which is no part of rollout 1; switch back first: cyan switch chat blue; or end it: cyan rollback"
             );
         }
         let blue = red.switch(&name("blue")).unwrap();
@@ -232,6 +279,29 @@ mod tests {
             assert_eq!(written(&after), "blue=100 green=0 red=0");
             assert_eq!(after.active, name("blue"));
         }
+    }
+
+    /// Red had the place in blue's slot when green was given users by hand: green has a slot of its own.
+    #[test]
+    fn a_candidate_with_a_slot_of_its_own_comes_back_into_the_one_of_the_base() {
+        let (before, rollout) = begun("blue=100 green=0 red=0");
+        let five = after(&before, &rollout, to(5.0)).unwrap();
+        let blue = five.switch(&name("red")).unwrap().switch(&name("blue")).unwrap();
+        let own = blue.set_weights(&weights("blue=75 green=25"), || 5).unwrap();
+        assert!(own.is_partner(&name("red")));
+        for percent in [5.0, 25.0, 50.0] {
+            let joined = by_itself(&own, &rollout, to(percent)).unwrap();
+            assert_eq!(share(&joined, &rollout), Weight::from_percent(percent).unwrap());
+            assert!(joined.is_partner(&name("green")));
+        }
+        // Red keeps its users and its place: only the way down is open, to its end.
+        let red = own.set_weights(&weights("blue=65 red=10"), || 6).unwrap();
+        assert_eq!(
+            by_itself(&red, &rollout, to(50.0)).unwrap_err(),
+            "`red` has the place beside `blue`, and 10 % of the traffic; set it to 0 first: cyan weights; or end it: cyan rollback"
+        );
+        assert_eq!(written(&by_itself(&red, &rollout, to(5.0)).unwrap()), "blue=90 green=0 red=10");
+        assert!(after(&red, &rollout, to(5.0)).is_err(), "who asks is told");
     }
 
     #[test]

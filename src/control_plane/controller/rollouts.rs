@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::observing::{Watch, share_of};
@@ -204,13 +205,28 @@ impl Controller {
                 self.tell_rollout(service, Event::GateEnded(gate, *report));
             }
             Happened::BaseProbed(answer) => self.tell_rollout(service, Event::BaseProbed(answer)),
-            Happened::Answered(Err(Refused::Store(_))) => {
-                if let Some(run) = self.runs.list.get_mut(service) {
-                    run.refused_at = Some(Instant::now());
-                }
+            Happened::Answered(Err(Refused::ShuttingDown)) => {}
+            Happened::Answered(Err(refused)) => self.step_refused(service, &refused),
+            Happened::Answered(Ok(_)) => {
+                let run = self.runs.list.get_mut(service);
+                run.into_iter().for_each(|run| run.refused = None);
             }
-            Happened::Answered(_) => {}
         }
+    }
+
+    /// Tried again in a while, as the state or the disk may be another one then. The disk tells of itself;
+    /// of anything else somebody has to hear, once.
+    fn step_refused(&mut self, service: &Name, refused: &Refused) {
+        let Some(run) = self.runs.list.get_mut(service) else { return };
+        run.refused_at = Some(Instant::now());
+        let text = refused.to_string();
+        if matches!(refused, Refused::Store(_)) || run.refused.as_ref() == Some(&text) {
+            return;
+        }
+        let details = json!({ "rollout": run.rollout, "refused": text });
+        let said = format!("the rollout does not go on: {text}");
+        run.refused = Some(text);
+        self.shared.events.tell(Some(service), "rollout_refused", said, details);
     }
 
     pub(super) fn running(&self, service: &Name) -> Option<&Rollout> {

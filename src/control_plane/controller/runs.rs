@@ -21,6 +21,8 @@ pub(super) struct Run {
     pub(super) rollout: u64,
     pub(super) looked_at: Option<Instant>,
     pub(super) refused_at: Option<Instant>,
+    /// Why, where somebody was told of it.
+    pub(super) refused: Option<String>,
     /// The question to an environment that is under way.
     pub(super) asking: Option<AbortHandle>,
     pub(super) gate: Option<AbortHandle>,
