@@ -34,6 +34,8 @@ pub(super) struct Operation {
     pub(super) is_long: bool,
     /// Whether everybody may call, without a token and from any page.
     pub(super) is_open: bool,
+    /// Whether it is done whatever generation the caller saw: a precondition means nothing to it.
+    pub(super) is_unconditional: bool,
     /// Its query, as an object.
     pub(super) query: Option<SchemaOf>,
     /// Headers that mean something to it.
@@ -106,6 +108,7 @@ impl Operation {
             more: "",
             is_long: false,
             is_open: false,
+            is_unconditional: false,
             query: None,
             headers: Vec::new(),
             body: None,
@@ -129,6 +132,12 @@ impl Operation {
     /// The same, for everybody.
     pub(super) fn open(mut self) -> Self {
         self.is_open = true;
+        self
+    }
+
+    /// The same, and never refused for its form: whoever goes back has no time to look for it.
+    pub(super) fn unconditional(mut self) -> Self {
+        self.is_unconditional = true;
         self
     }
 

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::operation::{Header, Operation};
 use super::problem::{Problem, ProblemKind};
 
-/// What a call takes.
+/// What a call takes, or passes over.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Takes {
     query: bool,
@@ -23,7 +23,7 @@ impl Takes {
     pub(super) fn of(operation: &Operation) -> Option<Self> {
         operation.path.starts_with("/v1/").then(|| Self {
             query: operation.query.is_some(),
-            if_match: operation.headers.contains(&Header::IfMatch),
+            if_match: operation.headers.contains(&Header::IfMatch) || operation.is_unconditional,
         })
     }
 
@@ -50,5 +50,31 @@ pub(super) async fn refuse(State(takes): State<Takes>, request: Request, next: N
     match takes.check(&request) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+    use crate::admin::operations;
+
+    /// Some SDKs send the entity tag that they know with every change: their rollback was refused.
+    #[test]
+    fn a_precondition_is_refused_where_nobody_compares_but_not_on_the_way_back() {
+        let operations = operations::all();
+        for (id, is_taken) in [
+            ("setWeights", true),
+            ("rollBack", true),
+            ("drain", true),
+            ("getService", false),
+            ("smoke", false),
+        ] {
+            let operation = operations.iter().find(|operation| operation.id == id).unwrap();
+            let takes = Takes::of(operation).unwrap();
+            let call = Request::builder().header(header::IF_MATCH, "\"17\"");
+            assert_eq!(takes.check(&call.body(Body::empty()).unwrap()).is_ok(), is_taken, "{id}");
+        }
     }
 }

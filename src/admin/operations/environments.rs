@@ -55,6 +55,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .more("What has not finished at the deadline is ended. With `wait=false`, or `Prefer: respond-async`, the answer comes at once.")
         .long()
+        .unconditional()
         .query::<Wait>()
         .header(Header::Actor)
         .header(Header::IdempotencyKey)

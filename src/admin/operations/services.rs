@@ -37,6 +37,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Back to the environment that was active before",
         )
         .more("It never waits for the disk, and asks for no generation: going back is always right. With `dry_run=true` nothing is changed, and the answer says what would be.")
+        .unconditional()
         .query::<DryRun>()
         .body::<RollBack>()
         .changes_or::<WhatWouldBe>(),
