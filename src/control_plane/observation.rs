@@ -117,6 +117,9 @@ pub struct Kept {
     /// The candidate's users of the last hour.
     #[serde(default)]
     users: u32,
+    /// Keys are known not to come back.
+    #[serde(default)]
+    are_strangers: bool,
     baseline: Baseline,
 }
 

@@ -270,6 +270,12 @@ impl Recorder {
         self.returning.are_strangers()
     }
 
+    /// Goes on with what was known of keys before a restart.
+    pub fn go_on(&mut self, are_strangers: bool) {
+        self.returning = Returning::known(are_strangers);
+        self.make_rules();
+    }
+
     /// What could not be told.
     pub fn losses(&self) -> Losses {
         self.losses

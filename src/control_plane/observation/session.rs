@@ -99,13 +99,23 @@ impl Session {
 
     fn go_on(&mut self, kept: Kept) {
         let Kept {
-            judge, since, requests, decision, decided, decided_tick, clock, baseline, ..
+            judge,
+            since,
+            requests,
+            decision,
+            decided,
+            decided_tick,
+            clock,
+            baseline,
+            are_strangers,
+            ..
         } = kept;
         self.clock = clock;
         self.has_begun = true;
         (self.judge, self.since, self.requests) = (judge, since, requests);
         (self.decision, self.decided, self.decided_tick) = (decision, decided, decided_tick);
         self.recorder.baseline(&baseline);
+        self.recorder.go_on(are_strangers);
         self.baseline = baseline;
     }
 
@@ -257,6 +267,7 @@ impl Session {
             decided_tick: self.decided_tick,
             clock: self.clock.clone(),
             users: self.recorder.users(),
+            are_strangers: self.recorder.are_strangers(),
             baseline: self.baseline.clone(),
         }
     }

@@ -45,6 +45,11 @@ impl Returning {
         are_strangers != before
     }
 
+    /// What was known before a restart.
+    pub fn known(are_strangers: bool) -> Self {
+        Self { are_strangers, ..Self::default() }
+    }
+
     /// Whether keys are known not to come back.
     pub fn are_strangers(&self) -> bool {
         self.are_strangers

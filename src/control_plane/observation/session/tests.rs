@@ -151,3 +151,13 @@ fn what_is_kept_goes_on_with_the_next_tick() {
     assert_eq!(second.observed().tick, Tick(12));
     assert_eq!(second.observed().since, first.observed().since);
 }
+
+#[test]
+fn that_keys_do_not_come_back_is_known_after_a_restart() {
+    let kept = session(None, None).keep();
+    for are_strangers in [true, false] {
+        let restored = session(Some(Kept { are_strangers, ..kept.clone() }), None);
+        assert_eq!(restored.observed().are_strangers, are_strangers);
+        assert_eq!(restored.keep().are_strangers, are_strangers);
+    }
+}
