@@ -48,6 +48,7 @@ impl Admin {
             gate: gate.as_deref(),
             objection: objection.as_deref(),
             frozen: frozen.as_deref(),
+            left_on_base: view.assignment.share_beside(&rollout.base, &rollout.candidate),
         };
         let mut progress = Progress::of(&rollout, known, now);
         if let Some(problem) =

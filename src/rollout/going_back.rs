@@ -26,7 +26,7 @@ impl Rollout {
         let judged = look.judged.as_ref()?;
         let Decision::RollBack(breach) = judged.decision else { return None };
         let asked_lately = self.held.as_ref().is_some_and(|hold| {
-            hold.by == Holder::BaseDown && scene.now.saturating_sub(hold.since) < ASK_AGAIN_AFTER
+            hold.by == Holder::BaseDown && scene.now.saturating_sub(hold.asked_at) < ASK_AGAIN_AFTER
         });
         if asked_lately {
             return None;
@@ -111,8 +111,10 @@ impl Rollout {
             "{}; not rolled back, because {} does not answer: {problem}",
             cause.text, self.base
         );
-        let said_before = self.held.as_ref().is_some_and(|hold| hold.by == Holder::BaseDown);
-        let hold = Hold { by: Holder::BaseDown, text: text.clone(), since: scene.now };
+        let before = self.held.as_ref().filter(|hold| hold.by == Holder::BaseDown);
+        let said_before = before.is_some();
+        let mut hold = Hold::new(Holder::BaseDown, &text, scene.now);
+        hold.since = before.map_or(hold.since, |before| before.since);
         let draft = self.draft(|next| {
             next.stage = from.clone();
             next.held = Some(hold);

@@ -12,6 +12,9 @@ use crate::judge::decision::{Decision, Waiting};
 use crate::model::duration;
 use crate::model::weight::Weight;
 
+/// A base that has not answered for so long needs somebody; one that missed a probe does not.
+const BASE_DOWN_FOR: Duration = Duration::from_secs(30);
+
 /// What a rollout waits for, and what comes then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
@@ -34,6 +37,8 @@ pub struct Known<'a> {
     pub objection: Option<&'a str>,
     /// Why no automatic step may be taken.
     pub frozen: Option<&'a str>,
+    /// What the environment before has of the two's traffic.
+    pub left_on_base: Weight,
 }
 
 impl Progress {
@@ -54,12 +59,13 @@ impl Progress {
 
 impl Rollout {
     /// Whether its hold waits for somebody. Who judges ends most holds; a comparison has until `wait_max`, as
-    /// the switch has for its data. When the base is down too, users are where a limit is broken, and it may
-    /// never come back by itself.
+    /// the switch has for its data. When the base is down too, for longer than a missed probe, users are where
+    /// a limit is broken, and it may never come back by itself.
     pub fn needs_somebody(&self, judged: Option<&Judged>, now: Duration) -> bool {
         let Some(hold) = &self.held else { return false };
         match (hold.by, judged.map(|judged| judged.decision)) {
-            (Holder::TooLittleData | Holder::BaseDown, _) => true,
+            (Holder::TooLittleData, _) => true,
+            (Holder::BaseDown, _) => now.saturating_sub(hold.since) >= BASE_DOWN_FOR,
             (Holder::Comparison, _) => self.in_stage(now) >= self.plan.wait_max,
             (Holder::Judge, Some(Decision::Hold(reason))) => !reason.ends_by_itself(),
             (Holder::Judge, _) => false,
@@ -87,6 +93,9 @@ fn waits_for(rollout: &Rollout, known: Known<'_>, now: Duration) -> Vec<String> 
         }
         Stage::Ramp { taken } => waits.extend(step_waits_for(rollout, *taken, known, now)),
         Stage::Switched => {
+            if !known.left_on_base.is_zero() {
+                waits.push(format!("{} to have no traffic", rollout.base));
+            }
             let left = rollout.plan.armed_for.saturating_sub(rollout.in_stage(now));
             let left = duration::spoken(Duration::from_secs(left.as_secs()));
             waits.push(format!("{left} in which {} stays armed", rollout.base));

@@ -132,7 +132,7 @@ impl Rollout {
         let stage = Stage::Ramp { taken: taken.saturating_sub(1) };
         let share = self.share_after(taken.saturating_sub(1));
         let mut draft = self.entering(stage, scene);
-        let hold = Hold { by: Holder::Judge, text: judged.text.clone(), since: scene.now };
+        let hold = Hold::new(Holder::Judge, &judged.text, scene.now);
         draft.next.held = Some(hold);
         let text = format!("{}; back to {share} %", judged.text);
         let said = Said { kind: "rollout_stepped_back", text, details: judged.details.clone() };
@@ -150,7 +150,7 @@ impl Rollout {
         if self.held.is_some() {
             return None;
         }
-        let hold = Hold { by, text: text.to_owned(), since: scene.now };
+        let hold = Hold::new(by, text, scene.now);
         let said = Said { kind: "rollout_held", text: sentence::held(self, &hold), details };
         let draft = self.draft(|next| next.held = Some(hold));
         Some(draft.with(None, self.tell_of_hold(scene), said))

@@ -91,6 +91,15 @@ pub struct Hold {
     pub text: String,
     /// Since when, in observed time.
     pub since: Duration,
+    /// When the base was asked last, where it is what does not answer.
+    #[serde(default)]
+    pub asked_at: Duration,
+}
+
+impl Hold {
+    pub(super) fn new(by: Holder, text: &str, now: Duration) -> Self {
+        Self { by, text: text.to_owned(), since: now, asked_at: now }
+    }
 }
 
 /// What holds a rollout.

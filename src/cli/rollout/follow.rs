@@ -80,11 +80,21 @@ fn end(rollout: &Rollout) -> Option<Result<(), Failure>> {
         }
         _ => {
             let held = rollout.held.as_ref().filter(|_| rollout.needs_somebody)?;
-            let hint = "go on with `cyan rollout resume`, or back with `cyan rollback`";
             let message = format!("{} is held: {held}", rollout.candidate);
-            Some(Err(failure(exit_code::HELD, message, hint)))
+            Some(Err(failure(exit_code::HELD, message, &after_hold(rollout))))
         }
     }
+}
+
+/// What somebody can do about a hold.
+fn after_hold(rollout: &Rollout) -> String {
+    if rollout.held_by.as_deref() == Some("base_down") {
+        let base = &rollout.base;
+        return format!(
+            "bring {base} up and it goes back by itself, or send users back all the same with `cyan rollback --instant`"
+        );
+    }
+    "go on with `cyan rollout resume`, or back with `cyan rollback`".to_owned()
 }
 
 fn failure(exit_code: u8, message: String, hint: &str) -> Failure {
@@ -155,6 +165,24 @@ mod tests {
         let other = same(&rollout(3), &rollout(4)).unwrap_err();
         let expected = "rollout 3 of green is over, and rollout 4 of green was started since";
         assert_eq!((other.exit_code, other.message.as_str()), (exit_code::UNEXPECTED, expected));
+    }
+
+    #[test]
+    fn a_hold_has_the_hint_that_ends_it() {
+        for (by, hint) in [
+            ("too_little_data", "go on with `cyan rollout resume`, or back with `cyan rollback`"),
+            (
+                "base_down",
+                "bring blue up and it goes back by itself, or send users back all the same with `cyan rollback --instant`",
+            ),
+        ] {
+            let mut held = rollout(3, "1 %", &[], &json!(null));
+            (held.held, held.held_by) = (Some("x".into()), Some(by.into()));
+            assert_eq!(end(&held), None, "it may end by itself");
+            held.needs_somebody = true;
+            let failure = end(&held).unwrap().unwrap_err();
+            assert_eq!((failure.exit_code, failure.hint.as_deref()), (exit_code::HELD, Some(hint)));
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ fn the_environment_before_is_left_by_itself_only_when_nobody_is_there_and_nobody
     drive.frozen = None;
     drive.share = percent(50.0);
     assert!(!drive.look(1, BAKING), "half of the users are there");
+    let known = Known { left_on_base: percent(50.0), ..Known::default() };
+    let waits = Progress::of(&drive.rollout, known, drive.now).waits_for;
+    assert!(waits.contains(&"blue to have no traffic".to_owned()), "{waits:?}");
     assert!(drive.tell(&Event::WeightsByHand));
     drive.share = Weight::FULL;
     assert!(!drive.look(1, BAKING), "paused");

@@ -27,10 +27,17 @@ fn a_comparison_that_objects_for_as_long_as_a_step_may_wait_needs_somebody() {
 }
 
 #[test]
-fn a_way_back_that_is_shut_needs_somebody_at_once() {
+fn a_way_back_that_stays_shut_needs_somebody() {
     let mut drive = Drive::in_ramp(Plan::default());
     drive.look(10, BREACH);
-    assert!(drive.tell(&Event::BaseProbed(Err("connection refused".into()))));
+    let no_answer = Event::BaseProbed(Err("connection refused".into()));
+    assert!(drive.tell(&no_answer));
+    for _ in 0..6 {
+        assert!(!drive.needs_somebody(BREACH), "it is asked again");
+        assert!(!drive.look(4, BREACH), "but not all the time");
+        assert!(drive.look(1, BREACH));
+        assert!(drive.tell(&no_answer));
+    }
     assert!(drive.needs_somebody(BREACH));
 }
 
