@@ -1,8 +1,9 @@
 //! What a rollout does to the traffic of its service, by the names of its two environments.
 //!
 //! Not by roles: somebody may have made a third environment active, or the partner, since the rollout
-//! began. The way back leads to the rollout's base all the same and is never refused for that; what
-//! raises the candidate is.
+//! began. Who asks for the way back is led to the rollout's base all the same, and it is never refused for
+//! that; what raises the candidate is. What goes back by itself leaves a third environment what it was
+//! given: somebody has chosen it.
 
 use super::Random;
 use crate::control_plane::command::Refused;
@@ -42,8 +43,12 @@ pub(in crate::control_plane) fn with_traffic(
     random: Random<'_>,
 ) -> Result<Assignment, Refused> {
     let rollout = &advance.next;
-    let back = || before.give_back(&rollout.candidate, &rollout.base);
+    let Rollout { candidate, base, .. } = rollout;
     let is_asked = matches!(happening.event, Event::Asked(_));
+    let back = || match [candidate, base].contains(&&before.active) {
+        false if !is_asked => before.leave(candidate)?.disarm(candidate),
+        _ => before.give_back(candidate, base),
+    };
     let lowers = |to| !is_asked && to < share(before, rollout);
     Ok(match advance.traffic {
         None => before.clone(),
@@ -58,9 +63,15 @@ pub(in crate::control_plane) fn with_traffic(
         }
         Some(Traffic::Switch) => {
             may_go_on(before, rollout, happening.service)?;
-            before.switch(&rollout.candidate)?
+            let switched = if before.active == *candidate {
+                before.clone()
+            } else {
+                before.switch(candidate)?
+            };
+            // By hand the base may have got a slot of its own.
+            switched.leave(base)?
         }
-        Some(Traffic::Release) => before.disarm(&rollout.base)?,
+        Some(Traffic::Release) => before.disarm(base)?,
     })
 }
 
@@ -302,6 +313,50 @@ mod tests {
         );
         assert_eq!(written(&by_itself(&red, &rollout, to(5.0)).unwrap()), "blue=90 green=0 red=10");
         assert!(after(&red, &rollout, to(5.0)).is_err(), "who asks is told");
+    }
+
+    /// A judge's way back took all of red's users to blue, which was sick, a second after a human had sent
+    /// them from there.
+    #[test]
+    fn what_goes_back_by_itself_takes_nobody_from_a_third_that_is_active() {
+        let (before, rollout) = begun("blue=100 green=0 red=0");
+        let all_red = after(&before, &rollout, to(25.0)).unwrap().switch(&name("red")).unwrap();
+        let from_green = before.switch(&name("green")).unwrap().switch(&name("red")).unwrap();
+        let beside = from_green.set_weights(&weights("red=75 green=25"), || 5).unwrap();
+        let left = Weight::from_percent(12.0).unwrap();
+        let from = Box::new(Stage::Switched);
+        let returning = Stage::Returning { cause: cause(), from, left };
+        for way in [
+            (Stage::RolledBack { cause: cause() }, Traffic::Back),
+            (returning, Traffic::Share(left)),
+        ] {
+            for before in [&all_red, &beside] {
+                let back = by_itself(before, &rollout, way.clone()).unwrap();
+                assert_eq!(written(&back), "blue=0 green=0 red=100");
+                assert_eq!(back.active, name("red"));
+                assert!(!back.is_partner(&name("green")), "it is not armed");
+                assert_eq!(
+                    written(&after(before, &rollout, way.clone()).unwrap()),
+                    "blue=100 green=0 red=0"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_resume_after_the_switch_leaves_nobody_on_the_base() {
+        let (before, rollout) = begun("blue=100 green=0 red=0");
+        let red = before.switch(&name("green")).unwrap().switch(&name("red")).unwrap();
+        let green = red.switch(&name("green")).unwrap();
+        let by_hand = green.set_weights(&weights("blue=10 green=90"), || 5).unwrap();
+        let switch = (Stage::Switched, Traffic::Switch);
+        let resumed = after(&by_hand, &rollout, switch.clone()).unwrap();
+        assert_eq!(
+            (written(&resumed).as_str(), share(&resumed, &rollout)),
+            ("blue=0 green=100 red=0", Weight::FULL)
+        );
+        let with_red = green.set_weights(&weights("blue=10 green=80 red=10"), || 6).unwrap();
+        assert_eq!(written(&after(&with_red, &rollout, switch).unwrap()), "blue=0 green=90 red=10");
     }
 
     #[test]

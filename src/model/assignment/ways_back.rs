@@ -60,6 +60,18 @@ impl Assignment {
         Ok(next.rolled_back())
     }
 
+    /// Everything that `from` has goes to whoever is active. Roles stay.
+    ///
+    /// # Errors
+    /// When it is unknown.
+    pub fn leave(&self, from: &Name) -> Result<Self, AssignmentError> {
+        let mut next = self.clone();
+        let given = std::mem::replace(&mut next.member_mut(from)?.weight, Weight::ZERO);
+        let active = next.member_mut(&self.active)?;
+        active.weight = sum(active.weight, given);
+        Ok(next)
+    }
+
     /// An environment without traffic is armed for rollback no more. Nobody moves.
     ///
     /// # Errors
