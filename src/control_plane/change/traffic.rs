@@ -45,9 +45,13 @@ pub(in crate::control_plane) fn with_traffic(
     let rollout = &advance.next;
     let Rollout { candidate, base, .. } = rollout;
     let is_asked = matches!(happening.event, Event::Asked(_));
-    let back = || match [candidate, base].contains(&&before.active) {
-        false if !is_asked => before.leave(candidate)?.disarm(candidate),
-        _ => before.give_back(candidate, base),
+    let leads_to_base = is_asked || [candidate, base].contains(&&before.active);
+    let back = || {
+        if leads_to_base {
+            before.give_back(candidate, base)
+        } else {
+            before.leave(candidate)?.disarm(candidate)
+        }
     };
     let lowers = |to| !is_asked && to < share(before, rollout);
     Ok(match advance.traffic {
