@@ -52,7 +52,8 @@ fn change(assignment: &Assignment) {
             assignment.set_candidate(name, || 7),
             assignment.remove(name),
             assignment.roll_back(),
-            Ok(assignment.disarm()),
+            assignment.disarm(name),
+            assignment.give_back(name, &assignment.active),
         ];
         after.iter().flatten().for_each(hold);
     }

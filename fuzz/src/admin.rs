@@ -2,5 +2,7 @@
 
 #[path = "../../src/admin/api/change.rs"]
 pub mod change;
+#[path = "../../src/admin/api/reason.rs"]
+pub mod reason;
 #[path = "../../src/admin/api/rollout_change.rs"]
 pub mod rollout_change;

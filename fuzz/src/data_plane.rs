@@ -2,6 +2,8 @@
 
 #[path = "../../src/data_plane/client_rates.rs"]
 pub mod client_rates;
+#[path = "../../src/data_plane/conversations.rs"]
+pub mod conversations;
 #[path = "../../src/data_plane/exchange/mod.rs"]
 pub mod exchange;
 pub mod lean;
