@@ -132,6 +132,9 @@ fn everything_is_given_back_by_name_whoever_is_active() {
     let back = shared.give_back(&name("green"), &name("blue")).unwrap();
     let red = Partner { environment: name("red"), role: PartnerRole::Candidate };
     assert_eq!((back.weights(), back.partner), (shared.weights(), Some(red)));
+    // An environment is no candidate beside itself.
+    let itself = switched.give_back(&name("blue"), &name("blue")).unwrap();
+    assert_eq!((itself.slot_weight(), &itself.partner), (itself.weight(&name("blue")), &None));
 }
 
 #[test]

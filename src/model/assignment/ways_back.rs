@@ -54,7 +54,8 @@ impl Assignment {
         let partner = next.partner.as_ref().map(|partner| &partner.environment);
         if partner.is_none_or(|partner| partner == to || next.weight(partner).is_zero()) {
             let environment = from.clone();
-            next.partner = Some(Partner { environment, role: PartnerRole::Candidate });
+            let candidate = Partner { environment, role: PartnerRole::Candidate };
+            next.partner = (from != to).then_some(candidate);
         }
         // What was left is not armed: a second rollback would go there.
         Ok(next.rolled_back())
