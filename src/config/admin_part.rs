@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn what_is_wrong_elsewhere_is_not_looked_at() {
         let text = "state_dir = '/s'\nstiky = 1\n[listen]\nhttps = '127.0.0.1:443'\n\
-                    key_file = '/root/key'\n[otlp]\nendpoint = '${NONE}'\n[admin]\nadress = 1\n\
+                    key_file = '/nowhere/key'\n[otlp]\nendpoint = '${NONE}'\n[admin]\nadress = 1\n\
                     address = '0.0.0.0:9'\ntoken = '${TOKEN}'\n[admin.tokens.ana]\ntoken = '${NONE}'\n";
         let part = part(text);
         assert_eq!(part.state_dir(), Path::new("/s"));
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_in_it_is_told_where_it_is_asked_for() {
-        let part = part("[admin]\naddress = ':9'\ntoken_file = '/root/token'\n");
+        let part = part("[admin]\naddress = ':9'\ntoken_file = '/nowhere/token'\n");
         let address = part.address().unwrap_err().to_string();
         assert!(address.starts_with("a.toml:2: admin.address: `:9` does not say "), "{address}");
         assert!(!address.contains("token"), "{address}");
