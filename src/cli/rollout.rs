@@ -231,7 +231,7 @@ async fn ask(
     action: &str,
     act: ActOnRollout,
 ) -> Result<(), Failure> {
-    let act = ActOnRollout { reason: session.globals.reason.clone(), ..act };
+    let act = with_reason(session, act);
     let path = format!("{}/{action}", path(service));
     let applied: Applied = session.client.change(Method::POST, &path, &act, ANSWER_LIMIT).await?;
     outcome::tell(session, &applied)
@@ -260,8 +260,12 @@ async fn preview_of(
     action: &str,
     act: ActOnRollout,
 ) -> Result<(), Failure> {
-    let act = ActOnRollout { reason: session.globals.reason.clone(), ..act };
+    let act = with_reason(session, act);
     preview(session, service, &format!("{}/{action}", path(&service.name)), &act).await
+}
+
+fn with_reason(session: &Session, act: ActOnRollout) -> ActOnRollout {
+    ActOnRollout { reason: session.globals.reason.clone(), ..act }
 }
 
 fn path(service: &Name) -> String {

@@ -211,34 +211,33 @@ mod tests {
         (started.assignment, started.rollout)
     }
 
-    /// What becomes of the traffic as the rollout comes to this stage.
+    /// What becomes of the traffic as the rollout comes to this stage, because somebody asked for it.
     fn after(
         before: &Assignment,
         rollout: &Rollout,
-        (stage, traffic): (Stage, Traffic),
+        to: (Stage, Traffic),
     ) -> Result<Assignment, String> {
-        let next = Rollout { stage, ..rollout.clone() };
-        let said = Said { kind: "", text: String::new(), details: Value::Null };
-        let advance = Advance { next, traffic: Some(traffic), effects: vec![], said };
-        let asked = Event::Asked(Operator::Resume);
-        told(before, &advance, &asked)
-    }
-
-    fn told(before: &Assignment, advance: &Advance, event: &Event) -> Result<Assignment, String> {
-        let happening = Happening { event, service: &name("chat") };
-        with_traffic(before, advance, happening, &mut || 3).map_err(|refused| refused.to_string())
+        told(before, &advance(rollout, to), &Event::Asked(Operator::Resume))
     }
 
     /// The same where nobody asked for it.
     fn by_itself(
         before: &Assignment,
         rollout: &Rollout,
-        (stage, traffic): (Stage, Traffic),
+        to: (Stage, Traffic),
     ) -> Result<Assignment, String> {
+        told(before, &advance(rollout, to), &Event::BaseProbed(Ok(())))
+    }
+
+    fn advance(rollout: &Rollout, (stage, traffic): (Stage, Traffic)) -> Advance {
         let next = Rollout { stage, ..rollout.clone() };
         let said = Said { kind: "", text: String::new(), details: Value::Null };
-        let advance = Advance { next, traffic: Some(traffic), effects: vec![], said };
-        told(before, &advance, &Event::BaseProbed(Ok(())))
+        Advance { next, traffic: Some(traffic), effects: vec![], said }
+    }
+
+    fn told(before: &Assignment, advance: &Advance, event: &Event) -> Result<Assignment, String> {
+        let happening = Happening { event, service: &name("chat") };
+        with_traffic(before, advance, happening, &mut || 3).map_err(|refused| refused.to_string())
     }
 
     fn cause() -> Cause {
