@@ -1,17 +1,28 @@
 //! Unix sockets, on either side.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use cyan::model::listener::{ClientCertificates, ListenAddress, ListenerTls};
+use cyan::model::listener::{ClientCertificates, ListenAddress, ListenerSpec, ListenerTls};
 use cyan::model::verdict::Verdict;
 use tokio::net::UnixStream;
 
 use crate::support::client::Client;
 use crate::support::http2::{Http2Client, get};
-use crate::support::proxy::{Builder, environment};
+use crate::support::proxy::{Builder, Proxy, environment};
 use crate::support::relay::Relay;
 use crate::support::tls::{Certificate, shake_over};
 use crate::support::upstream::Upstream;
+
+/// A proxy that clients may come to by a unix socket, too.
+fn reached_by(path: &Path, upstream: &Upstream, change: impl FnOnce(&mut ListenerSpec)) -> Proxy {
+    let mut builder = Builder::new(vec![environment("blue", &[upstream])]);
+    let mut second = builder.config.listeners[0].clone();
+    second.address = ListenAddress::Unix(path.to_owned());
+    change(&mut second);
+    builder.config.listeners.push(second);
+    builder.start()
+}
 
 #[tokio::test]
 async fn an_upstream_may_be_a_unix_socket() {
@@ -49,11 +60,7 @@ async fn clients_may_come_by_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cyan.sock");
     let upstream = Upstream::replying(200, "ok").await;
-    let mut builder = Builder::new(vec![environment("blue", &[&upstream])]);
-    let mut second = builder.config.listeners[0].clone();
-    second.address = ListenAddress::Unix(path.clone());
-    builder.config.listeners.push(second);
-    let proxy = builder.start();
+    let proxy = reached_by(&path, &upstream, |_| ());
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660, "for its owner and group alone");
     let mut clients = Vec::new();
@@ -80,12 +87,8 @@ async fn a_unix_socket_of_https_speaks_tls_and_asks_for_the_certificate() {
     let (own, known) = (Certificate::of("a.test"), Certificate::of("client"));
     let clients =
         ClientCertificates { ca_file: known.file(), is_required: true, is_forwarded: false };
-    let mut builder = Builder::new(vec![environment("blue", &[&upstream])]);
-    let mut second = builder.config.listeners[0].clone();
-    second.address = ListenAddress::Unix(path.clone());
-    second.tls = Some(ListenerTls { clients: Some(clients), ..own.listener() });
-    builder.config.listeners.push(second);
-    let proxy = builder.start();
+    let tls = ListenerTls { clients: Some(clients), ..own.listener() };
+    let proxy = reached_by(&path, &upstream, |listener| listener.tls = Some(tls));
     let connect = || async { UnixStream::connect(&path).await.unwrap() };
 
     let mut plain = Client::over(connect().await);
@@ -119,11 +122,7 @@ async fn a_proxy_on_a_unix_socket_is_believed_where_it_is_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cyan.sock");
     let upstream = Upstream::replying(200, "ok").await;
-    let mut builder = Builder::new(vec![environment("blue", &[&upstream])]);
-    let mut second = builder.config.listeners[0].clone();
-    (second.address, second.trusts_unix) = (ListenAddress::Unix(path.clone()), true);
-    builder.config.listeners.push(second);
-    let proxy = builder.start();
+    let proxy = reached_by(&path, &upstream, |listener| listener.trusts_unix = true);
     let told = "x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\n";
     // The second is served by hyper.
     for more in ["", "te: trailers\r\n"] {
