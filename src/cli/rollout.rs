@@ -264,8 +264,9 @@ async fn preview_of(
     preview(session, service, &format!("{}/{action}", path(&service.name)), &act).await
 }
 
-fn with_reason(session: &Session, act: ActOnRollout) -> ActOnRollout {
-    ActOnRollout { reason: session.globals.reason.clone(), ..act }
+fn with_reason(session: &Session, mut act: ActOnRollout) -> ActOnRollout {
+    act.reason.clone_from(&session.globals.reason);
+    act
 }
 
 fn path(service: &Name) -> String {
