@@ -253,6 +253,16 @@ def test_an_address_leads_to_a_rollout_and_to_an_entry_of_the_journal(stage, ope
     expect(page.locator("#rollout-title")).to_contain_text(f"Rollout {second}:")
 
 
+def test_weights_set_after_a_rollout_are_no_steps_of_it(stage, open_page):
+    stage.start()
+    stage.cyan.rollback()
+    stage.wait_for("rolled_back")
+    stage.cyan.ask("PUT", "/v1/services/chat/weights", {"weights": {"blue": 30, "green": 70}})
+    page = open_page(stage)
+    expect(page.locator("#band")).to_contain_text("70 % to green")
+    expect(page.locator("#track li.taken")).to_have_text(re.compile(r"✓ 10 %\d\d:\d\d:\d\d"))
+
+
 def test_a_row_opens_what_is_behind_its_numbers(ramping, open_page):
     stage = ramping
     stage.blue.set_faults(status=0.3)

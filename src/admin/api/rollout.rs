@@ -34,7 +34,8 @@ pub struct Rollout {
     pub stage: String,
     /// Where it stands, in words.
     pub place: String,
-    /// The candidate's share of what it and the active environment get together.
+    /// The candidate's share of what it and the active environment get together now, also when the rollout is
+    /// over.
     pub share_percent: Weight,
     /// The share that comes next.
     pub next_percent: Option<Weight>,

@@ -26,12 +26,13 @@ function steps(rollout, journal) {
     && details?.share_percent !== undefined);
   const isAtWork = !["done", "rolled_back", "rolling_back", "returning"].includes(rollout.stage);
   const shares = rollout.steps.map((step) => Number.parseFloat(step));
-  const here = shares.findLastIndex((share) => share <= rollout.share_percent && rollout.share_percent > 0);
+  // What the candidate gets once the rollout is over is no step of it.
+  const here = isAtWork ? shares.findLastIndex((share) => share <= rollout.share_percent && rollout.share_percent > 0) : -1;
   return rollout.steps.map((step, index) => {
     const [share, bake, requests] = step.split(" ");
     const at = taken.find(({ details }) => details.share_percent === shares[index])?.at;
-    const isHere = index === here && isAtWork;
-    const wasTaken = index <= here || at !== undefined;
+    const isHere = index === here;
+    const wasTaken = index <= here || at !== undefined || rollout.stage === "done";
     const glyph = isHere ? "▸ " : wasTaken ? "✓ " : "";
     const isLast = index === shares.length - 1;
     return element("li", { class: wasTaken ? "taken" : "", "aria-current": isHere ? "step" : undefined },
