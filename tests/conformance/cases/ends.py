@@ -185,7 +185,7 @@ CASES = [
         noted("released"),
         drive=blocked_upload("close"),
         upstream=Script((), "close", True, not_reading),
-        seconds=4.0,
+        seconds=10.0,
     ),
     Case(
         "resets-blocked-upload",
@@ -194,7 +194,7 @@ CASES = [
         noted("released"),
         drive=blocked_upload("reset"),
         upstream=Script((), "close", True, not_reading),
-        seconds=4.0,
+        seconds=10.0,
     ),
     Case(
         "half-a-body",
