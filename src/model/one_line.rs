@@ -19,7 +19,9 @@ pub fn fitted(text: &str, chars_max: usize) -> String {
     let is_gap = |char: char| char.is_control() || char.is_whitespace();
     let words = text.split(is_gap).filter(|word| !word.is_empty());
     let line = words.collect::<Vec<_>>().join(" ");
-    line.chars().take(chars_max).collect()
+    let mut fits: String = line.chars().take(chars_max).collect();
+    fits.truncate(fits.trim_end().len());
+    fits
 }
 
 #[cfg(test)]
@@ -48,6 +50,7 @@ mod tests {
             ("\ttoo\r\n slow ", "too slow"),
             ("\u{1b}[2Jgone\u{9b}m", "[2Jgone m"),
             ("0123456789abcdef", "0123456789ab"),
+            ("0123456789a bc", "0123456789a"),
             ("\n", ""),
         ] {
             assert_eq!(fitted(text, 12), line);
