@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::crowd::Crowd;
-use crate::gauge::resident_kib;
+use crate::gauge::{ran, resident_kib, threads, time_on_core};
 use crate::load::{self, Timed};
 use crate::process::Cyan;
 
@@ -27,8 +27,8 @@ pub(crate) struct Seen {
     pub(crate) time: Duration,
 }
 
-/// Time on a core, from the scheduler (`/proc/PID/task/TID/schedstat`).
-#[derive(Debug, Clone, Copy, Default)]
+/// Time on a core.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Cpu {
     /// Of all threads.
     pub(crate) all: Duration,
@@ -104,17 +104,12 @@ impl Seen {
 impl Cpu {
     /// Since its threads began.
     pub(crate) fn of(cyan: &Cyan) -> io::Result<Self> {
-        let mut cpu = Self::default();
-        for task in fs::read_dir(format!("/proc/{}/task", cyan.process.id()))? {
-            let task = task?.path();
-            // A thread may have ended meanwhile.
-            let Ok(stat) = fs::read_to_string(task.join("schedstat")) else { continue };
-            let ran = stat.split_whitespace().next().and_then(|ran| ran.parse().ok());
-            let ran = Duration::from_nanos(ran.unwrap_or_default());
-            cpu.all += ran;
-            let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let pid = cyan.process.id();
+        let mut cpu = Self { all: time_on_core(pid)?, control: Duration::ZERO };
+        for thread in threads(pid)? {
+            let name = fs::read_to_string(thread.join("comm")).unwrap_or_default();
             if name.trim_end() == CONTROL_THREAD {
-                cpu.control += ran;
+                cpu.control += ran(&thread);
             }
         }
         Ok(cpu)

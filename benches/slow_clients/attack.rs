@@ -16,7 +16,7 @@ use crate::upstream::streamed_bytes;
 
 /// Whom they ask: a service beside that of normal clients.
 pub(crate) const HOST: &str = "slow.test";
-/// Time over which the first connections are opened, so that not all are cut in the same moment.
+/// Time over which the first connections are opened, each at a moment of its own.
 const OPENED_WITHIN: Duration = Duration::from_secs(8);
 /// Time between two bytes.
 const TRICKLE: Duration = Duration::from_secs(4);
@@ -81,7 +81,7 @@ impl Attack {
             give_way();
             runtime.block_on(async {
                 for crowd in theirs {
-                    tokio::spawn(gather(address, crowd));
+                    gather(address, &crowd);
                 }
                 let _ = ended.await; // when the sender goes
             });
@@ -122,13 +122,15 @@ impl Attack {
     }
 }
 
-async fn gather(address: SocketAddr, crowd: Arc<Crowd>) {
+/// Each comes when it likes: slow clients know nothing of each other.
+fn gather(address: SocketAddr, crowd: &Arc<Crowd>) {
     let Ok(count) = u32::try_from(crowd.wanted) else { return };
     for number in 0..count {
-        tokio::spawn(come_back(address, Arc::clone(&crowd), number));
-        if number % 16 == 0 {
-            tokio::time::sleep(OPENED_WITHIN * 16 / count).await;
-        }
+        let crowd = Arc::clone(crowd);
+        tokio::spawn(async move {
+            tokio::time::sleep(OPENED_WITHIN.mul_f32(fastrand::f32())).await;
+            come_back(address, crowd, number).await;
+        });
     }
 }
 

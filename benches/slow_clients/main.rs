@@ -30,12 +30,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 use attack::{Attack, Kind};
-use gauge::resident_kib;
+use gauge::{resident_kib, time_on_core};
 use give_way::give_way;
 use load::Timed;
 use machine::Machine;
@@ -140,6 +140,8 @@ struct Measured {
     held: Vec<(Kind, usize, usize)>,
     kib_before: f64,
     kib: f64,
+    /// Share of one core that the proxy had beside slow clients.
+    core_share: f64,
 }
 
 impl Measured {
@@ -155,8 +157,12 @@ impl Measured {
         ];
         let attack = Attack::begin(address, &wanted)?;
         attack.wait_until_held()?;
+        let (began, ran) = (Instant::now(), time_on_core(pid)?);
         let attacked = load::ask(address, arguments.rate, seconds)?;
-        Ok(Self { idle, attacked, held: attack.held(), kib_before, kib: resident_kib(pid)? })
+        let ran = time_on_core(pid)?.saturating_sub(ran);
+        let core_share = ran.as_secs_f64() / began.elapsed().as_secs_f64();
+        let (held, kib) = (attack.held(), resident_kib(pid)?);
+        Ok(Self { idle, attacked, held, kib_before, kib, core_share })
     }
 
     fn failed(&self) -> usize {
@@ -188,7 +194,12 @@ impl Measured {
             self.held(),
             self.kib_per_connection()
         );
-        println!("{} normal requests failed; p99 {:.2} times idle", self.failed(), self.factor());
+        println!(
+            "{} normal requests failed; p99 {:.2} times idle; {:.1} % of a core",
+            self.failed(),
+            self.factor(),
+            self.core_share * 100.0
+        );
     }
 }
 
