@@ -173,7 +173,6 @@ impl App {
                     controller,
                     data_plane,
                     shutdown: config.shutdown,
-                    admin: config.admin,
                     read_config,
                     feed,
                     sockets,

@@ -8,7 +8,9 @@
 //! no such page, so names of any network are fine with it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, Method, header};
 
 use super::caller::Caller;
@@ -21,31 +23,52 @@ use crate::model::role::Role;
 /// Decides about each call.
 #[derive(Debug)]
 pub(super) struct Access {
-    /// None of them: every program of this machine may call.
-    tokens: Vec<Token>,
+    /// The config in force: a token that it has no more opens nothing from then on.
+    in_force: Arc<ArcSwap<AdminSpec>>,
+    known: ArcSwap<Known>,
     /// A unix socket is out of reach for browsers.
     on_network: bool,
 }
 
+/// The tokens of a config, as guesses are compared with them.
+#[derive(Debug)]
+struct Known {
+    spec: Arc<AdminSpec>,
+    /// None of them: every program of this machine may call.
+    tokens: Vec<Token>,
+}
+
 impl Access {
     /// The rules of this listener.
-    pub(super) fn new(spec: &AdminSpec) -> Self {
+    pub(super) fn new(in_force: Arc<ArcSwap<AdminSpec>>) -> Self {
+        let spec = in_force.load_full();
         let on_network = matches!(spec.address, ListenAddress::Tcp(_));
-        Self { tokens: Token::all(spec), on_network }
+        Self { known: ArcSwap::from_pointee(Known::new(spec)), in_force, on_network }
+    }
+
+    fn known(&self) -> Arc<Known> {
+        let (spec, known) = (self.in_force.load(), self.known.load_full());
+        if Arc::ptr_eq(&spec, &known.spec) {
+            return known;
+        }
+        let known = Arc::new(Known::new(Arc::clone(&spec)));
+        self.known.store(Arc::clone(&known));
+        known
     }
 
     /// Who calls with these headers, if such a call may go on.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         one_host(headers)?;
         same_origin(headers)?;
-        if self.tokens.is_empty() {
+        let known = self.known();
+        if known.tokens.is_empty() {
             if self.on_network {
                 local_host(headers)?;
             }
             return Ok(Caller::unnamed());
         }
-        let in_session = self.tokens.iter().find(|token| token.has_session(headers));
-        let token = in_session.map_or_else(|| self.bearer(headers), Ok)?;
+        let in_session = known.tokens.iter().find(|token| token.has_session(headers));
+        let token = in_session.map_or_else(|| known.bearer(headers), Ok)?;
         Ok(token.caller.clone())
     }
 
@@ -69,11 +92,18 @@ impl Access {
     /// A cookie for who knows a token.
     pub(super) fn session(&self, headers: &HeaderMap, guess: &str) -> Result<String, Problem> {
         same_origin(headers)?;
-        let token = self.known(guess).ok_or_else(|| {
+        let known = self.known();
+        let token = known.find(guess).ok_or_else(|| {
             Problem::new(ProblemKind::Unauthorized, "the token is wrong")
                 .hint("it is one of those in [admin] of the config")
         })?;
         Ok(token.session())
+    }
+}
+
+impl Known {
+    fn new(spec: Arc<AdminSpec>) -> Self {
+        Self { tokens: Token::all(&spec), spec }
     }
 
     fn bearer(&self, headers: &HeaderMap) -> Result<&Token, Problem> {
@@ -81,7 +111,7 @@ impl Access {
         let guess = value.and_then(|value| value.split_once(' '));
         let detail = match guess {
             Some((scheme, guess)) if scheme.eq_ignore_ascii_case("bearer") => {
-                if let Some(token) = self.known(guess) {
+                if let Some(token) = self.find(guess) {
                     return Ok(token);
                 }
                 "the token is wrong"
@@ -92,7 +122,7 @@ impl Access {
             .hint("send Authorization: Bearer TOKEN; on the command line, --token-file FILE"))
     }
 
-    fn known(&self, guess: &str) -> Option<&Token> {
+    fn find(&self, guess: &str) -> Option<&Token> {
         self.tokens.iter().find(|token| token.is(guess.trim()))
     }
 }
@@ -147,12 +177,13 @@ mod tests {
     use crate::model::name::Name;
 
     fn access(token: Option<&str>, address: ListenAddress) -> Access {
-        Access::new(&AdminSpec {
-            address,
-            public_url: None,
-            token: token.map(Secret::new),
-            tokens: vec![],
-        })
+        with_tokens(address, token, vec![])
+    }
+
+    fn with_tokens(address: ListenAddress, token: Option<&str>, tokens: Vec<NamedToken>) -> Access {
+        let token = token.map(Secret::new);
+        let spec = AdminSpec { address, public_url: None, token, tokens };
+        Access::new(Arc::new(ArcSwap::from_pointee(spec)))
     }
 
     fn tcp() -> ListenAddress {
@@ -240,8 +271,7 @@ mod tests {
             secret: Secret::new(&format!("{name}-token")),
         };
         let tokens = vec![named("grafana", Role::Read), named("ci", Role::Operate)];
-        let token = Some(Secret::new("unnamed-token"));
-        let access = Access::new(&AdminSpec { address: tcp(), public_url: None, token, tokens });
+        let access = with_tokens(tcp(), Some("unnamed-token"), tokens);
         let permit = |method: &Method, token: &str| {
             let authorization = format!("Bearer {token}-token");
             access.permit(method, &headers(&[(header::AUTHORIZATION, &authorization)]))
@@ -271,18 +301,33 @@ mod tests {
             role: Role::Read,
             secret: Secret::new("reads-only"),
         };
-        let token = Some(Secret::new("unnamed-token"));
-        let access = Access::new(&AdminSpec {
-            address: tcp(),
-            public_url: None,
-            token,
-            tokens: vec![reads],
-        });
+        let access = with_tokens(tcp(), Some("unnamed-token"), vec![reads]);
         let cookie = access.session(&HeaderMap::new(), "reads-only").unwrap();
         let cookie = headers(&[(header::COOKIE, cookie.split(';').next().unwrap())]);
         let caller = access.permit(&Method::GET, &cookie).unwrap();
         assert_eq!((caller.role, caller.token.as_deref()), (Role::Read, Some("grafana")));
         assert_eq!(access.permit(&Method::POST, &cookie).unwrap_err().status, 403);
         assert_eq!(access.session(&HeaderMap::new(), "guess").unwrap_err().status, 401);
+    }
+
+    #[test]
+    fn a_token_that_was_taken_out_opens_nothing_its_cookie_included() {
+        let access = access(Some("leaked-token"), tcp());
+        let cookie = access.session(&HeaderMap::new(), "leaked-token").unwrap();
+        let cookie = cookie.split(';').next().unwrap();
+        let old = || {
+            let proofs = [(header::COOKIE, cookie), (header::AUTHORIZATION, "Bearer leaked-token")];
+            proofs.map(|proof| status(&access, &[(header::HOST, "cyan"), proof]))
+        };
+        assert_eq!(old(), [200, 200]);
+        let held = AdminSpec::clone(&access.in_force.load());
+        let next = AdminSpec { token: Some(Secret::new("other-token")), ..held.clone() };
+        access.in_force.store(Arc::new(next));
+        assert_eq!(old(), [401, 401]);
+        let other = [(header::HOST, "cyan"), (header::AUTHORIZATION, "Bearer other-token")];
+        assert_eq!(status(&access, &other), 200);
+        access.in_force.store(Arc::new(held));
+        assert_eq!(old(), [200, 200], "who knew it still does");
+        assert_eq!(status(&access, &other), 401);
     }
 }

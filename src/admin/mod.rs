@@ -33,6 +33,7 @@ mod operations;
 mod params;
 mod path;
 mod patience;
+mod permitted;
 mod preview;
 mod probes;
 pub mod problem;
@@ -64,17 +65,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::resolved::AdminSpec;
-
-/// Serves the admin API on `listener`, under the rules of `spec`, until the future is dropped, or until
-/// `leaving` says that another process serves it.
-pub async fn serve(
-    listener: AdminListener,
-    spec: &AdminSpec,
-    admin: Admin,
-    leaving: watch::Receiver<bool>,
-) {
-    let access = access::Access::new(spec);
+/// Serves the admin API on `listener`, for those whom the config in force lets call, until the future is
+/// dropped, or until `leaving` says that another process serves it.
+pub async fn serve(listener: AdminListener, admin: Admin, leaving: watch::Receiver<bool>) {
+    let access = access::Access::new(admin.controller.admin());
     let evidence = Arc::new(dashboard::EvidenceLog::default());
     let router = router::router(admin.clone(), access, Arc::clone(&evidence));
     // A task of its own, so that a bug in it leaves the rest of the admin API alone.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::access::Access;
 use super::dashboard::EvidenceLog;
 use super::operation::{Header, Operation};
+use super::permitted::Permit;
 use super::problem::{Problem, ProblemKind};
 use super::state::{Admin, no_such_page};
 use super::undeclared::{self, Takes};
@@ -79,8 +80,9 @@ async fn wrong_method(request: Request) -> Problem {
 async fn guard(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
     match access.permit(request.method(), request.headers()) {
         Ok(caller) => {
+            let (method, headers) = (request.method().clone(), request.headers().clone());
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            Permit::new(access, method, headers).hold(next.run(request).await)
         }
         Err(problem) => problem.into_response(),
     }

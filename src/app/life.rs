@@ -9,7 +9,7 @@ use super::takeover::message::Line;
 use super::takeover::offer::{Heir, Offer};
 use super::takeover::{Sockets, farewell};
 use crate::admin::{self, Admin, AdminListener, ReadConfig};
-use crate::config::resolved::{AdminSpec, ShutdownSpec};
+use crate::config::resolved::ShutdownSpec;
 use crate::control_plane::handle::ControllerHandle;
 use crate::data_plane::DataPlane;
 use crate::link::CoreMessage;
@@ -35,7 +35,6 @@ pub(super) struct Life {
     pub(super) controller: ControllerHandle,
     pub(super) data_plane: DataPlane,
     pub(super) shutdown: ShutdownSpec,
-    pub(super) admin: AdminSpec,
     pub(super) read_config: Option<ReadConfig>,
     pub(super) feed: Feed,
     /// Copies of every listening socket, to be lent.
@@ -52,8 +51,7 @@ impl Life {
         let (leave, leaving) = watch::channel(false);
         let admin =
             Admin::new(self.controller.clone(), self.read_config.clone(), self.feed.clone());
-        let spec = self.admin.clone();
-        let serving = admin::serve(listener, &spec, admin, leaving);
+        let serving = admin::serve(listener, admin, leaving);
         let living = async {
             let heir = self.over(stopped).await;
             match heir {

@@ -73,7 +73,7 @@ fn words(setting: Option<&Setting>) -> &str {
 fn note(field: &str) -> &'static str {
     let last = field.rsplit('.').next().unwrap_or_default();
     if !field.starts_with("service.") {
-        "; needs a restart"
+        if is_renewed(field) { "" } else { "; needs a restart" }
     } else if ["weight", "active", "candidate", "fallback"].contains(&last) {
         "; only for a service without state, others keep theirs"
     } else if field.contains(".sticky.") {
@@ -82,6 +82,24 @@ fn note(field: &str) -> &'static str {
         ""
     }
 }
+
+/// Whether it stands before the services and is taken over all the same: TLS, and who may call the admin API.
+fn is_renewed(field: &str) -> bool {
+    let is_tls = field
+        .strip_prefix("listen.")
+        .is_some_and(|field| TLS.contains(&field) || field.starts_with("certificates."));
+    is_tls || field.starts_with("admin.token")
+}
+
+/// Fields of `listen` that say how TLS is spoken.
+const TLS: [&str; 6] = [
+    "certificate_file",
+    "key_file",
+    "tls_version_min",
+    "client_ca_file",
+    "client_certificate",
+    "forward_client_certificate",
+];
 
 #[cfg(test)]
 mod tests {
@@ -122,6 +140,16 @@ mod tests {
                 "127.0.0.1:80",
                 "127.0.0.1:81",
                 vec!["listen.http: [127.0.0.1:80] -> [127.0.0.1:81]; needs a restart"],
+            ),
+            (
+                "listen.http",
+                "admin.token = \"a-long-secret\"\nlisten.http",
+                vec!["admin.token: not set -> set (not shown)"],
+            ),
+            (
+                "listen.http",
+                "admin.address = \"127.0.0.1:99\"\nlisten.http",
+                vec!["admin.address: 127.0.0.1:9901 -> 127.0.0.1:99; needs a restart"],
             ),
             (
                 "[\"bearer\"]",

@@ -59,8 +59,8 @@ is wrong with it. Unknown keys are errors. With a single service, the keys of `[
 at the top of the file and `[service.NAME.environment.blue]` becomes `[environment.blue]`.
 
 A reload (SIGHUP, or a change of the file) is all or nothing. It takes over what services own; what
-stands before them needs a restart. Weights and roles in the file are those of a first start: afterwards
-the state in `state_dir` knows better.
+stands before them needs a restart, TLS of `[listen]` and tokens of `[admin]` excepted. Weights and roles
+in the file are those of a first start: afterwards the state in `state_dir` knows better.
 
 <!-- Printed from src/config/keys/ by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference -->
 ";

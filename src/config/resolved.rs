@@ -77,6 +77,13 @@ pub struct AdminSpec {
     pub tokens: Vec<NamedToken>,
 }
 
+impl AdminSpec {
+    /// Whether nobody needs a token.
+    pub fn is_open(&self) -> bool {
+        self.token.is_none() && self.tokens.is_empty()
+    }
+}
+
 /// A token whose name stands in the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedToken {

@@ -163,6 +163,7 @@ impl Boot {
             readiness: watch::Sender::new(Readiness::Starting),
             store: ArcSwap::from_pointee(StoreState::default()),
             judged: ArcSwap::default(),
+            admin: Arc::new(ArcSwap::from_pointee(self.config.admin.clone())),
             started_with: self.config.clone(),
             config_problem: ConfigProblem::default(),
             from_variables: ArcSwap::from_pointee(self.config.from_variables.clone()),

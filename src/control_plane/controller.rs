@@ -6,6 +6,7 @@
 //! raises is written first and published when the disk has it, unless it was overtaken meanwhile.
 //! What moves nobody is published in its turn.
 
+mod admin_tokens;
 mod answering;
 #[cfg(test)]
 mod by_hand_tests;
@@ -299,7 +300,7 @@ impl Controller {
     fn publish(&mut self, decided: Decided, durable: bool) {
         let records = decided.records();
         let Decided { mut change, asked, entries, .. } = decided;
-        self.config_taken(&asked.request.command);
+        self.config_taken(&asked.request);
         let before = self.upstreams();
         let published_at = Instant::now();
         let services: Vec<Name> = records.iter().map(|record| record.service.clone()).collect();

@@ -30,6 +30,7 @@ use super::totals::Totals;
 use super::warm_up::Board;
 use super::windows::{Measured, Span, Window};
 use crate::config::Config;
+use crate::config::resolved::AdminSpec;
 use crate::link::CoreLinks;
 use crate::metrics::cohort_log::CohortLog;
 use crate::metrics::distribution::Distribution;
@@ -112,6 +113,8 @@ pub(super) struct Shared {
     pub(super) store: ArcSwap<StoreState>,
     /// What judges say, by service.
     pub(super) judged: ArcSwap<BTreeMap<String, Judged>>,
+    /// Where the admin API is, and who may call it: the tokens of the last reload.
+    pub(super) admin: Arc<ArcSwap<AdminSpec>>,
     /// What was read at the start, and only then.
     pub(super) started_with: Config,
     /// Why the last reload was refused; nothing after one that was taken.
@@ -137,8 +140,8 @@ impl ControllerHandle {
         Self { requests: mpsc::channel(1).0, shared }
     }
 
-    /// The config in force: services and certificates as the last reload left them, everything else as at the
-    /// start.
+    /// The config in force: services, certificates and tokens of the admin API as the last reload left them,
+    /// everything else as at the start.
     pub fn config(&self) -> Config {
         let published = self.shared.published.load();
         let services = published.services.iter();
@@ -146,7 +149,8 @@ impl ControllerHandle {
         let started_with = self.shared.started_with.clone();
         let listeners = self.listeners_now(&started_with.listeners);
         let from_variables = (*self.shared.from_variables.load_full()).clone();
-        Config { listeners, services, from_variables, ..started_with }
+        let admin = AdminSpec::clone(&self.shared.admin.load());
+        Config { listeners, admin, services, from_variables, ..started_with }
     }
 
     /// Asks for a change. Returns when every core has changed, or after a second with the cores
@@ -325,6 +329,11 @@ impl ControllerHandle {
             let text = "cyan is shutting down; what is in flight is being finished".to_owned();
             self.shared.events.tell(None, "shutting_down", text, serde_json::Value::Null);
         }
+    }
+
+    /// Where the admin API is, and who may call it from one moment to the next.
+    pub fn admin(&self) -> Arc<ArcSwap<AdminSpec>> {
+        Arc::clone(&self.shared.admin)
     }
 
     /// Why the last reload was refused; `None` after one that was taken.

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::support::client::Client;
 use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel, all_end_whole};
 use crate::support::served::{Served, write_config};
@@ -51,8 +53,7 @@ async fn nothing_fails_and_nothing_is_cut_however_often() {
     assert_eq!(failed, 0, "of {answered}");
 }
 
-/// A token that was taken out of the file went on to open the admin API, and nobody was told: who sends a
-/// signal reads no answer.
+/// Who sends a signal reads no answer.
 #[tokio::test]
 async fn what_a_signal_leaves_for_a_restart_is_told_and_shown() {
     let directory = tempfile::tempdir().expect("a temporary folder");
@@ -61,15 +62,88 @@ async fn what_a_signal_leaves_for_a_restart_is_told_and_shown() {
     let cyan = Served::start(directory.path()).await;
     let file = directory.path().join("cyan.toml");
     let written = std::fs::read_to_string(&file).expect("it was written");
-    let token = "[admin.tokens.ana]\ntoken = \"a-long-secret\"\n";
-    std::fs::write(&file, written.clone() + token).expect("it takes files");
+    std::fs::write(&file, written + "[access_log]\nsample = 0.5\n").expect("it takes files");
     cyan.signal(libc::SIGHUP);
-    let sentence = "the tokens of `admin` have changed; it needs a restart";
+    let sentence = "`access_log` has changed; it needs a restart";
     eventually("the log says it", || cyan.log().contains(sentence)).await;
     let status = cyan.ask("/v1/status").await;
     assert!(
         status["warnings"][0].as_str().is_some_and(|told| told.starts_with(sentence)),
         "{status}"
+    );
+}
+
+/// A token that was taken out of the file went on to open the admin API until a restart.
+#[tokio::test]
+async fn a_reload_lets_others_call_the_admin_api() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let choir = Choir::start().await;
+    write_config(directory.path(), choir.upstream.address, choir.upstream.address);
+    let cyan = Served::start(directory.path()).await;
+    let file = directory.path().join("cyan.toml");
+    let plain = std::fs::read_to_string(&file).expect("it was written");
+    let by = |tokens: &str| {
+        // At once: a file that is being written is read, too.
+        let next = directory.path().join("next");
+        std::fs::write(&next, format!("{plain}\n{tokens}")).expect("it takes files");
+        std::fs::rename(&next, &file).expect("it is beside it");
+        cyan.signal(libc::SIGHUP);
+    };
+    let may = async |token: &str, method: &str| {
+        let mut client = Client::connect(cyan.admin).await;
+        let head = format!(
+            "{method} /v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
+             content-length: 0\r\n\r\n"
+        );
+        client.send(head).await;
+        client.answer().await.status
+    };
+    let becomes = async |token: &str, expected: u16| {
+        in_time(async {
+            while may(token, "POST").await != expected {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    };
+    assert_eq!(may("nobodys", "POST").await, 200, "this machine may");
+
+    by("[admin.tokens.ana]\ntoken = 'anas-secret'\nrole = 'operate'");
+    becomes("nobodys", 401).await;
+    assert_eq!(may("anas-secret", "POST").await, 200);
+
+    let mut follower = Client::connect(cyan.admin).await;
+    let head = "GET /v1/events?since=0 HTTP/1.1\r\nhost: cyan\r\nauthorization: Bearer anas-secret\r\n\r\n";
+    follower.send(head).await;
+    follower.read_until(b"admin_tokens_changed").await;
+    by("[admin.tokens.bo]\ntoken = 'bos-secret'");
+    let _ = follower.rest().await; // it comes to an end, whichever
+    becomes("anas-secret", 401).await;
+
+    by(
+        "[admin.tokens.ana]\ntoken = 'anas-secret'\n[admin.tokens.bo]\ntoken = 'bos-secret'\nrole = 'operate'",
+    );
+    becomes("anas-secret", 403).await;
+    assert_eq!(may("bos-secret", "POST").await, 200);
+
+    by("");
+    becomes("nobodys", 200).await;
+    let told = async || {
+        let journal = cyan.ask("/v1/journal").await;
+        let entries = journal["entries"].as_array().expect("entries").clone();
+        let told = entries.iter().filter(|entry| entry["kind"] == "admin_tokens_changed");
+        let text = |entry: &Value| entry["text"].as_str().expect("a text").to_owned();
+        told.map(text).collect::<Vec<_>>()
+    };
+    in_time(async { while told().await.len() < 4 {} }).await;
+    assert_eq!(
+        told().await,
+        [
+            "the admin API asks for no token any more",
+            "the tokens of the admin API have changed; these open it now: ana, bo",
+            "the tokens of the admin API have changed; these open it now: bo",
+            "the tokens of the admin API have changed; these open it now: ana",
+        ]
     );
 }
 

@@ -43,14 +43,6 @@ pub(in super::super) fn parse(text: &str) -> Result<ListenAddress, AddressError>
     text.parse().map(ListenAddress::Tcp).map_err(|_| AddressError::Form(text.to_owned()))
 }
 
-/// Whether only this machine reaches it.
-pub(super) fn is_local(address: &ListenAddress) -> bool {
-    match address {
-        ListenAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        ListenAddress::Unix(_) => true,
-    }
-}
-
 /// Whether both cannot be listened on at once. Port 0 is any free port and never collides.
 pub(super) fn collide(a: &ListenAddress, b: &ListenAddress) -> bool {
     match (a, b) {

@@ -33,7 +33,7 @@ fn parse_url(text: &str) -> Result<Arc<str>, String> {
 
 fn check_exposure(section: &Section<'_>, address: &ListenAddress) {
     let has_token = admin_token::is_any_written(section);
-    if !address::is_local(address) && !has_token {
+    if !address.is_local() && !has_token {
         let sentence = format!(
             "{address} is reached from other machines and there is no token; write token or token_file, or 127.0.0.1"
         );

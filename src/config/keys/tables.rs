@@ -12,7 +12,7 @@ pub const TABLES: &[(&str, &str)] = &[
     ("admin", "Where operators connect: API, metrics, dashboard."),
     (
         "admin.tokens.NAME",
-        "A token of its own for a person or program; the journal tells its name.",
+        "A token of its own for a person or program; the journal tells its name. Which tokens there are, a reload takes over: one that is gone opens nothing from then on, and streams it has open end.",
     ),
     ("shutdown", "How the process ends on SIGTERM."),
     ("access_log", "One line per request; without this table there is none."),

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::exposure::{self, Exposure};
 use super::{Change, Next, Planned, Random, subject};
 use crate::config::Config;
+use crate::config::resolved::AdminSpec;
 use crate::control_plane::command::Refused;
 use crate::control_plane::record::ServiceRecord;
 use crate::control_plane::services::{Live, Services};
@@ -203,7 +204,6 @@ pub(in crate::control_plane) fn needs_restart(
 ) -> Vec<String> {
     let (before, now) = (&started_with.admin, &config.admin);
     let other_place = (&before.address, &before.public_url) != (&now.address, &now.public_url);
-    let other_tokens = (&before.token, &before.tokens) != (&now.token, &now.tokens);
     let parts = [
         ("listeners", without_tls(started_with) != without_tls(config)),
         ("admin", other_place),
@@ -217,11 +217,18 @@ pub(in crate::control_plane) fn needs_restart(
     ];
     let changed = parts.into_iter().filter(|(_, changed)| *changed);
     let parts = changed.map(|(part, _)| format!("`{part}` has changed; it needs a restart"));
-    let tokens = other_tokens.then(|| {
-        "the tokens of `admin` have changed; it needs a restart, and until then old ones open it, new ones do not"
-            .to_owned()
+    let tokens = leaves_open(before, now).then(|| {
+        format!(
+            "`admin` has no token any more, and {} is reached from other machines until a restart; the old tokens stay until then",
+            before.address
+        )
     });
     parts.chain(tokens).collect()
+}
+
+/// Whether nobody would need a token where the admin API listens, and is reached from other machines.
+pub(in crate::control_plane) fn leaves_open(started_with: &AdminSpec, now: &AdminSpec) -> bool {
+    now.is_open() && !started_with.address.is_local()
 }
 
 /// Listeners but for what of TLS is renewed in place.

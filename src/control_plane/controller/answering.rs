@@ -72,20 +72,28 @@ impl Controller {
         let _ = asked.reply.send(Err(refused));
     }
 
-    pub(super) fn answer_unchanged(&self, asked: Waiting, generation: u64, warnings: Vec<String>) {
-        self.config_taken(&asked.request.command);
-        let _ = asked.reply.send(Ok(self.as_it_is(generation, warnings)));
+    pub(super) fn answer_unchanged(
+        &mut self,
+        asked: Waiting,
+        generation: u64,
+        warnings: Vec<String>,
+    ) {
+        let changed = self.config_taken(&asked.request);
+        let as_it_is = self.as_it_is(generation, warnings);
+        let _ = asked.reply.send(Ok(Applied { changed, ..as_it_is }));
     }
 
-    /// What a reload left for a restart is shown until there is one, or another reload takes it back.
-    pub(super) fn config_taken(&self, command: &Command) {
-        let Command::Reload(reading, config) = command else { return };
+    /// What a reload left for a restart is shown until there is one, or another reload takes it back. True:
+    /// others may call the admin API from now on.
+    pub(super) fn config_taken(&mut self, request: &Request) -> bool {
+        let Command::Reload(reading, config) = &request.command else { return false };
         self.shared.config_problem.taken(*reading);
         let needs_restart = reload::needs_restart(&self.started_with, config);
         self.shared.needs_restart.store(Arc::new(needs_restart));
         // What the start has taken over stays in force beside what is read anew.
         let from_variables = &self.started_with.from_variables | &config.from_variables;
         self.shared.from_variables.store(Arc::new(from_variables));
+        self.tokens_taken(&config.admin, request)
     }
 
     /// Whether it is a reload, and another one that was read later has come before.
@@ -116,7 +124,7 @@ impl Controller {
     }
 
     /// A rollback that had nothing to take back but what was still waiting.
-    pub(super) fn answer_overtaking(&self, asked: Waiting) {
+    pub(super) fn answer_overtaking(&mut self, asked: Waiting) {
         let service = asked.request.command.service();
         let live = service.and_then(|service| self.services.find(service));
         let generation = live.map_or(0, |live| live.record.generation);

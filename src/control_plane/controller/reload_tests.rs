@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use super::super::boot::StartError;
 use super::super::command::{Applied, Command, Refused, Request};
 use super::super::test_rig::{Rig, chat, config, name, weights};
-use crate::model::environment::EnvironmentSpec;
+use crate::model::environment::{EnvironmentSpec, Secret};
+use crate::model::listener::ListenAddress;
 use crate::model::reading::Reading;
 use crate::model::service::ServiceSpec;
 
@@ -192,6 +193,37 @@ async fn what_is_read_at_the_start_only_is_named() {
     assert_eq!(*rig.handle.needs_restart(), applied.warnings, "who did not ask sees it too");
     reload(&rig, &dir, vec![chat()]).await.unwrap();
     assert!(rig.handle.needs_restart().is_empty(), "all is as at the start");
+}
+
+#[tokio::test]
+async fn the_last_token_stays_where_other_machines_reach_the_admin_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut at_start = config(&dir, vec![chat()]);
+    at_start.admin.address = ListenAddress::Tcp("0.0.0.0:0".parse().unwrap());
+    at_start.admin.token = Some(Secret::new("the-first-token"));
+    let rig = Rig::start(&at_start);
+    let token = || rig.handle.admin().load().token.as_ref().map(|token| token.expose().to_owned());
+    let take =
+        async |next| rig.ask(Command::Reload(Reading::begin(), Box::new(next))).await.unwrap();
+    let mut other = at_start.clone();
+    other.admin.token = Some(Secret::new("the-second-token"));
+    let applied = take(other.clone()).await;
+    assert_eq!((applied.changed, &*applied.warnings), (true, &[][..]));
+    assert_eq!(token().as_deref(), Some("the-second-token"));
+    assert!(!take(other).await.changed, "it is the same");
+
+    // Alone at home by the file, and still on the network by its socket.
+    let applied = take(config(&dir, vec![chat()])).await;
+    assert!(!applied.changed);
+    assert_eq!(
+        applied.warnings,
+        [
+            "`admin` has changed; it needs a restart",
+            "`admin` has no token any more, and 0.0.0.0:0 is reached from other machines until a restart; the old tokens stay until then",
+        ]
+    );
+    assert_eq!(token().as_deref(), Some("the-second-token"));
+    assert_eq!(rig.handle.config().admin.token.unwrap().expose(), "the-second-token");
 }
 
 #[tokio::test]

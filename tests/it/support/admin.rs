@@ -118,10 +118,9 @@ impl TestAdmin {
             .expect("a free port");
         let ListenAddress::Tcp(address) = *listener.address() else { unreachable!("bound to TCP") };
         let admin = Admin::new(controller.clone(), read_config, Feed::default());
-        let spec = config.admin.clone();
         let serving = tokio::spawn(async move {
             let (_stays, leaving) = tokio::sync::watch::channel(false);
-            cyan::admin::serve(listener, &spec, admin, leaving).await;
+            cyan::admin::serve(listener, admin, leaving).await;
         });
         controller.started().await;
         Self { address, controller, stuck, serving, state_dir: state }
