@@ -20,8 +20,8 @@ pub(crate) const HOST: &str = "slow.test";
 const OPENED_WITHIN: Duration = Duration::from_secs(8);
 /// Time between two bytes.
 const TRICKLE: Duration = Duration::from_secs(4);
-/// Before a connection that was cut is opened again.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Most time before a connection that was cut is opened again; half of it on average.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// What the kernel may keep for a reader that does not read.
 const RECEIVE_BYTES: u32 = 4096;
 /// Until nearly all are held, and every stream stands still.
@@ -142,7 +142,7 @@ async fn come_back(address: SocketAddr, crowd: Arc<Crowd>, number: u32) {
             crowd.held.fetch_sub(1, Ordering::Relaxed);
             crowd.cut.fetch_add(1, Ordering::Relaxed);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(PAUSE_MAX.mul_f32(fastrand::f32())).await;
     }
 }
 
