@@ -113,7 +113,7 @@ fn from_file(file: &Path) -> Result<Plan, ConfigErrors> {
     let loaded = Fingerprint::of(file); // before the file is read, so that no change is missed
     let config = load(file)?;
     let named = NamedFiles::default();
-    named.set(config.tls_files());
+    named.set(config.named_files());
     let changes = watch(file, loaded, &named).unwrap_or_else(|error| {
         tracing::warn!(%error, "the config file is not watched; reload with `cyan reload` or SIGHUP");
         mpsc::channel(1).1
@@ -121,7 +121,7 @@ fn from_file(file: &Path) -> Result<Plan, ConfigErrors> {
     let (file, path) = (file.to_owned(), file.to_owned());
     let read: ReadConfig = Arc::new(move || {
         let config = load(&path).map_err(|errors| errors.to_string())?;
-        named.set(config.tls_files());
+        named.set(config.named_files());
         Ok(config)
     });
     Ok(Plan { config, file: Some(file), read_config: Some(read), changes })

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub(super) struct Reader<'a> {
     hidden: RefCell<Vec<Range<usize>>>,
     asked: RefCell<BTreeSet<&'static str>>,
     from_variables: RefCell<BTreeSet<String>>,
+    files: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl<'a> Reader<'a> {
@@ -45,6 +47,7 @@ impl<'a> Reader<'a> {
             hidden: RefCell::default(),
             asked: RefCell::default(),
             from_variables: RefCell::default(),
+            files: RefCell::default(),
         }
     }
 
@@ -84,6 +87,17 @@ impl<'a> Reader<'a> {
     /// The fields in which a variable was replaced: what it holds may be a secret.
     pub(super) fn fields_from_variables(&self) -> BTreeSet<String> {
         self.from_variables.take()
+    }
+
+    /// What the file at `path` holds.
+    pub(super) fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.borrow_mut().insert(path.to_owned());
+        (self.surroundings.file)(path)
+    }
+
+    /// The files that were read.
+    pub(super) fn files(&self) -> BTreeSet<PathBuf> {
+        self.files.take()
     }
 
     /// Errors, covered bytes and the paths of the keys that were asked for.

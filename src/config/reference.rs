@@ -58,9 +58,9 @@ Cyan reads one TOML file: `cyan serve --config cyan.toml`. `cyan check cyan.toml
 is wrong with it. Unknown keys are errors. With a single service, the keys of `[service.NAME]` may stand
 at the top of the file and `[service.NAME.environment.blue]` becomes `[environment.blue]`.
 
-A reload (SIGHUP, or a change of the file) is all or nothing. It takes over what services own; what
-stands before them needs a restart, TLS of `[listen]` and tokens of `[admin]` excepted. Weights and roles
-in the file are those of a first start: afterwards the state in `state_dir` knows better.
+A reload (SIGHUP, or a change of the file or of one that it names) is all or nothing. It takes over what
+services own; what stands before them needs a restart, TLS of `[listen]` and tokens of `[admin]` excepted.
+Weights and roles in the file are those of a first start: afterwards the state in `state_dir` knows better.
 
 <!-- Printed from src/config/keys/ by: CYAN_WRITE_REFERENCE=1 cargo test --lib config::reference -->
 ";

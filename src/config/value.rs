@@ -153,7 +153,7 @@ impl<'a> Value<'a> {
 
     /// What the file at `path` holds.
     pub(super) fn file(&self, path: &Path) -> Option<Vec<u8>> {
-        let read = (self.reader.surroundings.file)(path);
+        let read = self.reader.file(path);
         let unreadable = |error| {
             self.error(format!(
                 "cannot read `{}`: {error}; check the path and who may read it",

@@ -126,6 +126,7 @@ pub(super) fn config(dir: &TempDir, services: Vec<ServiceSpec>) -> Config {
         hooks: vec![],
         body_buffer_bytes_max: 1 << 20,
         from_variables: std::collections::BTreeSet::new(),
+        files: std::collections::BTreeSet::new(),
     }
 }
 

@@ -147,6 +147,33 @@ async fn a_reload_lets_others_call_the_admin_api() {
     );
 }
 
+/// Who renews a secret changes the file that it stands in, and says nothing to anybody.
+#[tokio::test]
+async fn a_secret_is_read_anew_when_its_file_changes() {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let choir = Choir::start().await;
+    write_config(directory.path(), choir.upstream.address, choir.upstream.address);
+    let (file, secret) = (directory.path().join("cyan.toml"), directory.path().join("secret"));
+    let written = std::fs::read_to_string(&file).expect("it was written");
+    let named = format!("[admin]\ntoken_file = '{}'\n", secret.display());
+    std::fs::write(&file, written.replace("[admin]\n", &named)).expect("it takes files");
+    std::fs::write(&secret, "the-first-one").expect("it takes files");
+    let cyan = Served::start(directory.path()).await;
+    let status = async |token: &str| {
+        let header = format!("authorization: Bearer {token}\r\n");
+        Client::connect(cyan.admin).await.get("/v1/status", &header).await.status
+    };
+    assert_eq!([status("the-first-one").await, status("the-second-one").await], [200, 401]);
+    std::fs::write(&secret, "the-second-one").expect("it takes files");
+    in_time(async {
+        while status("the-second-one").await != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(status("the-first-one").await, 401);
+}
+
 /// A config that says which turn it is: environments are replaced by ones with another version and limit.
 fn write(directory: &Path, choir: &Choir, certificate: &Certificate, turn: u32) {
     write_config(directory, choir.upstream.address, choir.upstream.address);

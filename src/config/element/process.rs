@@ -43,6 +43,7 @@ pub(in super::super) fn read(root: &Section<'_>) -> Option<Config> {
         hooks: hooks.into_iter().map(|hook| hook.spec).collect(),
         body_buffer_bytes_max,
         from_variables: root.reader.fields_from_variables(),
+        files: root.reader.files(),
     })
 }
 

@@ -260,6 +260,7 @@ fn config(state: &tempfile::TempDir, token: Option<&str>) -> Config {
         hooks: vec![],
         body_buffer_bytes_max: 1 << 20,
         from_variables: std::collections::BTreeSet::new(),
+        files: std::collections::BTreeSet::new(),
     }
 }
 

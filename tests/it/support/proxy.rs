@@ -125,6 +125,7 @@ impl Builder {
             hooks: vec![],
             body_buffer_bytes_max: 64 << 20,
             from_variables: std::collections::BTreeSet::new(),
+            files: std::collections::BTreeSet::new(),
         };
         Self { config, state }
     }
