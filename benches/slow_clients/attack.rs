@@ -36,7 +36,7 @@ const STILL_BYTES_MAX: u64 = 8 << 20;
 pub(crate) enum Kind {
     /// Its request head.
     Head,
-    /// Its request body. Every other one has its key in the head, so that its request goes to an upstream.
+    /// Its request body, for which there is a connection to an upstream.
     Body,
     /// It does not read.
     Reader,
@@ -124,21 +124,20 @@ impl Attack {
 
 /// Each comes when it likes: slow clients know nothing of each other.
 fn gather(address: SocketAddr, crowd: &Arc<Crowd>) {
-    let Ok(count) = u32::try_from(crowd.wanted) else { return };
-    for number in 0..count {
+    for _ in 0..crowd.wanted {
         let crowd = Arc::clone(crowd);
         tokio::spawn(async move {
             tokio::time::sleep(OPENED_WITHIN.mul_f32(fastrand::f32())).await;
-            come_back(address, crowd, number).await;
+            come_back(address, crowd).await;
         });
     }
 }
 
-async fn come_back(address: SocketAddr, crowd: Arc<Crowd>, number: u32) {
+async fn come_back(address: SocketAddr, crowd: Arc<Crowd>) {
     loop {
         if let Ok(stream) = open(address, crowd.kind).await {
             crowd.held.fetch_add(1, Ordering::Relaxed);
-            let _ = stay(stream, crowd.kind, number).await; // an error is the end of it, too
+            let _ = stay(stream, crowd.kind).await; // an error is the end of it, too
             crowd.held.fetch_sub(1, Ordering::Relaxed);
             crowd.cut.fetch_add(1, Ordering::Relaxed);
         }
@@ -162,12 +161,11 @@ async fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
 }
 
 /// Stays until it is cut.
-async fn stay(mut stream: TcpStream, kind: Kind, number: u32) -> io::Result<()> {
-    let key = if number.is_multiple_of(2) { "x-user-id: slow\r\n" } else { "" };
+async fn stay(mut stream: TcpStream, kind: Kind) -> io::Result<()> {
     let beginning = match kind {
         Kind::Head => format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nx-slow: "),
         Kind::Body => format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\n{key}content-length: 100000\r\n\r\n{{"
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: slow\r\ncontent-length: 100000\r\n\r\n{{"
         ),
         Kind::Reader => format!("GET /stream HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: slow\r\n\r\n"),
     };
