@@ -42,7 +42,7 @@ impl http_body::Body for Permitted {
     type Data = Bytes;
     type Error = axum::Error;
 
-    /// Looked at with each piece: an open stream has one every few seconds, if only to say that it is there.
+    /// Looked at with each piece: an open stream has one every 15 s at least.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -113,16 +113,21 @@ fn from_file(file: &Path) -> Result<Plan, ConfigErrors> {
     let loaded = Fingerprint::of(file); // before the file is read, so that no change is missed
     let config = load(file)?;
     let named = NamedFiles::default();
-    named.set(config.named_files());
+    named.set(&config.files);
     let changes = watch(file, loaded, &named).unwrap_or_else(|error| {
         tracing::warn!(%error, "the config file is not watched; reload with `cyan reload` or SIGHUP");
         mpsc::channel(1).1
     });
     let (file, path) = (file.to_owned(), file.to_owned());
-    let read: ReadConfig = Arc::new(move || {
-        let config = load(&path).map_err(|errors| errors.to_string())?;
-        named.set(config.named_files());
-        Ok(config)
+    let read: ReadConfig = Arc::new(move || match load(&path) {
+        Ok(config) => {
+            named.set(&config.files);
+            Ok(config)
+        }
+        Err(errors) => {
+            named.add(errors.files());
+            Err(errors.to_string())
+        }
     });
     Ok(Plan { config, file: Some(file), read_config: Some(read), changes })
 }

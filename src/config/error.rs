@@ -4,8 +4,11 @@
 //! never quotes the text around a value. `render_excerpts` shows the lines as a compiler would, for a
 //! person at a terminal; secrets in those lines are covered.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -47,7 +50,8 @@ pub struct ConfigErrors {
     source: Source,
     errors: Vec<ConfigError>,
     /// Bytes of secrets, covered in excerpts.
-    hidden: Vec<Range<usize>>,
+    hidden: Box<[Range<usize>]>,
+    files: Arc<BTreeSet<PathBuf>>,
 }
 
 impl ConfigErrors {
@@ -57,7 +61,17 @@ impl ConfigErrors {
         hidden: Vec<Range<usize>>,
     ) -> Self {
         errors.sort_by_key(|error| error.place.span.start);
-        Self { source, errors, hidden }
+        Self { source, errors, hidden: hidden.into(), files: Arc::default() }
+    }
+
+    /// The same of a config that names these files.
+    pub(super) fn naming(self, files: BTreeSet<PathBuf>) -> Self {
+        Self { files: Arc::new(files), ..self }
+    }
+
+    /// The files that the config names, as far as it was understood: one of them may be what is missing.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
     }
 
     /// A file that has no text to point into.

@@ -87,10 +87,11 @@ fn read_source(
     }
     let reader = Reader::new(surroundings);
     let config = element::process::read(&Section::root(&reader, document.get_ref()));
+    let files = reader.files();
     let (errors, hidden, asked) = reader.finish();
     match config {
         Some(config) if errors.is_empty() => (Ok(config), asked),
-        _ => (Err(ConfigErrors::new(source, errors, hidden)), asked),
+        _ => (Err(ConfigErrors::new(source, errors, hidden).naming(files)), asked),
     }
 }
 

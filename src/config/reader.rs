@@ -95,9 +95,9 @@ impl<'a> Reader<'a> {
         (self.surroundings.file)(path)
     }
 
-    /// The files that were read.
+    /// The files that were read, or should have been.
     pub(super) fn files(&self) -> BTreeSet<PathBuf> {
-        self.files.take()
+        self.files.borrow().clone()
     }
 
     /// Errors, covered bytes and the paths of the keys that were asked for.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::model::environment::Secret;
 use crate::model::header_id::HeaderId;
 use crate::model::hook::HookSpec;
-use crate::model::listener::{CertificateFiles, ListenAddress, ListenerSpec};
+use crate::model::listener::{ListenAddress, ListenerSpec};
 use crate::model::name::Name;
 use crate::model::role::Role;
 use crate::model::service::ServiceSpec;
@@ -40,23 +40,8 @@ pub struct Config {
     pub body_buffer_bytes_max: u64,
     /// Fields, as the file names them, in which a variable was replaced: free text in them is not shown.
     pub from_variables: BTreeSet<String>,
-    /// Files that were read for it beside the file itself: secrets, certificates towards upstreams.
+    /// Files that it names and that are renewed without a word: certificates, keys, authorities, secrets.
     pub files: BTreeSet<PathBuf>,
-}
-
-impl Config {
-    /// The certificates, keys, authorities and secrets it names: files that are renewed without a word.
-    pub fn named_files(&self) -> Vec<PathBuf> {
-        let pair =
-            |files: &CertificateFiles| [files.certificate_file.clone(), files.key_file.clone()];
-        let mut files: Vec<_> = self.files.iter().cloned().collect();
-        // One for all listeners: the config has one part about TLS.
-        if let Some(tls) = self.listeners.iter().find_map(|listener| listener.tls.as_ref()) {
-            files.extend(tls.certificates().flat_map(pair));
-            files.extend(tls.clients.iter().map(|clients| clients.ca_file.clone()));
-        }
-        files
-    }
 }
 
 /// The admin listener.

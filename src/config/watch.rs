@@ -1,4 +1,4 @@
-//! Tells that the config file has changed, or a certificate that it names, however it is changed.
+//! Tells that the config file has changed, or a certificate or secret that it names, however it is changed.
 //!
 //! Editors replace files, Kubernetes swaps a symbolic link two steps away: so the directories are
 //! watched, not the file, along all links that lead to it. Events only say when to look; whether there
@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self as std_mpsc, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -40,17 +40,29 @@ impl Fingerprint {
 /// The files that a config names and that are watched beside it, as of its last reading. Clones are the
 /// same list.
 #[derive(Debug, Clone, Default)]
-pub struct NamedFiles(Arc<Mutex<Vec<PathBuf>>>);
+pub struct NamedFiles(Arc<Mutex<BTreeSet<PathBuf>>>);
 
 impl NamedFiles {
     /// From now on these.
-    pub fn set(&self, files: Vec<PathBuf>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = files;
+    pub fn set(&self, files: &BTreeSet<PathBuf>) {
+        self.lock().clone_from(files);
     }
 
+    /// These, too: a config that is not in force yet may wait for them.
+    pub fn add(&self, files: &BTreeSet<PathBuf>) {
+        self.lock().extend(files.iter().cloned());
+    }
+
+    /// Those that can be read again: a pipe tells once what it has to tell.
     fn list(&self) -> Vec<PathBuf> {
+        let files = self.lock().clone();
+        let is_pipe = |path: &PathBuf| path.metadata().is_ok_and(|about| !about.is_file());
+        files.into_iter().filter(|path| !is_pipe(path)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
         // A list is whole after any panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -299,10 +311,27 @@ mod tests {
         fs::write(&path, "1").unwrap();
         fs::write(&certificate, "1").unwrap();
         let named = NamedFiles::default();
-        named.set(vec![certificate.clone()]);
+        named.set(&BTreeSet::from([certificate.clone()]));
         let mut reports = watch(&path, Fingerprint::of(&path), &named).unwrap();
         is_reported(&mut reports).await; // it is named anew
         fs::write(&certificate, "2").unwrap();
+        is_reported(&mut reports).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_missing_is_waited_for_and_a_pipe_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, secret, pipe] =
+            ["cyan.toml", "secret", "pipe"].map(|n| directory.path().join(n));
+        fs::write(&path, "1").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let named = NamedFiles::default();
+        let loaded = Fingerprint::of(&path);
+        let mut reports = watch(&path, loaded, &named).unwrap();
+        named.add(&BTreeSet::from([secret.clone(), pipe]));
+        fs::write(directory.path().join("other"), "").unwrap();
+        is_reported(&mut reports).await; // they are named anew
+        fs::write(&secret, "1").unwrap();
         is_reported(&mut reports).await;
     }
 

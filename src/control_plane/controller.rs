@@ -300,7 +300,6 @@ impl Controller {
     fn publish(&mut self, decided: Decided, durable: bool) {
         let records = decided.records();
         let Decided { mut change, asked, entries, .. } = decided;
-        self.config_taken(&asked.request);
         let before = self.upstreams();
         let published_at = Instant::now();
         let services: Vec<Name> = records.iter().map(|record| record.service.clone()).collect();
@@ -325,6 +324,8 @@ impl Controller {
             self.disk.owe(records, entries, Some(number));
             self.flush();
         }
+        // It owes the disk an entry, which is handed in at once: what was owed before has been renewed by now.
+        self.config_taken(&asked.request);
         self.tell(&services, &change);
         let effects = std::mem::take(&mut change.effects);
         let said = (change.text.clone(), change.details.clone());

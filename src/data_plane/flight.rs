@@ -119,6 +119,10 @@ impl Flights {
                 return false;
             }
             if flight.was_called.replace(true) {
+                // One that was ended already waits for its client to see that.
+                if flight.let_go.borrow().is_none() {
+                    return false;
+                }
                 stuck.push(flight);
             } else if let Some(waker) = &*flight.waker.borrow() {
                 waker.wake_by_ref();

@@ -135,7 +135,12 @@ async fn a_reload_lets_others_call_the_admin_api() {
         let text = |entry: &Value| entry["text"].as_str().expect("a text").to_owned();
         told.map(text).collect::<Vec<_>>()
     };
-    in_time(async { while told().await.len() < 4 {} }).await;
+    in_time(async {
+        while told().await.len() < 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     assert_eq!(
         told().await,
         [
