@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::client::Client;
 use crate::support::crowd::{Choir, Crowd, OpenStream, OpenTunnel, all_end_whole};
@@ -56,12 +57,8 @@ async fn nothing_fails_and_nothing_is_cut_however_often() {
 /// Who sends a signal reads no answer.
 #[tokio::test]
 async fn what_a_signal_leaves_for_a_restart_is_told_and_shown() {
-    let directory = tempfile::tempdir().expect("a temporary folder");
-    let choir = Choir::start().await;
-    write_config(directory.path(), choir.upstream.address, choir.upstream.address);
+    let (directory, file, written) = folder().await;
     let cyan = Served::start(directory.path()).await;
-    let file = directory.path().join("cyan.toml");
-    let written = std::fs::read_to_string(&file).expect("it was written");
     std::fs::write(&file, written + "[access_log]\nsample = 0.5\n").expect("it takes files");
     cyan.signal(libc::SIGHUP);
     let sentence = "`access_log` has changed; it needs a restart";
@@ -76,12 +73,8 @@ async fn what_a_signal_leaves_for_a_restart_is_told_and_shown() {
 /// A token that was taken out of the file went on to open the admin API until a restart.
 #[tokio::test]
 async fn a_reload_lets_others_call_the_admin_api() {
-    let directory = tempfile::tempdir().expect("a temporary folder");
-    let choir = Choir::start().await;
-    write_config(directory.path(), choir.upstream.address, choir.upstream.address);
+    let (directory, file, plain) = folder().await;
     let cyan = Served::start(directory.path()).await;
-    let file = directory.path().join("cyan.toml");
-    let plain = std::fs::read_to_string(&file).expect("it was written");
     let by = |tokens: &str| {
         // At once: a file that is being written is read, too.
         let next = directory.path().join("next");
@@ -89,10 +82,10 @@ async fn a_reload_lets_others_call_the_admin_api() {
         std::fs::rename(&next, &file).expect("it is beside it");
         cyan.signal(libc::SIGHUP);
     };
-    let may = async |token: &str, method: &str| {
+    let may = async |token: &str| {
         let mut client = Client::connect(cyan.admin).await;
         let head = format!(
-            "{method} /v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
+            "POST /v1/reload HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {token}\r\n\
              content-length: 0\r\n\r\n"
         );
         client.send(head).await;
@@ -100,17 +93,17 @@ async fn a_reload_lets_others_call_the_admin_api() {
     };
     let becomes = async |token: &str, expected: u16| {
         in_time(async {
-            while may(token, "POST").await != expected {
+            while may(token).await != expected {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
         .await;
     };
-    assert_eq!(may("nobodys", "POST").await, 200, "this machine may");
+    assert_eq!(may("nobodys").await, 200, "this machine may");
 
     by("[admin.tokens.ana]\ntoken = 'anas-secret'\nrole = 'operate'");
     becomes("nobodys", 401).await;
-    assert_eq!(may("anas-secret", "POST").await, 200);
+    assert_eq!(may("anas-secret").await, 200);
 
     let mut follower = Client::connect(cyan.admin).await;
     let head = "GET /v1/events?since=0 HTTP/1.1\r\nhost: cyan\r\nauthorization: Bearer anas-secret\r\n\r\n";
@@ -124,7 +117,7 @@ async fn a_reload_lets_others_call_the_admin_api() {
         "[admin.tokens.ana]\ntoken = 'anas-secret'\n[admin.tokens.bo]\ntoken = 'bos-secret'\nrole = 'operate'",
     );
     becomes("anas-secret", 403).await;
-    assert_eq!(may("bos-secret", "POST").await, 200);
+    assert_eq!(may("bos-secret").await, 200);
 
     by("");
     becomes("nobodys", 200).await;
@@ -155,11 +148,8 @@ async fn a_reload_lets_others_call_the_admin_api() {
 /// Who renews a secret changes the file that it stands in, and says nothing to anybody.
 #[tokio::test]
 async fn a_secret_is_read_anew_when_its_file_changes() {
-    let directory = tempfile::tempdir().expect("a temporary folder");
-    let choir = Choir::start().await;
-    write_config(directory.path(), choir.upstream.address, choir.upstream.address);
-    let (file, secret) = (directory.path().join("cyan.toml"), directory.path().join("secret"));
-    let written = std::fs::read_to_string(&file).expect("it was written");
+    let (directory, file, written) = folder().await;
+    let secret = directory.path().join("secret");
     let named = format!("[admin]\ntoken_file = '{}'\n", secret.display());
     std::fs::write(&file, written.replace("[admin]\n", &named)).expect("it takes files");
     std::fs::write(&secret, "the-first-one").expect("it takes files");
@@ -177,6 +167,16 @@ async fn a_secret_is_read_anew_when_its_file_changes() {
     })
     .await;
     assert_eq!(status("the-first-one").await, 401);
+}
+
+/// A folder with a config, the file, and what is in it. Its upstream is asked by nobody.
+async fn folder() -> (TempDir, PathBuf, String) {
+    let directory = tempfile::tempdir().expect("a temporary folder");
+    let upstream = Upstream::replying(200, "ok").await;
+    write_config(directory.path(), upstream.address, upstream.address);
+    let file = directory.path().join("cyan.toml");
+    let written = std::fs::read_to_string(&file).expect("it was written");
+    (directory, file, written)
 }
 
 /// A config that says which turn it is: environments are replaced by ones with another version and limit.
