@@ -61,7 +61,7 @@ impl Stage {
         let now = Instant::now();
         let mut exchange = Exchange::begin(Rc::clone(&self.recorder), Rc::clone(&self.peer), now);
         self.edits.clear();
-        let body = BodyLength::Known(1024);
+        let body = BodyLength::Unknown;
         let next = {
             let head = HyperRequest { parts, body, forge: &self.forge };
             exchange.on_request(&head, &self.snapshot, &mut self.edits)

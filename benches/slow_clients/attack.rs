@@ -36,8 +36,8 @@ const STILL_BYTES_MAX: u64 = 8 << 20;
 pub(crate) enum Kind {
     /// Its request head.
     Head,
-    /// Its request body, for which there is a connection to an upstream.
-    Body,
+    /// Its request body, but for so many bytes that come with the head.
+    Body(u16),
     /// It does not read.
     Reader,
 }
@@ -46,7 +46,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Head => "slow heads",
-            Self::Body => "slow bodies",
+            Self::Body(_) => "slow bodies",
             Self::Reader => "stalled readers",
         })
     }
@@ -150,7 +150,7 @@ async fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     let last = match kind {
         Kind::Head => 2,
-        Kind::Body => 3,
+        Kind::Body(_) => 3,
         Kind::Reader => 4,
     };
     socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
@@ -164,8 +164,9 @@ async fn open(address: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
 async fn stay(mut stream: TcpStream, kind: Kind) -> io::Result<()> {
     let beginning = match kind {
         Kind::Head => format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nx-slow: "),
-        Kind::Body => format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: slow\r\ncontent-length: 100000\r\n\r\n{{"
+        Kind::Body(begins) => format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: slow\r\ncontent-length: 100000\r\n\r\n{}",
+            "x".repeat(usize::from(begins))
         ),
         Kind::Reader => format!("GET /stream HTTP/1.1\r\nhost: {HOST}\r\nx-user-id: slow\r\n\r\n"),
     };

@@ -58,6 +58,9 @@ struct Arguments {
     /// Connections that trickle a request body
     #[arg(long, default_value_t = 5000)]
     bodies: usize,
+    /// Bytes of such a body that come at once; with 16384 or more there is a connection upstream
+    #[arg(long, default_value_t = 1, value_name = "BYTES")]
+    body_begins: u16,
     /// Connections that do not read the stream they asked for
     #[arg(long, default_value_t = 500)]
     readers: usize,
@@ -152,7 +155,7 @@ impl Measured {
         let kib_before = resident_kib(pid)?;
         let wanted = [
             (Kind::Head, arguments.heads),
-            (Kind::Body, arguments.bodies),
+            (Kind::Body(arguments.body_begins), arguments.bodies),
             (Kind::Reader, arguments.readers),
         ];
         let attack = Attack::begin(address, &wanted)?;

@@ -1,4 +1,4 @@
-//! How many bytes of request bodies the whole process may hold, for sticky keys and for replays.
+//! How many bytes of request bodies the whole process may hold, until they go on and for replays.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,11 +39,16 @@ impl BufferLease {
         self.bytes += if taken { bytes } else { 0 };
         taken
     }
+
+    /// Gives back all that was taken.
+    pub fn give_back(&mut self) {
+        self.budget.left.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+    }
 }
 
 impl Drop for BufferLease {
     fn drop(&mut self) {
-        self.budget.left.fetch_add(self.bytes, Ordering::Relaxed);
+        self.give_back();
     }
 }
 

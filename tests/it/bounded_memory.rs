@@ -16,6 +16,9 @@ use crate::support::upstream::Upstream;
 
 /// Of each kind.
 const SLOW: usize = 150;
+/// A slow body that goes on to an upstream.
+const CHUNKED: &str =
+    "POST / HTTP/1.1\r\nhost: a\r\nx-user-id: b\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n";
 /// What one of them may cost, docs/understand/limits.md.
 const BYTES_PER_CONNECTION_MAX: usize = 64 << 10;
 /// What an answer that nobody reads may cost; the statement is for an optimised program.
@@ -66,7 +69,7 @@ async fn slow_clients_cost_little_each() {
     for (sent, awaited) in [
         ("GET / HTTP/1.1\r\nhost: test\r\nx-slow: a", false),
         ("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 9999\r\n\r\n{\"user\":", false),
-        ("POST / HTTP/1.1\r\nhost: a\r\nx-user-id: b\r\ncontent-length: 9999\r\n\r\n{", false),
+        (CHUNKED, false),
         ("GET / HTTP/1.1\r\nhost: test\r\nx-user-id: ana\r\n\r\n", true),
     ] {
         for _ in 0..SLOW {
@@ -79,6 +82,32 @@ async fn slow_clients_cost_little_each() {
         }
     }
     eventually("all are there", || upstream.connections() == 2 * SLOW).await;
+    let each = cyan.resident_bytes().saturating_sub(idle) / held.len();
+    assert!(each < BYTES_PER_CONNECTION_MAX, "{} KiB each", each >> 10);
+}
+
+/// Every byte that was kept once held the read buffer that it lay in: 12 MiB each.
+#[tokio::test]
+async fn bytes_that_come_one_by_one_cost_little() {
+    let upstream = endless(&Arc::default()).await;
+    let cyan = Serving::start(&before(&upstream)).await;
+    drop(cyan.client().await.try_send("GET / HTTP/1.1\r\n").await);
+    let idle = cyan.resident_bytes();
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let known = "POST / HTTP/1.1\r\nhost: a\r\nx-user-id: b\r\ncontent-length: 60000\r\n\r\n";
+        for (head, piece) in [(known, "x"), (CHUNKED, "1\r\nx\r\n")] {
+            let mut client = cyan.client().await;
+            client.send(head).await;
+            held.push((client, piece));
+        }
+    }
+    for _ in 0..1000 {
+        for (client, piece) in &mut held {
+            client.send(piece).await;
+        }
+    }
+    eventually("they went on to the upstream", || upstream.connections() == 10).await;
     let each = cyan.resident_bytes().saturating_sub(idle) / held.len();
     assert!(each < BYTES_PER_CONNECTION_MAX, "{} KiB each", each >> 10);
 }

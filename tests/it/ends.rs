@@ -197,7 +197,8 @@ async fn an_early_answer_comes_through_before_the_upload_ends() {
     .await;
     let proxy = Proxy::before(&upstream);
     let mut client = proxy.client().await;
-    client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\nxxx").await;
+    client.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n").await;
+    client.send(vec![b'x'; 16 * 1024]).await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.text().as_str()), (413, "big"));
     drop(client);

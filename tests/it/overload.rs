@@ -82,6 +82,35 @@ async fn who_finds_no_place_waits_for_one_and_who_finds_no_queue_is_told_to_come
 }
 
 #[tokio::test]
+async fn who_sends_slowly_takes_no_place() {
+    let permits = Arc::new(Semaphore::new(3));
+    let upstream = answering(&permits).await;
+    let proxy = narrow(&upstream, 0, Duration::from_secs(30));
+    let mut slow = Vec::new();
+    for (length, piece) in [(10, 9), (100_000, 16_000)] {
+        let mut client = proxy.client().await;
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: test\r\nx-user-id: ana\r\ncontent-length: {length}\r\n\r\n"
+        );
+        client.send(head).await;
+        client.send(vec![b'x'; piece]).await;
+        slow.push((client, length - piece));
+    }
+    for head in HEADS {
+        let mut fast = proxy.client().await;
+        fast.send(head).await;
+        assert_eq!(fast.answer().await.status, 200);
+    }
+    let (mut client, left) = slow.swap_remove(0);
+    client.send(vec![b'x'; left]).await;
+    assert_eq!(client.answer().await.status, 200);
+    assert_eq!(upstream.bodies().last().unwrap(), &[b'x'; 10]);
+    drop(slow);
+    proxy.settles("blue", Verdict::Complete, 3).await;
+    assert_eq!(upstream.heads().len(), 3, "one was never sent");
+}
+
+#[tokio::test]
 async fn nobody_waits_longer_than_the_limit() {
     for head in HEADS {
         let permits = Arc::new(Semaphore::new(0));

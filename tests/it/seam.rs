@@ -62,6 +62,30 @@ fn a_key_in_the_body_is_found_piece_by_piece() {
     }
 }
 
+/// A slow client has neither a place in an environment nor a connection to an upstream until so much is here.
+#[test]
+fn a_body_begins_before_anything_is_chosen_for_it() {
+    let engine = engine([]);
+    let request = |lines: &[(&str, &str)]| {
+        let lines = [&[("x-user-id", "ana")], lines].concat();
+        Head::request("POST", "/", &lines)
+    };
+    let long = request(&[("content-length", "20000")]);
+    assert_eq!(engine.wants(&long, &[]), 16_384);
+    assert_eq!(engine.wants(&long, &[1, 16_382]), 1);
+    assert_eq!(engine.wants(&long, &[1, 16_382, 1]), 0);
+    let short = request(&[("content-length", "5")]);
+    assert_eq!(engine.wants(&short, &[4]), 1);
+    assert_eq!(engine.wants(&short, &[4, 1]), 0);
+    let asks = request(&[("content-length", "20000"), ("expect", "100-continue")]);
+    assert_eq!(engine.wants(&asks, &[]), 0, "it waits for leave to send");
+    assert_eq!(engine.wants(&request(&[]), &[]), 0, "it may want answers while it sends");
+    // Without a key, the search for one wants its own part.
+    let keyless = Head::request("POST", "/", &[("content-length", "200000")]);
+    assert_eq!(engine.wants(&keyless, &[]), 1 << 20);
+    assert_eq!(engine.wants(&keyless, &[20_000]), (1 << 20) - 20_000);
+}
+
 #[test]
 fn a_refused_connection_is_tried_on_another_upstream_and_then_given_up() {
     let mut engine = engine([Attempt::Refuse, OK()]);

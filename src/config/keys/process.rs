@@ -86,7 +86,7 @@ pub(super) const KEYS: &[Key] = &[
         "A header of this name."),
 
     preset("limits.body_buffer_max", Size, "'128MiB'", "'256MiB'",
-        "Most bytes of request bodies held by all cores together, for sticky keys and replays; 1MiB to 1024GiB."),
+        "Most bytes of request bodies held by all cores together, until they go on and for replays; 1MiB to 1024GiB."),
 
     unset("hooks.NAME.on", Texts, "['rolled_back', 'alert']",
         "What it is told of: `started`, `stepped`, `switched`, `done`, `held`, `rolled_back`, `drained`, `alert`."),

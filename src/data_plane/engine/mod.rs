@@ -11,6 +11,7 @@ pub mod dialing;
 pub mod heads;
 mod holding;
 mod interim;
+mod kept;
 mod mirror;
 pub mod sending;
 pub mod serve;

@@ -1,11 +1,9 @@
 //! A request's body as the client sent it.
 //!
 //! Pieces that were read ahead go first, then whatever the client still sends. While the whole body fits
-//! the replay buffer it is kept, so that a request that met a dying connection can be sent once more; a
-//! piece is a reference to the read buffer, not a copy.
+//! the replay buffer it is kept, so that a request that met a dying connection can be sent once more.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,8 +14,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::kept::Kept;
 use super::mirror::Copying;
-use crate::data_plane::budget::{BufferBudget, BufferLease};
+use crate::data_plane::budget::BufferBudget;
 use crate::data_plane::clients::Client;
 use crate::data_plane::exchange::Refusal;
 use crate::data_plane::exchange::strip::is_trailer_allowed;
@@ -50,9 +49,7 @@ type UploadFrame = Result<Frame<Bytes>, UploadError>;
 /// The body, shared by the attempts to send it.
 pub struct RequestBody {
     incoming: RefCell<Option<Incoming>>,
-    kept: RefCell<VecDeque<Bytes>>,
-    kept_bytes: Cell<usize>,
-    lease: RefCell<BufferLease>,
+    kept: RefCell<Kept>,
     /// Everything that came is still in `kept`.
     is_whole: Cell<bool>,
     is_ended: Cell<bool>,
@@ -87,9 +84,7 @@ impl RequestBody {
         Rc::new(Self {
             is_ended: Cell::new(incoming.is_end_stream()),
             incoming: RefCell::new(Some(incoming)),
-            kept: RefCell::default(),
-            kept_bytes: Cell::new(0),
-            lease: RefCell::new(budget.lease()),
+            kept: RefCell::new(Kept::new(budget.lease())),
             is_whole: Cell::new(true),
             total: Cell::new(0),
             max,
@@ -119,7 +114,7 @@ impl RequestBody {
     pub fn edited_length(&self, edit: &ModelEdit) -> Option<u64> {
         let kept = self.kept.borrow();
         let is_here = self.is_ended() && self.is_whole.get();
-        is_here.then(|| edit.clone().length_of(kept.iter().map(|piece| &piece[..])) as u64)
+        is_here.then(|| edit.clone().length_of(kept.pieces()) as u64)
     }
 
     /// Takes note of what goes to an upstream, and whether it is the end.
@@ -136,9 +131,10 @@ impl RequestBody {
         let frame = std::future::poll_fn(|cx| self.poll_incoming(cx)).await?;
         let Ok(frame) = frame else { return Some(Err("client_gone")) };
         let Ok(piece) = frame.into_data() else { return Some(Ok(Bytes::new())) };
-        let is_kept = self.lease.borrow_mut().extend(cost(&piece));
-        self.keep(piece.clone());
-        if is_kept { Some(Ok(piece)) } else { Some(Err("no_buffer")) }
+        let mut kept = self.kept.borrow_mut();
+        let has_room = kept.make_room(&piece);
+        kept.push(&piece);
+        if has_room { Some(Ok(piece)) } else { Some(Err("no_buffer")) }
     }
 
     /// Whether all of it that came can still be sent from the beginning.
@@ -161,21 +157,18 @@ impl RequestBody {
         Rc::clone(&self.stopped)
     }
 
-    fn keep(&self, piece: Bytes) {
-        self.kept_bytes.set(self.kept_bytes.get() + piece.len());
-        self.kept.borrow_mut().push_back(piece);
-    }
-
     /// Keeps a piece that is being sent, as long as the whole body fits the buffer.
     fn keep_for_replay(&self, piece: &Bytes) {
         if !self.is_whole.get() {
             return;
         }
-        let fits = self.kept_bytes.get() + piece.len() <= REPLAY_BYTES_MAX;
-        if fits && self.lease.borrow_mut().extend(cost(piece)) {
-            self.keep(piece.clone());
+        let mut kept = self.kept.borrow_mut();
+        let fits = kept.bytes() + piece.len() <= REPLAY_BYTES_MAX;
+        if fits && kept.make_room(piece) {
+            kept.push(piece);
         } else {
             self.is_whole.set(false);
+            kept.clear(); // all of it has been read
         }
     }
 
@@ -289,21 +282,17 @@ fn is_malformed(error: &hyper::Error) -> bool {
     matches!(kind, Some(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData))
 }
 
-/// What keeping a piece costs: tiny pieces are mostly their own bookkeeping.
-fn cost(piece: &Bytes) -> usize {
-    piece.len() + size_of::<Bytes>()
-}
-
 /// The body from its beginning to its end, once.
 pub struct Reading {
     body: Rc<RequestBody>,
     next_kept: usize,
+    has_begun: bool,
 }
 
 impl Reading {
     /// From the beginning.
     pub fn new(body: Rc<RequestBody>) -> Self {
-        Self { body, next_kept: 0 }
+        Self { body, next_kept: 0, has_begun: false }
     }
 
     /// What is read.
@@ -318,6 +307,7 @@ impl Body for Reading {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<UploadFrame>> {
         let body = Rc::clone(&self.body);
+        self.has_begun = true;
         loop {
             let kept = body.kept.borrow().get(self.next_kept).cloned();
             if let Some(piece) = kept {
@@ -333,7 +323,7 @@ impl Body for Reading {
                 Ok(piece) if piece.is_empty() => continue, // an empty DATA frame ends h2 connections
                 Ok(piece) => {
                     body.keep_for_replay(&piece);
-                    self.next_kept = body.kept.borrow().len();
+                    self.next_kept = body.kept.borrow().count();
                     Frame::data(piece)
                 }
                 Err(frame) => match frame.into_trailers() {
@@ -355,10 +345,10 @@ impl Body for Reading {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_ended() && self.next_kept >= self.body.kept.borrow().len()
+        self.body.is_ended() && self.next_kept >= self.body.kept.borrow().count()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.next_kept == 0 { self.body.hint } else { SizeHint::new() }
+        if self.has_begun { SizeHint::new() } else { self.body.hint }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::conversation::Search;
 use super::edits::Edits;
-use super::head::RequestHead;
+use super::head::{BodyLength, RequestHead};
 use super::key::{self, KeyInHead};
 use super::{Exchange, Next, Refusal, access, compared, forwarded, route, sanity, strip, trace};
 use crate::metrics::cohort::Mark;
@@ -15,6 +15,9 @@ use crate::model::service::ServiceSpec;
 use crate::model::snapshot::Snapshot;
 use crate::model::sticky::StickyKey;
 
+/// A body of known length goes on when so much of it is here, or all of it: until then a slow client has no place
+/// in an environment, and no connection to an upstream.
+const FIRST_BYTES: u64 = 16 * 1024;
 /// One request in so many is looked at for keys that carry too much of the traffic.
 const KEYS_LOOKED_AT: u64 = 4;
 
@@ -71,16 +74,19 @@ impl Exchange {
         }
         self.ask_tap(head, table);
         let answer = self.follow(head, table);
+        let first = first_bytes(head);
+        let is_in_head = answer.is_none() && first == 0;
         let (key, otherwise) = match key::in_head(head, &service.sticky, self.client) {
-            KeyInHead::Found(key) if answer.is_none() => return self.choose(table, key),
-            KeyInHead::Missing if answer.is_none() => return self.choose_without_key(table),
+            KeyInHead::Found(key) if is_in_head => return self.choose(table, key),
+            KeyInHead::Missing if is_in_head => return self.choose_without_key(table),
             KeyInHead::Found(key) => (None, Some(key)),
             KeyInHead::Missing => (None, None),
             KeyInHead::InBody { scan, sources, otherwise } => (Some((scan, sources)), otherwise),
         };
         let left = service.sticky.body_bytes_max as usize;
-        self.search = Some(Search { key, answer, otherwise, left });
-        Ok(Next::NeedBody(left))
+        let search = Search { key, answer, otherwise, left, first, is_settled: false };
+        let wanted = self.search.insert(search).push(&[]);
+        Ok(Next::NeedBody(wanted))
     }
 
     /// What changes whatever environment it goes to.
@@ -102,7 +108,7 @@ impl Exchange {
         }
     }
 
-    /// The next bytes of the body, while its key is looked for; `None` when it cannot be read further,
+    /// The next bytes of the body, before an environment is chosen; an error when it cannot be read further,
     /// with the reason why as a metric label.
     pub fn on_body_prefix(
         &mut self,
@@ -113,13 +119,11 @@ impl Exchange {
         let Some(search) = &mut self.search else { return Next::Route };
         let missed = match piece {
             Ok(piece) => {
-                let used = piece.len().min(search.left);
-                search.left -= used;
-                let is_settled = search.push(&piece[..used]);
-                if !is_settled && !is_end && search.left > 0 {
-                    return Next::NeedBody(search.left);
+                let wanted = search.push(piece);
+                if !is_end && wanted > 0 {
+                    return Next::NeedBody(wanted);
                 }
-                if is_settled || is_end { "absent" } else { "body_too_long" }
+                if search.is_settled || is_end { "absent" } else { "body_too_long" }
             }
             Err(reason) => reason,
         };
@@ -183,6 +187,17 @@ fn service_for<'s>(
     }
     let host = sanity::host(head);
     snapshot.route(&host, head.path()).ok_or(Refusal::UnknownHost(host))
+}
+
+/// How much of its body has to come before an environment is chosen. Who tells no length may want to be
+/// answered while sending, and who expects `100 Continue` wants to be let in before.
+fn first_bytes(head: &impl RequestHead) -> usize {
+    match head.body_length() {
+        BodyLength::Known(length) if !head.has_body() && head.first(HeaderId::EXPECT).is_none() => {
+            usize::try_from(length.min(FIRST_BYTES)).unwrap_or_default()
+        }
+        _ => 0,
+    }
 }
 
 /// RFC 9110, section 9.2.2.

@@ -18,7 +18,8 @@ use crate::model::sticky::{JsonPointer, StickyKey};
 /// The field of a body that names the answer.
 const PREVIOUS: &str = "previous_response_id";
 
-/// A scan of the body for a sticky key, and for the answer that it goes on with.
+/// What is looked for in the body before an environment is chosen: a sticky key, and the answer that it goes on
+/// with; or just that its beginning comes.
 pub(super) struct Search {
     /// For the key, and of each of its pointers the source's index.
     pub(super) key: Option<(JsonKeyScan, Vec<u8>)>,
@@ -26,16 +27,24 @@ pub(super) struct Search {
     pub(super) answer: Option<JsonKeyScan>,
     /// The key if the body has none.
     pub(super) otherwise: Option<StickyKey>,
-    /// Bytes that may still be read.
+    /// Bytes that may still be searched.
     pub(super) left: usize,
+    /// Bytes that have to come first, whatever is found.
+    pub(super) first: usize,
+    /// Reading on cannot change what is found.
+    pub(super) is_settled: bool,
 }
 
 impl Search {
-    /// Reads the next bytes. Returns true when reading on cannot change the answer.
-    pub(super) fn push(&mut self, piece: &[u8]) -> bool {
-        let has_key = self.key.as_mut().is_none_or(|(scan, _)| scan.push(piece));
-        let has_answer = self.answer.as_mut().is_none_or(|scan| scan.push(piece));
-        has_key && has_answer
+    /// Reads the next bytes. Returns how many more are wanted.
+    pub(super) fn push(&mut self, piece: &[u8]) -> usize {
+        self.first = self.first.saturating_sub(piece.len());
+        let searched = &piece[..piece.len().min(self.left)];
+        self.left -= searched.len();
+        let has_key = self.key.as_mut().is_none_or(|(scan, _)| scan.push(searched));
+        let has_answer = self.answer.as_mut().is_none_or(|scan| scan.push(searched));
+        self.is_settled = has_key && has_answer;
+        if self.is_settled { self.first } else { self.left.max(self.first) }
     }
 
     /// The key in the body.

@@ -64,6 +64,11 @@ pub trait RequestHead: Headers {
 
     /// What body it announces.
     fn body_length(&self) -> BodyLength;
+
+    /// Whether all of its body is here already.
+    fn has_body(&self) -> bool {
+        false
+    }
 }
 
 /// The head of an answer.

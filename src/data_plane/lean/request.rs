@@ -187,6 +187,10 @@ impl RequestHead for RequestView<'_> {
             length => BodyLength::Known(length as u64),
         }
     }
+
+    fn has_body(&self) -> bool {
+        true
+    }
 }
 
 /// Methods and plain targets are ASCII.

@@ -145,6 +145,22 @@ impl MemoryEngine {
         exchange.on_response(&head, &mut Edits::default(), self.now);
     }
 
+    /// How many more bytes of its body a request wants before it goes anywhere, after pieces of these lengths.
+    pub fn wants(&self, head: &Head, pieces: &[usize]) -> usize {
+        let peer = Rc::new(Peer::new(None));
+        let mut exchange = Exchange::begin(Rc::clone(&self.recorder), peer, self.now);
+        let mut next = exchange.on_request(head, &self.snapshot, &mut Edits::default());
+        for length in pieces {
+            assert!(exchange.environment().is_none() && matches!(next, Next::NeedBody(_)));
+            next = exchange.on_body_prefix(Ok(&vec![b' '; *length]), false, &self.snapshot);
+        }
+        match next {
+            Next::NeedBody(wanted) => wanted,
+            Next::Route => 0,
+            next => panic!("{next:?}"),
+        }
+    }
+
     /// Serves one request from its head to its end.
     pub fn serve(&mut self, mut head: Head, body: &[&[u8]]) -> Outcome {
         let peer = Rc::new(Peer::new(Some("192.0.2.1".parse().expect("an address"))));
@@ -364,7 +380,11 @@ impl RequestHead for Head {
     }
 
     fn body_length(&self) -> BodyLength {
-        if self.has_body { BodyLength::Unknown } else { BodyLength::Empty }
+        match self.text("content-length").map(str::parse) {
+            Some(length) => BodyLength::Known(length.expect("a length")),
+            None if self.has_body => BodyLength::Unknown,
+            None => BodyLength::Empty,
+        }
     }
 }
 
