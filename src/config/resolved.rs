@@ -36,7 +36,7 @@ pub struct Config {
     pub otlp: Option<OtlpSpec>,
     /// Who is told what happens, in the order of the file.
     pub hooks: Vec<HookSpec>,
-    /// Most bytes that all cores together hold of request bodies, for keys and replays.
+    /// Most bytes that all cores together hold of request bodies, until they go on and for replays.
     pub body_buffer_bytes_max: u64,
     /// Fields, as the file names them, in which a variable was replaced: free text in them is not shown.
     pub from_variables: BTreeSet<String>,

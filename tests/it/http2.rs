@@ -217,6 +217,21 @@ async fn an_upload_of_its_announced_length_may_still_be_taken_back() {
 }
 
 #[tokio::test]
+async fn a_short_upload_that_is_taken_back_reaches_no_upstream() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let proxy = Proxy::before(&upstream);
+    let client = Http2Client::connect(proxy.address).await;
+    let mut request = post("/taken-back");
+    request.headers_mut().insert("content-length", HeaderValue::from_static("5"));
+    let mut call = client.open(request).await;
+    call.send("hello");
+    call.upload.send_reset(h2::Reason::CANCEL);
+    assert_eq!(client.answer(get("/")).await.status(), 200);
+    assert_eq!(upstream.heads().len(), 1);
+    proxy.settles("blue", Verdict::Complete, 1).await;
+}
+
+#[tokio::test]
 async fn a_host_that_disagrees_with_the_authority_is_refused() {
     let upstream = Upstream::replying(200, "ok").await;
     let proxy = Proxy::before(&upstream);

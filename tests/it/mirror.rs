@@ -197,6 +197,25 @@ async fn a_client_that_leaves_in_the_middle_gives_its_permit_back() {
     assert_eq!(cyan.copy().await.request.body, b"{}");
 }
 
+/// The beginning of a long body is read before it is known that there is no place for it.
+#[tokio::test]
+async fn who_is_refused_is_not_copied() {
+    let upstream = Upstream::replying(200, "ok").await;
+    let mut cyan = Tapped::start_with(&upstream, everything(), |blue| {
+        (blue.in_flight_max, blue.queue_max) = (Some(0), 0);
+    });
+    for length in [10, 70_000] {
+        let mut client = cyan.client(Engine::Lean).await;
+        let head = "POST /v1/a HTTP/1.1\r\nhost: test\r\nx-user-id: ana\r\n";
+        client.send(format!("{head}content-length: {length}\r\n\r\n")).await;
+        client.send(vec![b'x'; length]).await;
+        assert_eq!(client.answer().await.status, 503);
+    }
+    cyan.rests().await;
+    assert_eq!(cyan.counted(CopyOutcome::Abandoned), 2);
+    assert!(cyan.copies.try_recv().is_err());
+}
+
 /// How a client of the next test behaves.
 #[derive(Debug, Clone, Copy)]
 enum Way {

@@ -1,6 +1,6 @@
 //! Copies a request while it passes, where its exchange has leave to.
 //!
-//! The pieces of the body are noted as the client sends them, before anything of them goes on, so that an
+//! The pieces of the body are noted as the client sends them, from where it is known to go on, so that an
 //! attempt that fails or a replay changes nothing in the copy. Whatever keeps the body from coming whole
 //! drops the copy, and its permit with it.
 
@@ -22,8 +22,8 @@ pub struct Copying {
 }
 
 impl Serving {
-    /// Begins the copy; one without a body is offered at once. The head has been edited for any upstream,
-    /// and not yet for one.
+    /// Begins the copy of a request that goes on; one that is here whole is offered at once. The head has been
+    /// edited for any upstream, and not yet for one.
     pub(super) fn begin_copy(&self, parts: &request::Parts, body: Option<&Rc<RequestBody>>) {
         let Some(permit) = self.flight.note(Exchange::take_permit) else { return };
         let copying = Copying::begin(permit, parts);

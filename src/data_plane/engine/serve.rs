@@ -112,7 +112,7 @@ impl Serving {
         }
     }
 
-    /// Asks the exchange what the request is, reading of its body what the key needs. `Err(None)` is
+    /// Asks the exchange what the request is, reading of its body what has to come first. `Err(None)` is
     /// `OPTIONS *`.
     async fn admit(
         &self,
@@ -122,9 +122,6 @@ impl Serving {
         let mut next = self.ask(&mut parts, length_of(&incoming));
         let goes_on = matches!(next, Next::Route | Next::Wait | Next::NeedBody(_));
         let body = (goes_on && self.is_body_pending).then(|| self.body(incoming)).flatten();
-        if goes_on {
-            self.begin_copy(&parts, body.as_ref());
-        }
         loop {
             next = match (next, &body) {
                 (Next::Reply(refusal), _) => return Err(Some(refusal)),
@@ -134,6 +131,11 @@ impl Serving {
                 (Next::Route | Next::NeedBody(_), _) => break,
             };
         }
+        if body.is_some() {
+            // Only now are the limits of its environment known.
+            self.on_due().map_err(Some)?;
+        }
+        self.begin_copy(&parts, body.as_ref());
         let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
         parts.extensions.clear();
         let has_waited = self.hold_for_edit(&parts, body.as_ref()).await.map_err(Some)?;
@@ -167,7 +169,7 @@ impl Serving {
         ))
     }
 
-    /// Reads one more piece of the body for the key.
+    /// Reads one more piece of the body ahead.
     async fn read_on(&self, body: &Rc<RequestBody>) -> Result<Next, Refusal> {
         let piece = match self.flight.wait(body.read_ahead()).await {
             Ok(piece) => piece,

@@ -100,9 +100,16 @@ impl RequestBody {
         })
     }
 
-    /// Has what comes copied as well.
+    /// Has what has come and what comes copied as well.
     pub(super) fn copy_into(&self, copying: Copying) {
-        *self.copying.borrow_mut() = Some(copying);
+        if self.behind.borrow().is_some() {
+            return; // trailers, which a copy cannot have
+        }
+        let copying = self.kept.borrow().pieces().try_fold(copying, Copying::push);
+        *self.copying.borrow_mut() = copying;
+        if self.is_ended() {
+            self.offer_copy();
+        }
     }
 
     /// The length that the client announced.

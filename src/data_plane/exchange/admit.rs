@@ -125,6 +125,7 @@ impl Exchange {
                 }
                 if search.is_settled || is_end { "absent" } else { "body_too_long" }
             }
+            Err(_) if search.is_settled => "absent",
             Err(reason) => reason,
         };
         let found = search.found();

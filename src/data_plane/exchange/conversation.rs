@@ -79,7 +79,8 @@ impl Exchange {
     pub(super) fn maker<'t>(&self, table: &'t RoutingTable) -> Option<&'t Arc<Environment>> {
         let maker = self.recorder.conversations.maker(self.follows?)?;
         let environment = table.environments.iter().find(|environment| environment.id == maker)?;
-        let is_usable = || environment.upstreams.iter().any(|u| u.is_usable(self.began));
+        let now = self.began + self.upload_waited;
+        let is_usable = || environment.upstreams.iter().any(|u| u.is_usable(now));
         (table.keeps_conversations(environment) && is_usable()).then_some(environment)
     }
 

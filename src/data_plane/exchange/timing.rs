@@ -11,7 +11,7 @@ use crate::model::verdict::Verdict;
 /// Where an exchange stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Its head was read; its body may be read for the key.
+    /// Its head was read; its body may be read before an environment is chosen.
     Choosing,
     /// It waits for a place in its environment.
     Queued {

@@ -26,8 +26,7 @@ const FREE_BODY_BYTES: usize = 4 * 1024;
 /// and the sweep notices a client that leaves.
 const PIPELINED_BYTES_MAX: usize = 16 * 1024;
 
-/// How long a body may take after its head. Clients that write both apart need less than a millisecond;
-/// whoever waits for an early answer before sending a body loses this much.
+/// How long a body may take after its head. Clients that write both apart need less than a millisecond.
 const BODY_PATIENCE: Duration = Duration::from_millis(20);
 /// Longest time that saying goodbye may take.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -107,8 +106,8 @@ pub async fn converse(
 }
 
 impl Conversation {
-    /// Waits for a whole request. One whose body does not follow its head soon is left to hyper, which
-    /// passes a body on while it comes and an answer while the body comes.
+    /// Waits for a whole request. One whose body does not follow its head soon is left to hyper, which has limits
+    /// for slow ones.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Arrived> {
         let mut missing = 0;
         loop {

@@ -275,7 +275,7 @@ CASES = [
     ),
     Case(
         "body-stops",
-        "A body of known length that stops: 408, and the upstream is let go",
+        "A body of known length that stops: 408",
         "RFC 9110 15.5.9",
         every(answered(408), _never_whole_upstream),
         alone(b"POST /t HTTP/1.1", b"Content-Length: 100", host=MINE, body=b"a"),
@@ -283,7 +283,7 @@ CASES = [
     ),
     Case(
         "chunked-body-stops",
-        "The same in chunks",
+        "One in chunks: 408, and the upstream is let go",
         "RFC 9110 15.5.9",
         every(answered(408), _never_whole_upstream),
         alone(

@@ -11,6 +11,7 @@ use cyan::link::CoreMessage;
 use cyan::link::mirror::queue;
 use cyan::listen::SocketSet;
 use cyan::metrics::feed::Feed;
+use cyan::model::environment::EnvironmentSpec;
 use cyan::model::mirror::MirrorRule;
 use cyan::model::mirror::counts::{CopyOutcome, MirrorCounts};
 use cyan::model::mirror::tap::{MirrorTap, Mirrored};
@@ -62,12 +63,22 @@ pub fn everything() -> MirrorRule {
 impl Tapped {
     /// Starts two cores with a tap in their table.
     pub fn start(upstream: &Upstream, rule: MirrorRule) -> Self {
+        Self::start_with(upstream, rule, |_| {})
+    }
+
+    /// The same before environments that the test changes.
+    pub fn start_with(
+        upstream: &Upstream,
+        rule: MirrorRule,
+        change: impl Fn(&mut EnvironmentSpec),
+    ) -> Self {
         let config = Builder::new(vec![environment("blue", &[upstream])]).config;
         let (sink, copies) = queue(rule.in_flight_max);
         let counts: Arc<MirrorCounts> = Arc::default();
         let tap = MirrorTap::new(rule, Arc::clone(&counts), sink, Instant::now());
         let table = table_with(&assignment(&[10_000, 0], 1), 1, |_, spec| {
             spec.upstreams = vec![upstream.url().parse().expect("a url")];
+            change(spec);
         });
         let table = table.with_mirror(Some(Arc::clone(&tap)));
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(vec![Arc::new(table)])));
