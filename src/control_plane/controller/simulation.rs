@@ -1,4 +1,4 @@
-//! The controller through thousands of lives: changes, looks of the judge and operators in random order, a
+//! The controller through thousands of lives: changes, reloads, looks of the judge and operators in random order, a
 //! disk that fails now and then, and a death at any moment.
 //!
 //! A seed decides everything that is asked and everything that fails. What must hold whatever happens:
@@ -27,9 +27,10 @@ use crate::judge::comparison::Safety;
 use crate::judge::decision::{Breach, Decision, HoldReason};
 use crate::judge::metric::Metric;
 use crate::model::assignment::Assignment;
-use crate::model::environment::EnvironmentSpec;
+use crate::model::environment::{EnvironmentSpec, Secret};
 use crate::model::plan::rollback::RollbackProfile;
 use crate::model::plan::{Pace, Plan, Step, WrittenStep};
+use crate::model::reading::Reading;
 use crate::model::service::ServiceSpec;
 use crate::model::weight::Weight;
 use crate::rollout::event::{Event, Judged, Look, Operator};
@@ -57,12 +58,13 @@ enum Action {
     Looked(u8),
     GateEnded(bool),
     BaseProbed(bool),
+    Reload { idle_s: u8, token: u8 },
 }
 
 impl Action {
     /// Most of what is asked makes sense only while a rollout runs.
     fn random(random: &mut fastrand::Rng, is_running: bool) -> Self {
-        match random.u8(..if is_running { 26 } else { 9 }) {
+        match random.u8(..if is_running { 28 } else { 10 }) {
             0 => {
                 let green = random.u8(..=100);
                 // Half of the time the third one keeps what it has, most often nothing.
@@ -74,9 +76,11 @@ impl Action {
             3 => Self::Switch(Some(["blue", "green", "red"][random.usize(..3)])),
             4 => Self::Candidate(["green", "red"][random.usize(..2)]),
             5..8 => Self::Start { staged: random.bool() },
+            9 if !is_running => Self::Reload { idle_s: random.u8(60..64), token: random.u8(..4) },
             8..14 => Self::Asked(random.u8(..8)),
             14 => Self::GateEnded(random.bool()),
             15 => Self::BaseProbed(random.bool()),
+            26.. => Self::Reload { idle_s: random.u8(60..64), token: random.u8(..4) },
             _ => Self::Looked(random.u8(..8)),
         }
     }
@@ -93,8 +97,15 @@ impl Action {
         )
     }
 
-    fn command(self) -> Command {
+    fn command(self, config: &Config) -> Command {
         match self {
+            Self::Reload { idle_s, token } => {
+                let mut next = config.clone();
+                let blue = &mut next.services[0].environments[0];
+                blue.timeouts.idle = Duration::from_secs(idle_s.into());
+                next.admin.token = Some(Secret::new(&format!("token-{token}")));
+                Command::Reload(Reading::begin(), Box::new(next))
+            }
             Self::Weights { green, red } => {
                 set(&format!("blue={} green={green} red={red}", 100 - green - red))
             }
@@ -287,6 +298,7 @@ async fn live(
             "a life begins with what the last was answered"
         );
         assert_eq!((&begun.active, &begun.partner), (&kept.active, &kept.partner));
+        assert!(rig.generation() >= *generation, "an older record went over a newer one");
         assert!(!known.is_rolled_back || rig.exposure().is_zero(), "a restart undid a rollback");
     }
     known.is_open = false;
@@ -298,7 +310,7 @@ async fn live(
         let answer = if random.u8(..12) == 0 {
             // The process dies in the middle of it.
             let patience = Duration::from_micros(random.u64(..3000));
-            let answer = tokio::time::timeout(patience, rig.ask(action.command())).await;
+            let answer = tokio::time::timeout(patience, rig.ask(action.command(config))).await;
             let Ok(answer) = answer else {
                 known.is_open = true;
                 known.kept = None;
@@ -308,7 +320,7 @@ async fn live(
             };
             answer
         } else {
-            rig.ask(action.command()).await
+            rig.ask(action.command(config)).await
         };
         judge(&rig, action, before, &answer, known);
     }
