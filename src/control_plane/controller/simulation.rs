@@ -298,7 +298,11 @@ async fn live(
             "a life begins with what the last was answered"
         );
         assert_eq!((&begun.active, &begun.partner), (&kept.active, &kept.partner));
-        assert!(rig.generation() >= *generation, "an older record went over a newer one");
+        // What a rollout does by itself may be lost with the process.
+        assert!(
+            known.is_running || rig.generation() >= *generation,
+            "an older record went over a newer one"
+        );
         assert!(!known.is_rolled_back || rig.exposure().is_zero(), "a restart undid a rollback");
     }
     known.is_open = false;
