@@ -367,7 +367,9 @@ fn judge(
             assert_eq!(now.active, last.base, "{action:?} leads to the base");
         }
     }
-    if is_way_back && answer.is_ok() && rig.exposure().is_zero() {
+    // From another one that somebody made active, a way back may well lead to green.
+    let is_back = rig.exposure().is_zero() && now.active == name("blue");
+    if is_way_back && answer.is_ok() && is_back {
         known.is_rolled_back = true;
     }
     known.kept = Some((rig.generation(), now));
